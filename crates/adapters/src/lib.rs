@@ -1,0 +1,1 @@
+//! Outside systems: engines' metrics, gateway, players, webhooks.

@@ -1,0 +1,1 @@
+//! Ports, the loop as a step function, and the journal.

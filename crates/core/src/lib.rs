@@ -1,0 +1,9 @@
+//! The scaling decision, and nothing else.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod profile;
+pub mod units;

@@ -1,0 +1,1 @@
+//! The fleet file: one collecting reader, places, schema.

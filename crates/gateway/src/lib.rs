@@ -1,0 +1,1 @@
+//! The data plane: one queue per tier, hold, retry, drain, measure.

@@ -1,0 +1,1 @@
+//! Open-loop traffic over HTTP, with its own lag and a summary.

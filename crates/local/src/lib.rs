@@ -1,0 +1,1 @@
+//! One machine as a backend: replicas as process groups, and the emulated replica.

@@ -1,0 +1,1 @@
+//! What Evenkeel's processes say to each other: route table, gateway report, intent.

@@ -1,0 +1,1 @@
+//! Players, arrivals and request traces, from files or seeded generators.
