@@ -1,1 +1,3 @@
-//! Ports, the loop as a step function, and the journal.
+//! The controller: it observes through ports, decides with the pure core, acts through ports, and writes down why.
+
+pub mod ports;

@@ -5,5 +5,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod decision;
+pub mod observe;
 pub mod profile;
+pub mod spec;
 pub mod units;

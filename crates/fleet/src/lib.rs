@@ -1,1 +1,3 @@
 //! The fleet file: one collecting reader, places, schema.
+
+pub mod model;
