@@ -1,1 +1,10 @@
-//! One replica's continuous batching and the tier queue before it, as state machines.
+//! One replica's continuous batching ([`replica`]) and the tier queue before the replicas, as state
+//! machines: time enters as an argument, `next_event()` says when to look again, and equal calls give equal answers.
+//! The emulated replica, the gateway and the simulator drive the same two machines.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod replica;
