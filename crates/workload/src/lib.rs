@@ -1,1 +1,15 @@
-//! Players, arrivals and request traces, from files or seeded generators.
+//! Players, arrivals and request lengths, from files or seeded generators.
+//!
+//! Everything here is a pure function of its arguments: the same input and seed give the same arrivals on every
+//! platform (`libm`, own samplers). Time is a span since the start of the run.
+
+pub mod arrivals;
+pub mod day;
+pub mod lengths;
+pub mod random;
+pub mod series;
+mod series_file;
+
+pub use arrivals::{Arrival, Arrivals, TierTraffic, TrafficError};
+pub use day::{Day, DayError};
+pub use series::{PlayersSeries, Point, SeriesError};
