@@ -1,0 +1,189 @@
+//! From proposals to decisions: the tier's maximum, the shared maximum by priority, the minimum; then victims and the
+//! reason.
+
+use crate::decision::{Decision, Guard, Reason};
+use crate::guard::Chain;
+use crate::observe::{Replica, ReplicaId, ReplicaState};
+use crate::propose::Proposal;
+use crate::spec::{FleetSpec, TierSpec};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// Decides over the whole fleet. `proposals` are in the order of the fleet's tiers.
+pub fn arbitrate(spec: &FleetSpec, mut proposals: Vec<Proposal>) -> Vec<Decision> {
+    let mut chains: Vec<Chain> =
+        proposals.iter_mut().map(|it| Chain { count: it.wanted, clamps: core::mem::take(&mut it.clamps) }).collect();
+    for ((chain, proposal), tier) in chains.iter_mut().zip(&proposals).zip(&spec.tiers) {
+        // A maximum forbids to start more; it does not by itself end what is there, or lowering it in the file would.
+        chain.apply(Guard::Maximum, chain.count.min(tier.maximum.max(proposal.supply.current())));
+    }
+    if let Some(maximum) = spec.shared_maximum {
+        let claims: Vec<Claim> = chains
+            .iter()
+            .zip(&proposals)
+            .zip(&spec.tiers)
+            .map(|((chain, proposal), tier)| Claim::new(chain.count, proposal, tier))
+            .collect();
+        for (chain, granted) in chains.iter_mut().zip(share(maximum, &claims)) {
+            chain.apply(Guard::SharedMaximum, granted);
+        }
+    }
+    let tiers = spec.tiers.iter().zip(proposals).zip(chains);
+    tiers.map(|((tier, proposal), chain)| decide(spec, tier, proposal, chain)).collect()
+}
+
+fn decide(spec: &FleetSpec, tier: &TierSpec, proposal: Proposal, mut chain: Chain) -> Decision {
+    let current = proposal.supply.current();
+    chain.apply(Guard::Minimum, chain.count.max(tier.minimum));
+    if proposal.unlisted {
+        chain.apply(Guard::Freshness, current);
+    }
+    let reason = reason(&proposal, &chain);
+    let leaving = current.saturating_sub(chain.count);
+    Decision {
+        tier: tier.name.clone(),
+        at: proposal.at,
+        supply: proposal.supply,
+        desired: chain.count,
+        victims: victims(proposal.candidates, leaving),
+        recommendations: proposal.recommendations,
+        winner: proposal.winner,
+        clamps: chain.clamps,
+        reason,
+        look_again: proposal.next_change.unwrap_or(proposal.at + spec.tick),
+    }
+}
+
+/// The order in which replicas go, by the fields from first to last: those that serve nothing yet, then the least loaded
+/// (an unknown load counts as the highest), then the youngest; the name decides between equals.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Leaving {
+    serving: bool,
+    in_flight: u32,
+    youngest: Reverse<crate::units::Time>,
+    id: ReplicaId,
+}
+
+fn victims(candidates: Vec<Replica>, count: u32) -> Vec<ReplicaId> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut ranked: Vec<Leaving> = candidates
+        .into_iter()
+        .filter(|it| matches!(it.state, ReplicaState::Ready | ReplicaState::Starting))
+        .map(|it| Leaving {
+            serving: it.state == ReplicaState::Ready,
+            in_flight: it.in_flight.unwrap_or(u32::MAX),
+            youngest: Reverse(it.since),
+            id: it.id,
+        })
+        .collect();
+    ranked.sort_unstable();
+    ranked.into_iter().take(count as usize).map(|it| it.id).collect()
+}
+
+/// What a tier claims of the shared maximum.
+struct Claim {
+    wanted: u32,
+    /// Granted before any priority: the minimum, and what a blind tier has.
+    floor: u32,
+    current: u32,
+    priority: u32,
+    price: f64,
+}
+
+impl Claim {
+    fn new(count: u32, proposal: &Proposal, tier: &TierSpec) -> Self {
+        let current = proposal.supply.current();
+        let reserved = if proposal.blind { current } else { 0 };
+        let floor = tier.minimum.max(reserved);
+        let price = (tier.price_per_hour.as_micros() as f64).max(1.0);
+        Self { wanted: count.max(floor), floor, current, priority: tier.priority, price }
+    }
+
+    /// Share of what is wanted and not granted, per dollar an hour.
+    fn unmet_per_dollar(&self, granted: u32) -> f64 {
+        f64::from(self.wanted - granted) / f64::from(self.wanted) / self.price
+    }
+}
+
+/// Floors first, then strict priority, ties by unmet share per dollar. What a tier gains from another is granted only
+/// once the other has let it go, so that the sum never passes the maximum in between.
+fn share(maximum: u32, claims: &[Claim]) -> Vec<u32> {
+    let present: u32 = claims.iter().map(|it| it.current).sum();
+    let limit = maximum.max(present);
+    let mut grants: Vec<u32> = claims.iter().map(|it| it.floor).collect();
+    let mut left = limit.saturating_sub(grants.iter().sum());
+    while left > 0 {
+        let Some(next) = neediest(claims, &grants) else { break };
+        grants[next] += 1;
+        left -= 1;
+    }
+    let mut free = limit - present;
+    let mut order: Vec<usize> = (0..claims.len()).collect();
+    order.sort_by_key(|&index| (Reverse(claims[index].priority), index));
+    for index in order {
+        let more = grants[index].saturating_sub(claims[index].current).min(free);
+        if grants[index] > claims[index].current {
+            grants[index] = claims[index].current + more;
+            free -= more;
+        }
+    }
+    grants
+}
+
+fn neediest(claims: &[Claim], grants: &[u32]) -> Option<usize> {
+    let mut best: Option<(u32, f64, usize)> = None;
+    for (index, claim) in claims.iter().enumerate().filter(|(index, claim)| grants[*index] < claim.wanted) {
+        let unmet = claim.unmet_per_dollar(grants[index]);
+        let ahead = best.is_none_or(|(priority, most, _)| {
+            claim.priority > priority || (claim.priority == priority && unmet > most)
+        });
+        if ahead {
+            best = Some((claim.priority, unmet, index));
+        }
+    }
+    best.map(|(_, _, index)| index)
+}
+
+fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
+    let current = proposal.supply.current();
+    let desired = chain.count;
+    if desired > current {
+        let raised = chain.clamps.iter().rev().find(|it| it.after > it.before && it.after > current);
+        return match raised.map(|it| it.guard) {
+            Some(Guard::Minimum) => Reason::GrewToMinimum,
+            Some(Guard::Override) => Reason::GrewForOverride,
+            Some(Guard::Freshness) => Reason::GrewWhenBlind,
+            _ => Reason::GrewForDemand,
+        };
+    }
+    if desired < current {
+        let lowered = chain.clamps.iter().rev().find(|it| it.after < it.before && it.after < current);
+        return match lowered.map(|it| it.guard) {
+            Some(Guard::Override) => Reason::ShrankForOverride,
+            Some(Guard::SharedMaximum) => Reason::ShrankForPriority,
+            _ => Reason::ShrankUnneeded,
+        };
+    }
+    held(proposal, chain)
+}
+
+fn held(proposal: &Proposal, chain: &Chain) -> Reason {
+    if proposal.blind {
+        return Reason::HeldBlind;
+    }
+    match chain.clamps.last().map(|it| it.guard) {
+        Some(Guard::Window) => Reason::HeldInWindow,
+        Some(Guard::Cooldown) => Reason::HeldInCooldown,
+        Some(Guard::StepLimit) => Reason::HeldByStepLimit,
+        Some(Guard::Override) => Reason::HeldByOverride,
+        Some(Guard::Maximum) => Reason::HeldAtMaximum,
+        Some(Guard::SharedMaximum) => Reason::HeldAtSharedMaximum,
+        Some(Guard::Minimum) => Reason::HeldAtMinimum,
+        Some(Guard::Freshness) => Reason::HeldBlind,
+        None if proposal.unachievable() => Reason::Unachievable,
+        None if proposal.holding => Reason::HeldInWindow,
+        None => Reason::HeldSteady,
+    }
+}

@@ -1,0 +1,164 @@
+//! Verifies any decision against the invariants. It shares no code with `propose` and `arbitrate`: it reads only the
+//! inputs and the decisions, so a mistake there is not repeated here. It runs in tests, in the simulator and live.
+
+use crate::autoscaler::FleetInputs;
+use crate::decision::{Decision, Guard};
+use crate::observe::{Reading, Replica, ReplicaState, Signals};
+use crate::propose::TierInputs;
+use crate::spec::{FleetSpec, PolicySpec, Signal, TierSpec};
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// A decision that breaks an invariant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The tier; empty for the fleet as a whole.
+    pub tier: String,
+    /// Which invariant.
+    pub broken: Invariant,
+}
+
+/// The invariants that one tick's inputs and decisions can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Invariant {
+    /// A tier has no decision, or two, or is not of the fleet.
+    OneDecisionForEachTier,
+    /// Missing, stale or partial data removed a replica.
+    BlindRemovesNothing,
+    /// A replica would be started beyond the tier's maximum.
+    StartsWithinMaximum,
+    /// Replicas would be started beyond the shared maximum.
+    StartsWithinSharedMaximum,
+    /// Fewer than the minimum would remain.
+    KeepsMinimum,
+    /// The victims are not just as many living replicas as leave, each once.
+    VictimsLeave,
+    /// The chain from recommendation to desired count has a gap or is out of order.
+    ChainIsWhole,
+}
+
+/// Every violation in one tick.
+pub fn check(spec: &FleetSpec, inputs: &FleetInputs, decisions: &[Decision]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let named = decisions.len() == spec.tiers.len()
+        && spec.tiers.iter().zip(decisions).all(|(tier, decision)| tier.name == decision.tier);
+    if !named || inputs.tiers.len() != spec.tiers.len() {
+        return Vec::from([Violation { tier: String::new(), broken: Invariant::OneDecisionForEachTier }]);
+    }
+    for ((tier, input), decision) in spec.tiers.iter().zip(&inputs.tiers).zip(decisions) {
+        let broken = check_tier(tier, input, decision, inputs.now);
+        violations.extend(broken.into_iter().map(|broken| Violation { tier: tier.name.clone(), broken }));
+    }
+    if let Some(maximum) = spec.shared_maximum
+        && breaks_shared_maximum(spec, maximum, decisions)
+    {
+        violations.push(Violation { tier: String::new(), broken: Invariant::StartsWithinSharedMaximum });
+    }
+    violations
+}
+
+fn check_tier(tier: &TierSpec, input: &TierInputs, decision: &Decision, now: crate::units::Time) -> Vec<Invariant> {
+    let mut broken = Vec::new();
+    let there = decision.supply.ready + decision.supply.starting;
+    let told_to_shrink = input.operator.as_ref().is_some_and(|it| it.at_most.is_some() && now < it.until);
+    if decision.desired < there && is_blind(tier, input) && !told_to_shrink {
+        broken.push(Invariant::BlindRemovesNothing);
+    }
+    if decision.desired > there && decision.desired > tier.maximum {
+        broken.push(Invariant::StartsWithinMaximum);
+    }
+    if input.observation.replicas.fresh().is_some() && decision.desired < tier.minimum {
+        broken.push(Invariant::KeepsMinimum);
+    }
+    if !victims_leave(input, decision, there) {
+        broken.push(Invariant::VictimsLeave);
+    }
+    if !chain_is_whole(decision) {
+        broken.push(Invariant::ChainIsWhole);
+    }
+    broken
+}
+
+/// Whether anything that a policy of this tier lives on may not be used.
+fn is_blind(tier: &TierSpec, input: &TierInputs) -> bool {
+    let signals = &input.observation.signals;
+    let needed = tier.policies.iter().any(|policy| match policy {
+        PolicySpec::Capacity { .. } => signals.offered.fresh().is_none(),
+        PolicySpec::TargetTracking { signal, .. } => !is_fresh(signals, *signal),
+        PolicySpec::BacklogPerReplica { .. } => {
+            signals.queue_depth.fresh().is_none() || signals.in_flight.fresh().is_none()
+        }
+        PolicySpec::PlayersPerReplica { .. } => signals.players.fresh().is_none(),
+        PolicySpec::Latency { objective, .. } => {
+            let known_idle = signals.queue_depth.fresh() == Some(&0) && signals.in_flight.fresh() == Some(&0);
+            signals.latency.get(*objective).and_then(Reading::fresh).is_none() && !known_idle
+        }
+        PolicySpec::Schedule => false,
+    });
+    needed || input.observation.replicas.fresh().is_none()
+}
+
+fn is_fresh(signals: &Signals, signal: Signal) -> bool {
+    match signal {
+        Signal::Offered => signals.offered.fresh().is_some(),
+        Signal::QueueDepth => signals.queue_depth.fresh().is_some(),
+        Signal::OldestQueued => signals.oldest_queued.fresh().is_some(),
+        Signal::InFlight => signals.in_flight.fresh().is_some(),
+        Signal::Finished => signals.finished.fresh().is_some(),
+        Signal::Latency => signals.latency.iter().all(|it| it.fresh().is_some()),
+        Signal::Pace => signals.pace.fresh().is_some(),
+        Signal::GpuUtilization => signals.gpu_utilization.fresh().is_some(),
+        Signal::KvUtilization => signals.kv_utilization.fresh().is_some(),
+        Signal::EngineWaiting => signals.engine_waiting.fresh().is_some(),
+        Signal::PrefixCacheMiss => signals.prefix_cache_miss.fresh().is_some(),
+        Signal::ErrorShare => signals.error_share.fresh().is_some(),
+        Signal::Players => signals.players.fresh().is_some(),
+    }
+}
+
+fn victims_leave(input: &TierInputs, decision: &Decision, there: u32) -> bool {
+    let Some(replicas) = input.observation.replicas.fresh() else {
+        return decision.victims.is_empty() && decision.desired == there;
+    };
+    let alive = |it: &&Replica| matches!(it.state, ReplicaState::Ready | ReplicaState::Starting);
+    let living: BTreeSet<_> = replicas.iter().filter(alive).map(|it| &it.id).collect();
+    let leaving: BTreeSet<_> = decision.victims.iter().collect();
+    living.len() == there as usize
+        && leaving.len() == decision.victims.len()
+        && leaving.is_subset(&living)
+        && leaving.len() == there.saturating_sub(decision.desired) as usize
+}
+
+fn chain_is_whole(decision: &Decision) -> bool {
+    let won = decision.winner.and_then(|index| decision.recommendations.get(index)).and_then(|it| it.desired);
+    let mut count = won.or_else(|| decision.clamps.first().map(|it| it.before)).unwrap_or(decision.desired);
+    let mut last: Option<Guard> = None;
+    for clamp in &decision.clamps {
+        // Freshness comes first, and once more last where the replicas could not be listed at all.
+        let in_order = last.is_none_or(|before| before < clamp.guard) || clamp.guard == Guard::Freshness;
+        if clamp.before != count || clamp.before == clamp.after || !in_order {
+            return false;
+        }
+        (count, last) = (clamp.after, Some(clamp.guard));
+    }
+    let largest = decision.recommendations.iter().filter_map(|it| it.desired).max();
+    count == decision.desired && largest == won
+}
+
+/// Growing tiers may not push the sum beyond the maximum; only minimums may, because they win.
+fn breaks_shared_maximum(spec: &FleetSpec, maximum: u32, decisions: &[Decision]) -> bool {
+    let there: u32 = decisions.iter().map(|it| it.supply.ready + it.supply.starting).sum();
+    let started: u32 = spec
+        .tiers
+        .iter()
+        .zip(decisions)
+        .map(|(tier, it)| {
+            let there = it.supply.ready + it.supply.starting;
+            it.desired.saturating_sub(there.max(tier.minimum))
+        })
+        .sum();
+    started > 0 && there + started > maximum
+}

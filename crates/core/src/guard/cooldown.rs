@@ -1,0 +1,19 @@
+//! Cooldowns: after growing, no further growing, and after any change, no shrinking, for a while. A count decided before
+//! and not reached yet, or lost to a crash, is not a further change.
+
+use super::Context;
+use crate::state::TierState;
+use crate::units::{Span, Time};
+
+pub(super) fn guard(count: u32, state: &TierState, context: &Context<'_>) -> u32 {
+    let pace = &context.spec.behavior;
+    let cooling = |last: Option<Time>, cooldown: Span| last.is_some_and(|at| context.now.since(at) < cooldown);
+    let decided = state.desired.unwrap_or(context.current);
+    if count > context.current && cooling(state.last_out, pace.scale_out.cooldown) {
+        return count.min(context.standing(state));
+    }
+    if count < context.current && cooling(state.last_in.max(state.last_out), pace.scale_in.cooldown) {
+        return count.max(decided.min(context.current));
+    }
+    count
+}

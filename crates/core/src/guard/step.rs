@@ -1,0 +1,34 @@
+//! Step limits: how far one period may move, from the count at its start (HPA's scaling policies with `selectPolicy:
+//! Max`).
+
+use super::Context;
+use crate::spec::StepLimit;
+use crate::state::TierState;
+use crate::units::Span;
+
+pub(super) fn guard(count: u32, state: &TierState, context: &Context<'_>) -> u32 {
+    let current = context.current;
+    let pace = &context.spec.behavior;
+    match (pace.scale_out.step, pace.scale_in.step) {
+        (Some(step), _) if count > current => {
+            let start = current.saturating_sub(moved(state, context, step.period).0);
+            count.min(start.saturating_add(largest_step(step, start)).max(current))
+        }
+        (_, Some(step)) if count < current => {
+            let start = current.saturating_add(moved(state, context, step.period).1);
+            count.max(start.saturating_sub(largest_step(step, start)).min(current))
+        }
+        _ => count,
+    }
+}
+
+fn largest_step(step: StepLimit, start: u32) -> u32 {
+    let by_share = (u64::from(start) * u64::from(step.percent)).div_ceil(100);
+    step.replicas.max(u32::try_from(by_share).unwrap_or(u32::MAX))
+}
+
+/// Added and removed within the period.
+fn moved(state: &TierState, context: &Context<'_>, period: Span) -> (u32, u32) {
+    let recent = state.changes.iter().filter(|change| context.now.since(change.at) < period);
+    recent.fold((0, 0), |(added, removed), change| (added + change.added, removed + change.removed))
+}

@@ -1,0 +1,72 @@
+//! Latency: grow while an objective is missed and more replicas can help, shrink by one when it is met with room.
+
+use super::{Advice, View};
+use crate::decision::Why;
+use crate::observe::{Cause, Latency, Reading};
+use crate::spec::{Objective, Signal};
+use crate::units::Span;
+use crate::window::RatioWindow;
+use serde::{Deserialize, Serialize};
+
+/// What the policy remembers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    above: RatioWindow,
+}
+
+impl State {
+    pub(super) fn advise(&mut self, view: &View<'_>, objective: usize, window: Span) -> Advice {
+        let Some(bound) = view.spec.slo.objectives.get(objective) else {
+            return Advice::blind(Signal::Latency, Cause::NotConfigured);
+        };
+        let reading = view.signals.latency.get(objective).copied().unwrap_or_default();
+        let latency = match reading {
+            Reading::Fresh { value, .. } => value,
+            // That nothing ended is no news of an outage while it is known that nothing is under way either.
+            Reading::Missing { cause: Cause::NoRequest } if idle(view) => Latency::default(),
+            other => return Advice::blind(Signal::Latency, other.blind().unwrap_or(Cause::NotConfigured)),
+        };
+        self.above.push(view.now, latency.above as f64, latency.count as f64, window);
+        judge(view, bound, self.above.ratio().unwrap_or(0.0))
+    }
+}
+
+fn idle(view: &View<'_>) -> bool {
+    view.signals.queue_depth.fresh() == Some(&0) && view.signals.in_flight.fresh() == Some(&0)
+}
+
+fn judge(view: &View<'_>, bound: &Objective, above_share: f64) -> Advice {
+    let (ready, current) = (view.supply.ready, view.supply.current());
+    let allowed_share = 1.0 - bound.quantile;
+    let why = Why::Objective { metric: bound.metric, above_share, allowed_share };
+    let inside = view.signals.in_flight.fresh().map_or(f64::INFINITY, |&it| it as f64);
+    let waiting = view.signals.queue_depth.fresh() != Some(&0);
+    if above_share > allowed_share {
+        if !waiting && inside <= f64::from(ready) {
+            // Nobody waits and no replica has more than one request: more replicas cannot make it faster.
+            return Advice::count(
+                current,
+                Why::Unachievable {
+                    metric: bound.metric,
+                    requests_per_second: view.signals.offered.fresh().map_or(0.0, rate),
+                    throughput_replicas: f64::from(ready),
+                    slowdown: 1.0,
+                },
+            );
+        }
+        if view.supply.starting > 0 {
+            return Advice::count(current, why);
+        }
+        let more = if above_share > 2.0 * allowed_share { ready.div_ceil(2).max(1) } else { 1 };
+        return Advice::count(ready + more, why);
+    }
+    // The N-1 that would remain must hold what is inside now in their batches.
+    let remaining = f64::from(ready.saturating_sub(1)) * f64::from(view.spec.profile.max_sequences) / 2.0;
+    let room = above_share <= allowed_share / 2.0 && !waiting && view.supply.starting == 0 && inside <= remaining;
+    Advice::count(if room { current.saturating_sub(1) } else { current }, why)
+}
+
+fn rate(offered: &crate::observe::Offered) -> f64 {
+    let seconds = offered.over.as_secs_f64();
+    if seconds > 0.0 { offered.requests as f64 / seconds } else { 0.0 }
+}
