@@ -1,1 +1,3 @@
 //! One machine as a backend: replicas as process groups, and the emulated replica.
+
+pub mod emulated;
