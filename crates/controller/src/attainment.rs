@@ -1,0 +1,98 @@
+//! Objective attainment, live: the share of one-minute windows, weighted by offered requests, in which every objective's
+//! quantile was inside its bound and nothing failed. (Capacity attainment is another figure and is never mixed with it.)
+
+use evenkeel_core::observe::Signals;
+use evenkeel_core::spec::Slo;
+use evenkeel_core::units::{Span, Time};
+use serde::Serialize;
+
+/// Counts windows for one tier.
+#[derive(Clone, Debug)]
+pub struct ObjectiveAttainment {
+    window: Span,
+    started: Option<Time>,
+    offered: u64,
+    failed: u64,
+    /// For each objective: counted, above.
+    objectives: Vec<(u64, u64)>,
+    judged: Attained,
+}
+
+/// What was attained so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Attained {
+    /// Offered requests in windows that were judged.
+    pub offered: u64,
+    /// Of these, in windows that met everything.
+    pub offered_in_good_windows: u64,
+    /// Windows judged.
+    pub windows: u64,
+    /// Of these, good ones.
+    pub good_windows: u64,
+}
+
+impl Attained {
+    /// The attainment, 0 to 1; `None` before the first window with a request in it ends.
+    pub fn share(&self) -> Option<f64> {
+        (self.offered > 0).then(|| self.offered_in_good_windows as f64 / self.offered as f64)
+    }
+}
+
+impl ObjectiveAttainment {
+    /// Windows of one minute.
+    pub fn new() -> Self {
+        Self {
+            window: Span::from_secs(60),
+            started: None,
+            offered: 0,
+            failed: 0,
+            objectives: Vec::new(),
+            judged: Attained::default(),
+        }
+    }
+
+    /// Takes in one tick's signals.
+    pub fn take(&mut self, now: Time, slo: &Slo, signals: &Signals) {
+        let started = *self.started.get_or_insert(now);
+        if now.since(started) >= self.window {
+            self.judge(slo);
+            self.started = Some(now);
+        }
+        self.objectives.resize(slo.objectives.len(), (0, 0));
+        self.offered += signals.offered.fresh().map_or(0, |it| it.requests);
+        self.failed += signals.finished.fresh().map_or(0, |it| it.failed);
+        for (counted, latency) in self.objectives.iter_mut().zip(&signals.latency) {
+            if let Some(latency) = latency.fresh() {
+                *counted = (counted.0 + latency.count, counted.1 + latency.above);
+            }
+        }
+    }
+
+    fn judge(&mut self, slo: &Slo) {
+        let met = slo
+            .objectives
+            .iter()
+            .zip(&self.objectives)
+            .all(|(objective, &(count, above))| above as f64 <= (1.0 - objective.quantile) * count as f64);
+        if self.offered > 0 {
+            let good = met && self.failed == 0;
+            self.judged.offered += self.offered;
+            self.judged.offered_in_good_windows += if good { self.offered } else { 0 };
+            self.judged.windows += 1;
+            self.judged.good_windows += u64::from(good);
+        }
+        (self.offered, self.failed) = (0, 0);
+        self.objectives.clear();
+    }
+
+    /// What was attained so far.
+    pub const fn attained(&self) -> Attained {
+        self.judged
+    }
+}
+
+impl Default for ObjectiveAttainment {
+    fn default() -> Self {
+        Self::new()
+    }
+}

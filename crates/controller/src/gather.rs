@@ -1,0 +1,128 @@
+//! Gathering inside a tick: every source and every tier's backend at once, each with a quarter of the tick. One that fails
+//! or is late leaves missing readings behind, and no other waits for it.
+
+use crate::actuation::GatewayView;
+use crate::ports::{Backend, BackendError, BackendReplica, Finding, LivingReplica, Source, SourceError};
+use crate::step::{Gathered, TierGathered, duration};
+use crate::view::SourceView;
+use evenkeel_core::observe::{Cause, Signals};
+use evenkeel_core::units::Time;
+use evenkeel_fleet::model::Fleet;
+use evenkeel_wire::routes::RouteTable;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What the outside said in one tick.
+#[derive(Debug)]
+pub struct Told {
+    now: Time,
+    tiers: Vec<(String, TierGathered)>,
+    /// How each source's read went.
+    pub sources: Vec<SourceView>,
+}
+
+impl Told {
+    /// The same as the step takes it.
+    pub fn gathered(&self, gateway: GatewayView) -> Gathered {
+        let tiers = self.tiers.iter().map(|(_, tier)| tier.clone()).collect();
+        Gathered { now: self.now, tiers, gateway }
+    }
+
+    /// Every listed replica with its tier.
+    pub fn replicas(&self) -> impl Iterator<Item = (&str, &BackendReplica)> {
+        self.tiers
+            .iter()
+            .flat_map(|(tier, gathered)| gathered.listed.iter().flatten().map(move |replica| (tier.as_str(), replica)))
+    }
+}
+
+/// Asks everything at once. `routes` tells the replicas that serve, for sources that ask replicas themselves.
+pub async fn gather(
+    fleet: &Fleet,
+    sources: &mut [Box<dyn Source>],
+    backend: &dyn Backend,
+    routes: &RouteTable,
+    now: Time,
+) -> Told {
+    let deadline = duration(fleet.spec.tick) / 4;
+    let living = living(routes);
+    let lists = futures::future::join_all(fleet.spec.tiers.iter().map(|tier| list(backend, &tier.name, deadline)));
+    let reads = futures::future::join_all(
+        sources.iter_mut().map(|source| read(source.as_mut(), fleet, now, &living, deadline)),
+    );
+    let (lists, reads) = futures::join!(lists, reads);
+    let mut tiers: Vec<(String, TierGathered)> = fleet
+        .spec
+        .tiers
+        .iter()
+        .zip(&fleet.tiers)
+        .zip(lists)
+        .map(|((spec, settings), listed)| {
+            let schedule = evenkeel_fleet::schedule::active(&settings.schedule, now);
+            let gathered =
+                TierGathered { signals: Signals::default(), load: BTreeMap::new(), listed, schedule, forecast: None };
+            (spec.name.clone(), gathered)
+        })
+        .collect();
+    let mut views = Vec::with_capacity(reads.len());
+    for (findings, view) in reads {
+        views.push(view);
+        merge(&mut tiers, findings);
+    }
+    Told { now, tiers, sources: views }
+}
+
+fn living(routes: &RouteTable) -> Vec<LivingReplica> {
+    let of_tier = |tier: &evenkeel_wire::routes::TierRoutes| {
+        let name = tier.tier.clone();
+        tier.replicas
+            .iter()
+            .map(move |it| LivingReplica { tier: name.clone(), id: it.id.clone(), url: it.url.clone(), ready: true })
+            .collect::<Vec<_>>()
+    };
+    routes.tiers.iter().flat_map(of_tier).collect()
+}
+
+async fn list(backend: &dyn Backend, tier: &str, deadline: Duration) -> Result<Vec<BackendReplica>, BackendError> {
+    match tokio::time::timeout(deadline, backend.list(tier)).await {
+        Ok(listed) => listed,
+        Err(_) => Err(BackendError::Unknown("the list took longer than a quarter of a tick".to_owned())),
+    }
+}
+
+async fn read(
+    source: &mut dyn Source,
+    fleet: &Fleet,
+    now: Time,
+    living: &[LivingReplica],
+    deadline: Duration,
+) -> (Vec<Finding>, SourceView) {
+    let started = Instant::now();
+    let name = source.name().to_owned();
+    let late = || SourceError { cause: Cause::TimedOut, detail: "took longer than a quarter of a tick".to_owned() };
+    let result = tokio::time::timeout(deadline, source.read(now, living)).await.unwrap_or_else(|_| Err(late()));
+    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    match result {
+        Ok(findings) => (findings, SourceView { name, problem: None, took_us }),
+        Err(error) => (gaps(source, fleet, error.cause), SourceView { name, problem: Some(error.detail), took_us }),
+    }
+}
+
+/// What a source that failed leaves behind: all that it covers, missing.
+fn gaps(source: &dyn Source, fleet: &Fleet, cause: Cause) -> Vec<Finding> {
+    let gap = |tier: &evenkeel_core::spec::TierSpec| Finding {
+        tier: tier.name.clone(),
+        signals: Signals::missing(source.covers(&tier.name), tier.slo.objectives.len(), cause),
+        replica_load: Vec::new(),
+    };
+    fleet.spec.tiers.iter().map(gap).collect()
+}
+
+fn merge(tiers: &mut [(String, TierGathered)], findings: Vec<Finding>) {
+    for finding in findings {
+        if let Some((_, tier)) = tiers.iter_mut().find(|(name, _)| *name == finding.tier) {
+            tier.signals = std::mem::take(&mut tier.signals).or(finding.signals);
+            tier.load.extend(finding.replica_load);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The journal: every input of a decision, the decision and its outcome, in one SQLite file, written by a thread of its
+//! own off the decision's path.
+//!
+//! Inputs are stored whole now and then and as deltas in between; a decision that repeats the last one extends its row.
+//! Each tick carries a digest of its decisions, so that a replay is compared bit for bit at every tick.
+
+mod delta;
+mod read;
+mod replay;
+mod schema;
+mod write;
+
+pub use read::{DecisionRow, JournalReader, OrderRow};
+pub use replay::{Replay, replay};
+pub use write::{Journal, JournalHealth, TickRecord};
+
+use evenkeel_core::decision::Decision;
+
+/// Why the journal cannot be opened, read or replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// SQLite says no.
+    #[error("the journal {path} cannot be used: {source}")]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// Made by another version of Evenkeel.
+    #[error(
+        "the journal {path} has schema {found}, this version reads schema {expected}: move it away or use the version that made it"
+    )]
+    Schema {
+        /// The file.
+        path: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        expected: i64,
+    },
+    /// A row that does not hold what it should.
+    #[error("the journal is damaged at tick {tick}: {detail}")]
+    Damaged {
+        /// The tick.
+        tick: i64,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+/// A digest of decisions: FNV-1a, 64 bits, over their JSON. It tells an accidental difference, not a forged one.
+pub fn digest(decisions: &[Decision]) -> i64 {
+    let json = serde_json::to_vec(decisions).unwrap_or_default();
+    let hash = json
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    hash.cast_signed()
+}

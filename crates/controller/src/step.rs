@@ -1,0 +1,236 @@
+//! One tick as a function: what was gathered goes in, decisions, orders and routes come out. No I/O and no clock, so the
+//! same code runs in virtual time.
+
+use crate::actuation::{Actuation, Deadlines, GatewayView};
+use crate::operator::{Mode, OperatorOrders};
+use crate::ports::{BackendError, BackendReplica, Order};
+use crate::routes::{Router, routes_of};
+use evenkeel_core::autoscaler::{Autoscaler, Evenkeel, FleetInputs};
+use evenkeel_core::check::{Violation, check};
+use evenkeel_core::decision::{ActiveSchedule, Decision, Forecast};
+use evenkeel_core::observe::{Cause, Observation, Reading, Replica, ReplicaId, Signals};
+use evenkeel_core::propose::TierInputs;
+use evenkeel_core::units::{Span, Time};
+use evenkeel_fleet::model::{BackendSettings, Fleet, TierSettings};
+use evenkeel_wire::routes::{RouteTable, TierRoutes};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What one tick gathered about one tier.
+#[derive(Clone, Debug)]
+pub struct TierGathered {
+    /// Signals of all sources, the better reading of each.
+    pub signals: Signals,
+    /// Requests inside each replica, where a source knows.
+    pub load: BTreeMap<ReplicaId, u32>,
+    /// The backend's list, or why there is none.
+    pub listed: Result<Vec<BackendReplica>, BackendError>,
+    /// The schedule entry that is active.
+    pub schedule: Option<ActiveSchedule>,
+    /// A forecast, where one is made.
+    pub forecast: Option<Forecast>,
+}
+
+/// What one tick gathered.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The moment of the tick.
+    pub now: Time,
+    /// The tiers, in the fleet's order.
+    pub tiers: Vec<TierGathered>,
+    /// What the gateway obeys.
+    pub gateway: GatewayView,
+}
+
+/// What one tick comes to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The inputs as decided on: journalled, they replay to the same decisions.
+    pub inputs: FleetInputs,
+    /// A decision for each tier.
+    pub decisions: Vec<Decision>,
+    /// Invariants that a decision breaks; such a tick is not acted on.
+    pub violations: Vec<Violation>,
+    /// What the backends shall do.
+    pub orders: Vec<Order>,
+    /// The route table in force.
+    pub routes: RouteTable,
+}
+
+/// The controller without its surroundings.
+pub struct Controller {
+    fleet: Arc<Fleet>,
+    autoscaler: Evenkeel,
+    tiers: Vec<Actuation>,
+    router: Router,
+    epoch: u64,
+}
+
+impl Controller {
+    /// A controller of epoch `epoch` that begins at `now`.
+    pub fn new(fleet: Arc<Fleet>, epoch: u64, now: Time) -> Self {
+        let autoscaler = Evenkeel::new(fleet.spec.clone(), now);
+        let tiers = fleet.tiers.iter().map(|_| Actuation::default()).collect();
+        let router = Router::new(&fleet.spec.name, epoch);
+        Self { fleet, autoscaler, tiers, router, epoch }
+    }
+
+    /// The fleet in force.
+    pub const fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
+    /// The decision's state, to be saved with the journal.
+    pub const fn autoscaler(&self) -> &Evenkeel {
+        &self.autoscaler
+    }
+
+    /// Why each tier's last launch was refused.
+    pub fn refused(&self) -> Vec<Option<String>> {
+        self.tiers.iter().map(|it| it.refused.clone()).collect()
+    }
+
+    /// Takes over a changed fleet file. Tiers that stay keep what is under way.
+    pub fn reload(&mut self, fleet: Arc<Fleet>, now: Time) {
+        self.autoscaler.reload(fleet.spec.clone(), now);
+        let mut known: BTreeMap<&str, Actuation> =
+            self.fleet.spec.tiers.iter().map(|tier| tier.name.as_str()).zip(std::mem::take(&mut self.tiers)).collect();
+        let tiers = fleet.spec.tiers.iter().map(|tier| known.remove(tier.name.as_str()).unwrap_or_default()).collect();
+        self.tiers = tiers;
+        self.fleet = fleet;
+    }
+
+    /// One tick. `may_shrink` is false while the journal cannot be written: then nothing is drained or ended, while
+    /// deciding and growing go on. `new_intent` makes names for replicas to launch.
+    pub fn step(
+        &mut self,
+        gathered: &Gathered,
+        operator: &OperatorOrders,
+        may_shrink: bool,
+        new_intent: &mut dyn FnMut() -> ReplicaId,
+    ) -> Outcome {
+        let now = gathered.now;
+        let replicas: Vec<Option<Vec<Replica>>> = self.observe(gathered);
+        let inputs = self.inputs(gathered, &replicas, operator);
+        let decisions = self.autoscaler.decide(&inputs);
+        let violations = check(&self.fleet.spec, &inputs, &decisions);
+        let acting = self.permitted(operator, now) && violations.is_empty();
+        let mut orders = Vec::new();
+        for (index, decision) in decisions.iter().enumerate() {
+            let Some(replicas) = replicas[index].as_deref().filter(|_| acting) else { continue };
+            orders.extend(self.order(index, decision, replicas, &gathered.gateway, may_shrink, new_intent));
+        }
+        let routes = self.publish(gathered);
+        Outcome { inputs, decisions, violations, orders, routes }
+    }
+
+    /// How an order went.
+    pub fn outcome(&mut self, order: &Order, outcome: Result<(), BackendError>) {
+        let index = self.fleet.spec.tiers.iter().position(|tier| tier.name == order.tier);
+        if let Some(index) = index {
+            self.tiers[index].outcome(order, outcome);
+        }
+    }
+
+    /// The mode in force.
+    pub fn mode(&self, operator: &OperatorOrders) -> Mode {
+        operator.mode.unwrap_or_else(|| self.fleet.controller.mode.into())
+    }
+
+    fn permitted(&self, operator: &OperatorOrders, now: Time) -> bool {
+        self.mode(operator) == Mode::Act && !operator.paused(now)
+    }
+
+    fn observe(&mut self, gathered: &Gathered) -> Vec<Option<Vec<Replica>>> {
+        let tiers = self.tiers.iter_mut().zip(&self.fleet.tiers).zip(&gathered.tiers);
+        tiers
+            .map(|((actuation, settings), tier)| {
+                let listed = tier.listed.as_ref().ok()?;
+                Some(actuation.observe(listed, &tier.load, gathered.now, &deadlines(settings)))
+            })
+            .collect()
+    }
+
+    fn inputs(&self, gathered: &Gathered, replicas: &[Option<Vec<Replica>>], operator: &OperatorOrders) -> FleetInputs {
+        let now = gathered.now;
+        let freshness = self.fleet.controller.freshness;
+        let tiers = self.fleet.spec.tiers.iter().zip(&gathered.tiers).zip(replicas).map(|((spec, tier), replicas)| {
+            let listed = match replicas {
+                Some(replicas) => Reading::Fresh { value: replicas.clone(), at: now },
+                None => Reading::Missing { cause: Cause::Unreachable },
+            };
+            TierInputs {
+                observation: Observation { signals: tier.signals.clone().aged(now, freshness), replicas: listed },
+                forecast: tier.forecast,
+                schedule: tier.schedule.clone(),
+                operator: operator.override_of(&spec.name, now).cloned(),
+            }
+        });
+        FleetInputs { now, tiers: tiers.collect() }
+    }
+
+    fn order(
+        &mut self,
+        index: usize,
+        decision: &Decision,
+        replicas: &[Replica],
+        gateway: &GatewayView,
+        may_shrink: bool,
+        new_intent: &mut dyn FnMut() -> ReplicaId,
+    ) -> Option<Order> {
+        let deadlines = deadlines(&self.fleet.tiers[index]);
+        let actuation = &mut self.tiers[index];
+        let (launch, mut end) = actuation.act(decision, replicas, new_intent, may_shrink);
+        if may_shrink {
+            end.extend(actuation.drained(gateway, decision.at, &deadlines));
+        }
+        (!launch.is_empty() || !end.is_empty()).then(|| Order {
+            tier: decision.tier.clone(),
+            epoch: self.epoch,
+            desired: decision.desired,
+            launch,
+            end,
+            grace: deadlines.grace,
+        })
+    }
+
+    /// Publishes the routes of every tier; one whose backend could not list keeps the routes it had.
+    fn publish(&mut self, gathered: &Gathered) -> RouteTable {
+        let before = self.router.table().tiers.clone();
+        let routes: Vec<TierRoutes> =
+            (0..self.tiers.len()).map(|index| self.routes(index, gathered, &before)).collect();
+        let table = self.router.publish(routes).clone();
+        for actuation in &mut self.tiers {
+            actuation.told(table.version);
+        }
+        table
+    }
+
+    fn routes(&self, index: usize, gathered: &Gathered, before: &[TierRoutes]) -> TierRoutes {
+        let (spec, settings) = (&self.fleet.spec.tiers[index], &self.fleet.tiers[index]);
+        match &gathered.tiers[index].listed {
+            Ok(listed) => {
+                let most = spec.profile.max_sequences.saturating_add(settings.slack);
+                let actuation = &self.tiers[index];
+                routes_of(&spec.name, &settings.served_model, most, listed, |id| actuation.drains(id))
+            }
+            Err(_) => before
+                .iter()
+                .find(|it| it.tier == spec.name)
+                .cloned()
+                .unwrap_or_else(|| TierRoutes { tier: spec.name.clone(), replicas: Vec::new() }),
+        }
+    }
+}
+
+/// A tier's deadlines, from how its replicas are run.
+pub fn deadlines(settings: &TierSettings) -> Deadlines {
+    let BackendSettings::Local(local) = &settings.backend;
+    Deadlines { start: local.start_deadline, drain: local.drain_deadline, grace: duration(local.grace) }
+}
+
+/// A span as the standard library's duration.
+pub fn duration(span: Span) -> Duration {
+    Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(0))
+}
