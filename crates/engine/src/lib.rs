@@ -1,4 +1,4 @@
-//! One replica's continuous batching ([`replica`]) and the tier queue before the replicas, as state
+//! One replica's continuous batching ([`replica`]) and the tier queue before the replicas ([`queue`]), as state
 //! machines: time enters as an argument, `next_event()` says when to look again, and equal calls give equal answers.
 //! The emulated replica, the gateway and the simulator drive the same two machines.
 #![no_std]
@@ -7,4 +7,5 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod queue;
 pub mod replica;

@@ -1,0 +1,289 @@
+//! The replicas of a tier: how much each has, who is next, who is doubted.
+
+use super::RequestId;
+use super::health::{Doubt, Health, Sign, Trust};
+use super::settings::QueueSettings;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use evenkeel_core::units::Time;
+
+/// A replica inside the queue: numbered once, so that indexes need not copy its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot(u64);
+
+/// Whether a replica takes new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Takes new work.
+    Serving,
+    /// Finishes what it has.
+    Draining,
+    /// Gone from the route table, with requests still under way on it.
+    Removed,
+}
+
+#[derive(Debug)]
+struct Entry<R> {
+    name: R,
+    standing: Standing,
+    max_outstanding: u32,
+    outstanding: u32,
+    /// When it was last given work, counted in dispatches: the longest unused goes first among equals.
+    turn: u64,
+    health: Health,
+}
+
+impl<R> Entry<R> {
+    fn serves(&self) -> bool {
+        self.standing == Standing::Serving
+    }
+
+    fn trusted(&self) -> bool {
+        self.serves() && self.max_outstanding > 0 && self.health.doubt().is_none()
+    }
+
+    /// One that may have no request at all reaches nobody, so requests are held as if it were not there.
+    fn reachable(&self) -> bool {
+        self.serves() && self.max_outstanding > 0 && self.health.doubt() != Some(Doubt::Unreachable)
+    }
+
+    fn available(&self) -> bool {
+        self.serves() && self.outstanding < self.max_outstanding && self.health.admits()
+    }
+
+    fn wakes_at(&self) -> Option<Time> {
+        match self.health.trust {
+            Trust::None { until, .. } if self.serves() => Some(until),
+            _ => None,
+        }
+    }
+}
+
+/// One replica as it stands, for metrics and for whoever applies a route table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaView<'a, R> {
+    /// Its name.
+    pub replica: &'a R,
+    /// Whether it takes new work.
+    pub standing: Standing,
+    /// Requests under way on it.
+    pub outstanding: u32,
+    /// Requests it is given at once at most.
+    pub max_outstanding: u32,
+    /// It gets no work, or one request at a time, because it failed or could not be reached.
+    pub ejected: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Replicas<R> {
+    names: BTreeMap<R, Slot>,
+    entries: BTreeMap<Slot, Entry<R>>,
+    /// Who can take a request: fewest outstanding first, then the longest unused.
+    available: BTreeSet<(u32, u64, Slot)>,
+    /// Who is suspended, by the end of it.
+    suspended: BTreeSet<(Time, Slot)>,
+    trusted: usize,
+    reachable: usize,
+    added: u64,
+    turns: u64,
+}
+
+impl<R: Ord + Clone> Replicas<R> {
+    pub(super) fn new() -> Self {
+        Self {
+            names: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            available: BTreeSet::new(),
+            suspended: BTreeSet::new(),
+            trusted: 0,
+            reachable: 0,
+            added: 0,
+            turns: 0,
+        }
+    }
+
+    /// Adds a replica, or has one that is known serve (again) with this limit.
+    pub(super) fn add(&mut self, name: R, max_outstanding: u32) {
+        if let Some(slot) = self.names.get(&name).copied() {
+            return self.update(slot, |entry| {
+                if entry.standing == Standing::Removed {
+                    // The name is back for what may be another process: it starts without a record.
+                    entry.health = Health::new();
+                }
+                entry.standing = Standing::Serving;
+                entry.max_outstanding = max_outstanding;
+            });
+        }
+        let slot = Slot(self.added);
+        self.added += 1;
+        self.names.insert(name.clone(), slot);
+        let (standing, health) = (Standing::Serving, Health::new());
+        self.entries.insert(slot, Entry { name, standing, max_outstanding, outstanding: 0, turn: 0, health });
+        self.index(slot);
+    }
+
+    /// Lets a replica finish what it has; true where it has nothing and was serving until now.
+    pub(super) fn drain(&mut self, name: &R) -> bool {
+        let Some(slot) = self.names.get(name).copied() else { return false };
+        let was_serving = self.entry(slot).serves();
+        if was_serving {
+            self.update(slot, |entry| entry.standing = Standing::Draining);
+        }
+        was_serving && self.entry(slot).outstanding == 0
+    }
+
+    pub(super) fn remove(&mut self, name: &R) {
+        if let Some(slot) = self.names.get(name).copied() {
+            self.update(slot, |entry| entry.standing = Standing::Removed);
+            self.forget_if_gone(slot);
+        }
+    }
+
+    /// Gives a request to a replica; returns its name.
+    pub(super) fn dispatch(&mut self, slot: Slot, request: RequestId) -> R {
+        self.turns += 1;
+        let turn = self.turns;
+        self.update(slot, |entry| {
+            entry.turn = turn;
+            entry.outstanding += 1;
+            entry.health.dispatched(request);
+        });
+        self.entry(slot).name.clone()
+    }
+
+    /// A request gave a sign and goes on.
+    pub(super) fn learn(&mut self, slot: Slot, id: RequestId, sign: Sign, now: Time, settings: &QueueSettings) {
+        self.update(slot, |entry| entry.health.learn(id, sign, now, settings));
+        self.readmit_if_all_are_doubted();
+    }
+
+    /// A request left a replica; its name, where that was the last one of a draining replica.
+    pub(super) fn release(
+        &mut self,
+        slot: Slot,
+        id: RequestId,
+        sign: Sign,
+        now: Time,
+        settings: &QueueSettings,
+    ) -> Option<R> {
+        self.update(slot, |entry| {
+            entry.outstanding -= 1;
+            entry.health.learn(id, sign, now, settings);
+        });
+        let entry = self.entry(slot);
+        let drained = (entry.standing == Standing::Draining && entry.outstanding == 0).then(|| entry.name.clone());
+        self.forget_if_gone(slot);
+        self.readmit_if_all_are_doubted();
+        drained
+    }
+
+    /// Ends the suspensions that are over.
+    pub(super) fn wake(&mut self, now: Time) {
+        while let Some((_, slot)) = self.suspended.first().copied().filter(|(until, _)| *until <= now) {
+            self.update(slot, |entry| entry.health.probe());
+        }
+        self.readmit_if_all_are_doubted();
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Time> {
+        self.suspended.first().map(|(until, _)| *until)
+    }
+
+    /// Who can take a request, in the order of preference.
+    pub(super) fn available(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.available.iter().map(|(_, _, slot)| *slot)
+    }
+
+    /// Whether another replica than this one is fully trusted, so that waiting for it makes sense.
+    pub(super) fn trusts_another(&self, slot: Slot) -> bool {
+        self.trusted > usize::from(self.entry(slot).trusted())
+    }
+
+    /// Whether any replica serves and was not found unreachable.
+    pub(super) fn any_reachable(&self) -> bool {
+        self.reachable > 0
+    }
+
+    pub(super) fn views(&self) -> impl Iterator<Item = ReplicaView<'_, R>> {
+        self.names.values().map(|slot| self.view(*slot))
+    }
+
+    pub(super) fn find(&self, name: &R) -> Option<ReplicaView<'_, R>> {
+        self.names.get(name).map(|slot| self.view(*slot))
+    }
+
+    fn view(&self, slot: Slot) -> ReplicaView<'_, R> {
+        let entry = self.entry(slot);
+        ReplicaView {
+            replica: &entry.name,
+            standing: entry.standing,
+            outstanding: entry.outstanding,
+            max_outstanding: entry.max_outstanding,
+            ejected: entry.health.doubt().is_some(),
+        }
+    }
+
+    /// Where every replica is doubted, those that merely fail are trusted again: when all fail, the fault is likely in
+    /// the requests or behind the replicas, and serving some beats serving none. One that cannot be reached serves
+    /// nobody, so it stays suspended and requests wait for it.
+    fn readmit_if_all_are_doubted(&mut self) {
+        if self.trusted > 0 || self.reachable == 0 {
+            return;
+        }
+        let failing: Vec<Slot> =
+            self.entries.iter().filter(|(_, entry)| entry.reachable()).map(|(slot, _)| *slot).collect();
+        for slot in failing {
+            self.update(slot, |entry| entry.health.readmit());
+        }
+    }
+
+    fn forget_if_gone(&mut self, slot: Slot) {
+        let entry = self.entry(slot);
+        if entry.standing == Standing::Removed && entry.outstanding == 0 {
+            self.unindex(slot);
+            if let Some(entry) = self.entries.remove(&slot) {
+                self.names.remove(&entry.name);
+            }
+        }
+    }
+
+    /// Changes an entry and keeps every index and count in step.
+    fn update(&mut self, slot: Slot, change: impl FnOnce(&mut Entry<R>)) {
+        self.unindex(slot);
+        if let Some(entry) = self.entries.get_mut(&slot) {
+            change(entry);
+        }
+        self.index(slot);
+    }
+
+    fn index(&mut self, slot: Slot) {
+        let entry = self.entry(slot);
+        let (key, wakes_at) = ((entry.outstanding, entry.turn, slot), entry.wakes_at());
+        let (available, trusted, reachable) = (entry.available(), entry.trusted(), entry.reachable());
+        self.trusted += usize::from(trusted);
+        self.reachable += usize::from(reachable);
+        if available {
+            self.available.insert(key);
+        }
+        if let Some(until) = wakes_at {
+            self.suspended.insert((until, slot));
+        }
+    }
+
+    fn unindex(&mut self, slot: Slot) {
+        let entry = self.entry(slot);
+        let (key, wakes_at) = ((entry.outstanding, entry.turn, slot), entry.wakes_at());
+        let (trusted, reachable) = (entry.trusted(), entry.reachable());
+        self.trusted -= usize::from(trusted);
+        self.reachable -= usize::from(reachable);
+        self.available.remove(&key);
+        if let Some(until) = wakes_at {
+            self.suspended.remove(&(until, slot));
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "a slot is kept as long as its name or a request refers to it")]
+    fn entry(&self, slot: Slot) -> &Entry<R> {
+        self.entries.get(&slot).expect("a known replica")
+    }
+}
