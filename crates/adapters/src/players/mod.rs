@@ -1,0 +1,137 @@
+//! How many play now: pulled as JSON over HTTP, read from a file, or pushed into the controller's API. Each tier gets its
+//! share of the total.
+
+mod document;
+
+use crate::fetch::{self, Address, SetupError, Trust};
+use async_trait::async_trait;
+use evenkeel_controller::ports::{Finding, LivingReplica, Source, SourceError};
+use evenkeel_core::observe::{Cause, Reading, Signals};
+use evenkeel_core::spec::Signal;
+use evenkeel_core::units::Time;
+use evenkeel_fleet::model::PlayersSource;
+use reqwest::Client;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+
+/// A document with a number in it is small; a larger one is the wrong address.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// Takes the player count that somebody pushes. Clones share one value.
+#[derive(Clone, Debug, Default)]
+pub struct PlayersPush {
+    last: Arc<Mutex<Option<(f64, Time)>>>,
+}
+
+impl PlayersPush {
+    /// Notes that `players` were online at `at`. The reading keeps that time, so a pusher that stops makes it stale.
+    ///
+    /// # Errors
+    /// When it is no number of players: NaN, infinite or negative. The earlier count then stays.
+    pub fn push(&self, players: f64, at: Time) -> Result<(), SourceError> {
+        let players = document::counted(players)?;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((players, at));
+        Ok(())
+    }
+
+    fn latest(&self) -> Result<(f64, Time), SourceError> {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let never = "no player count was pushed yet: POST one to the controller's API";
+        last.ok_or_else(|| SourceError { cause: Cause::Unreachable, detail: never.to_owned() })
+    }
+}
+
+#[derive(Debug)]
+enum From {
+    Http { address: Address, client: Client, pointer: String },
+    Push(PlayersPush),
+    File { path: PathBuf, pointer: Option<String> },
+}
+
+/// The player count as a source.
+#[derive(Debug)]
+pub struct Players {
+    from: From,
+    /// Each tier's share of all players, 0 to 1.
+    shares: Vec<(String, f64)>,
+}
+
+impl Players {
+    /// Reads `source` for tiers by name and share of all players; an HTTP source within `timeout`. `push` is where the
+    /// API puts a pushed count; other sources leave it alone.
+    ///
+    /// # Errors
+    /// When the address is none or no HTTP client can be built.
+    pub fn new(
+        source: &PlayersSource,
+        push: PlayersPush,
+        shares: impl IntoIterator<Item = (String, f64)>,
+        timeout: Duration,
+    ) -> Result<Self, SetupError> {
+        let from = match source {
+            PlayersSource::Http { url, pointer } => {
+                let address = Address::read(url)?;
+                let client = fetch::client(Trust::needed_by(&address), timeout)?;
+                From::Http { address, client, pointer: pointer.clone() }
+            }
+            PlayersSource::Push => From::Push(push),
+            PlayersSource::File { path, pointer } => From::File { path: path.clone(), pointer: pointer.clone() },
+        };
+        Ok(Self { from, shares: shares.into_iter().collect() })
+    }
+
+    /// The total and when it held. A file or a document says nothing of its age, so it holds when it is read.
+    async fn total(&self, now: Time) -> Result<(f64, Time), SourceError> {
+        match &self.from {
+            From::Http { address, client, pointer } => {
+                let body = fetch::get(client, address, MOST_BYTES as usize).await?;
+                Ok((document::number(&body, Some(pointer))?, now))
+            }
+            From::Push(push) => push.latest(),
+            From::File { path, pointer } => {
+                let text = contents(path).await?;
+                Ok((document::number(&text, pointer.as_deref())?, now))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Players {
+    fn name(&self) -> &'static str {
+        "players"
+    }
+
+    fn covers(&self, tier: &str) -> &[Signal] {
+        if self.shares.iter().any(|(name, _)| name == tier) { &[Signal::Players] } else { &[] }
+    }
+
+    async fn read(&mut self, now: Time, _living: &[LivingReplica]) -> Result<Vec<Finding>, SourceError> {
+        let (total, at) = self.total(now).await?;
+        let finding = |(tier, share): &(String, f64)| {
+            let players = Reading::Fresh { value: (total * share).round() as u64, at };
+            let signals = Signals { players, ..Signals::default() };
+            Finding { tier: tier.clone(), signals, replica_load: Vec::new() }
+        };
+        Ok(self.shares.iter().map(finding).collect())
+    }
+}
+
+async fn contents(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let failed = |error: std::io::Error| {
+        let refused = error.kind() == ErrorKind::PermissionDenied;
+        let cause = if refused { Cause::Refused } else { Cause::Unreachable };
+        SourceError { cause, detail: format!("the player file {} cannot be read: {error}", path.display()) }
+    };
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).await.map_err(failed)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let detail = format!("the player file {} is larger than {MOST_BYTES} bytes", path.display());
+        return Err(SourceError { cause: Cause::Malformed, detail });
+    }
+    Ok(bytes)
+}
