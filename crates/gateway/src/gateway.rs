@@ -1,0 +1,194 @@
+//! What a gateway process knows, and what it answers by itself.
+
+use crate::answer::{Answer, Refusal, json, with_body};
+use crate::clock::Clock;
+use crate::forward::{Job, TIER_NAME, deliver};
+use crate::prometheus;
+use crate::request::{Directory, Document, forwarded_request_headers, read_body, split_path};
+use crate::routes::Routes;
+use crate::tier::Tier;
+use crate::upstream::Call;
+use bytes::Bytes;
+use evenkeel_fleet::model::Fleet;
+use evenkeel_wire::report::GatewayReport;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One gateway.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    /// Changes with each start: a reader of the report then knows that every count began anew.
+    instance: String,
+    clock: Clock,
+    directory: Directory,
+    pub(crate) tiers: Vec<Arc<Tier>>,
+    pub(crate) routes: Routes,
+    max_body_bytes: u64,
+    first_byte: Duration,
+}
+
+impl Gateway {
+    /// The gateway of `fleet`, with the routes that an earlier one left in `state`.
+    pub(crate) fn new(fleet: &Fleet, state: Option<&Path>, first_byte: Duration) -> Self {
+        let clock = Clock::anchored();
+        let halves = fleet.spec.tiers.iter().zip(&fleet.tiers);
+        let tier = |(spec, settings)| Arc::new(Tier::new(spec, settings, &fleet.gateway, clock));
+        let tiers: Vec<Arc<Tier>> = halves.map(tier).collect();
+        Self {
+            instance: uuid::Uuid::new_v4().to_string(),
+            clock,
+            directory: Directory::of(fleet),
+            routes: Routes::new(&fleet.spec.name, tiers.clone(), state),
+            tiers,
+            max_body_bytes: fleet.gateway.max_body_bytes,
+            first_byte,
+        }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        match (&head.method, head.uri.path()) {
+            (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
+            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(),
+            (&Method::GET, "/gateway/report") => json(StatusCode::OK, &self.report()),
+            (&Method::GET, "/metrics") => prometheus::answer(&self.report(), &self.tiers),
+            (&Method::GET, path) if split_path(path).1 == "/v1/models" => self.models(&head),
+            _ => self.infer(head, body).await.unwrap_or_else(|refused| refused.answer()),
+        }
+    }
+
+    fn readiness(&self) -> Answer {
+        match self.routes.applied() {
+            Some(_) => text(StatusCode::OK, "ready\n"),
+            None => text(StatusCode::SERVICE_UNAVAILABLE, "no route table yet\n"),
+        }
+    }
+
+    /// What was seen so far.
+    pub(crate) fn report(&self) -> GatewayReport {
+        let at = self.clock.now();
+        GatewayReport {
+            instance: self.instance.clone(),
+            at,
+            applied: self.routes.applied(),
+            tiers: self.tiers.iter().map(|tier| tier.report(at)).collect(),
+        }
+    }
+
+    /// Every tier is listed, also one at zero: a request for it is what wakes it.
+    fn models(&self, head: &Parts) -> Answer {
+        let named = split_path(head.uri.path()).0;
+        let listed = self.tiers.iter().filter(|tier| named.is_none_or(|named| named == tier.name));
+        let data: Vec<Model<'_>> = listed.map(|tier| Model::of(tier)).collect();
+        json(StatusCode::OK, &Models { object: "list", data })
+    }
+
+    /// Carries a request to its tier.
+    async fn infer(&self, head: Parts, body: Incoming) -> Result<Answer, Refusal> {
+        let destination = self.directory.destination(&head.headers, &head.uri)?;
+        refuse_encoded(&head.headers)?;
+        let body = read_body(body, self.max_body_bytes).await?;
+        let document = read_document(&head.headers, &body, destination.tier.is_some())?;
+        let position = match destination.tier {
+            Some(position) => position,
+            None => self.directory.by_model(document.model.as_deref())?,
+        };
+        let job = Job {
+            arrived: self.clock.now(),
+            first_hand_over: true,
+            call: call(head, &destination.path)?,
+            body,
+            document,
+        };
+        match self.tiers.get(position) {
+            Some(tier) => Ok(self.carry(tier, job).await),
+            None => Err(Refusal::new(StatusCode::NOT_FOUND, "model_not_found", "the tier does not exist")),
+        }
+    }
+
+    async fn carry(&self, tier: &Arc<Tier>, job: Job) -> Answer {
+        tier.tally.offered.increment();
+        tier.tally.offered_prompt_tokens.add(job.document.prompt_tokens);
+        match deliver(tier, &job, self.first_byte).await {
+            Ok(delivery) => delivery.into_answer(tier),
+            Err(refusal) => {
+                let mut answer = refusal.answer();
+                answer.headers_mut().insert(TIER_NAME, tier.name_header.clone());
+                answer
+            }
+        }
+    }
+}
+
+/// The model's name inside a compressed body could be neither read nor rewritten.
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            let message = "the request body is compressed: send it as it is";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request_compressed", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the body says. One that is no JSON passes as it is where the head already named the tier.
+fn read_document(headers: &HeaderMap, body: &Bytes, tier_is_known: bool) -> Result<Document, Refusal> {
+    let declared = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if tier_is_known && (declared == Some(false) || body.is_empty()) {
+        return Ok(Document::default());
+    }
+    Document::read(body).map_err(|error| {
+        let message = format!("the request body is no JSON object that this gateway can route: {error}");
+        Refusal::new(StatusCode::BAD_REQUEST, "bad_json", message)
+    })
+}
+
+fn call(head: Parts, path: &str) -> Result<Call, Refusal> {
+    let path = PathAndQuery::try_from(path)
+        .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "bad_path", "the path is malformed"))?;
+    Ok(Call { method: head.method, path, headers: forwarded_request_headers(head.headers) })
+}
+
+fn text(status: StatusCode, words: &'static str) -> Answer {
+    with_body(status, "text/plain; charset=utf-8", Bytes::from_static(words.as_bytes()))
+}
+
+/// OpenAI's list of models.
+#[derive(Serialize)]
+struct Models<'a> {
+    object: &'static str,
+    data: Vec<Model<'a>>,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u32,
+    owned_by: &'static str,
+    tier: &'a str,
+    asynchronous: bool,
+    replicas_serving: usize,
+}
+
+impl<'a> Model<'a> {
+    fn of(tier: &'a Tier) -> Self {
+        Self {
+            id: &tier.model,
+            object: "model",
+            created: 0,
+            owned_by: "evenkeel",
+            tier: &tier.name,
+            asynchronous: tier.asynchronous.is_some(),
+            replicas_serving: tier.serving(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading a request's body, up to a limit in size and in the client's slowness.
+
+use crate::answer::Refusal;
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A client that sends nothing of its body for this long is not waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The whole body, or why not.
+pub(crate) async fn read_body<B>(mut body: B, limit: u64) -> Result<Bytes, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let announced = body.size_hint().lower();
+    if announced > limit {
+        return Err(too_large(limit));
+    }
+    let mut first = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    while let Some(data) = next_data(&mut body).await? {
+        let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
+        if (so_far + data.len()) as u64 > limit {
+            return Err(too_large(limit));
+        }
+        // Most bodies come in one piece, which is then used as it is.
+        match &mut rest {
+            Some(rest) => rest.extend_from_slice(&data),
+            None if first.is_empty() => first = data,
+            None => {
+                let mut joined = BytesMut::with_capacity((so_far + data.len()).max(announced as usize));
+                joined.extend_from_slice(&first);
+                joined.extend_from_slice(&data);
+                rest = Some(joined);
+            }
+        }
+    }
+    Ok(rest.map_or(first, BytesMut::freeze))
+}
+
+/// The next piece; `None` at the end.
+async fn next_data<B>(body: &mut B) -> Result<Option<Bytes>, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    loop {
+        if body.is_end_stream() {
+            return Ok(None);
+        }
+        let frame = timeout(LONGEST_PAUSE, body.frame()).await.map_err(|_elapsed| too_slow())?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(broken()),
+            // Trailers say nothing that a replica needs.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn too_large(limit: u64) -> Refusal {
+    let message = format!("the request body is larger than {limit} bytes: shorten the prompt");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+}
+
+fn too_slow() -> Refusal {
+    let message = format!("no more of the request body came for {} s: send it again", LONGEST_PAUSE.as_secs());
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "request_too_slow", message)
+}
+
+fn broken() -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "request_cut", "the request body ended early or is malformed: send it again")
+}

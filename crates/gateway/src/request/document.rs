@@ -1,0 +1,189 @@
+//! The few things that the gateway reads in a JSON body, without building the rest: the model's name with its place, and
+//! the prompt's size.
+
+use bytes::{Bytes, BytesMut};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+/// Bytes of text that count as one token where no engine tells.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// What was found in a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Document {
+    /// The model's name.
+    pub(crate) model: Option<String>,
+    /// Where the name's JSON string stands in the body.
+    place: Option<Range<usize>>,
+    /// Tokens of the prompt, estimated at four bytes each.
+    pub(crate) prompt_tokens: u64,
+}
+
+/// The members read; all others are skipped. A second `model` is an error, so no reader behind us can see another one.
+#[derive(serde::Deserialize)]
+struct Members<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(default)]
+    messages: Text,
+    #[serde(default)]
+    prompt: Text,
+    #[serde(default)]
+    input: Text,
+}
+
+impl Document {
+    /// Reads `body`.
+    ///
+    /// # Errors
+    /// When it is not a JSON object, or names a model twice or by something else than a string.
+    pub(crate) fn read(body: &Bytes) -> Result<Self, serde_json::Error> {
+        let members: Members<'_> = serde_json::from_slice(body)?;
+        let text = members.messages.bytes + members.prompt.bytes + members.input.bytes;
+        let tokens = members.messages.tokens + members.prompt.tokens + members.input.tokens;
+        let prompt_tokens = text.div_ceil(BYTES_PER_TOKEN) + tokens;
+        let Some(raw) = members.model else { return Ok(Self { model: None, place: None, prompt_tokens }) };
+        let name: Cow<'_, str> = serde_json::from_str(raw.get())?;
+        // The raw value borrows from the body, so its address tells its place.
+        let start = raw.get().as_ptr() as usize - body.as_ptr() as usize;
+        let place = Some(start..start + raw.get().len());
+        Ok(Self { model: Some(name.into_owned()), place, prompt_tokens })
+    }
+
+    /// The body with the model's name replaced by `served`; every other byte stays as the client sent it.
+    pub(crate) fn with_model(&self, body: &Bytes, served: &str) -> Bytes {
+        let (Some(model), Some(place)) = (&self.model, &self.place) else { return body.clone() };
+        if model == served {
+            return body.clone();
+        }
+        let name = serde_json::Value::from(served).to_string();
+        let mut rewritten = BytesMut::with_capacity(body.len() + name.len());
+        rewritten.extend_from_slice(body.get(..place.start).unwrap_or_default());
+        rewritten.extend_from_slice(name.as_bytes());
+        rewritten.extend_from_slice(body.get(place.end..).unwrap_or_default());
+        rewritten.freeze()
+    }
+}
+
+/// How much text a prompt holds, in whichever of the OpenAI forms: a string, token ids, messages, parts of messages.
+#[derive(Clone, Copy, Debug, Default)]
+struct Text {
+    bytes: u64,
+    tokens: u64,
+}
+
+impl Text {
+    fn add(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.tokens += other.tokens;
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, token ids or messages")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text { bytes: text.len() as u64, tokens: 0 })
+    }
+
+    fn visit_u64<E>(self, _token: u64) -> Result<Text, E> {
+        Ok(Text { bytes: 0, tokens: 1 })
+    }
+
+    fn visit_i64<E>(self, _token: i64) -> Result<Text, E> {
+        Ok(Text { bytes: 0, tokens: 1 })
+    }
+
+    fn visit_f64<E>(self, _number: f64) -> Result<Text, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_bool<E>(self, _flag: bool) -> Result<Text, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+        let mut sum = Text::default();
+        while let Some(item) = items.next_element::<Text>()? {
+            sum.add(item);
+        }
+        Ok(sum)
+    }
+
+    /// Only what a message says counts, not its role or an image's address.
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Text, A::Error> {
+        let mut sum = Text::default();
+        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+            if name == "content" || name == "text" {
+                sum.add(members.next_value()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(body: &'static str) -> Document {
+        Document::read(&Bytes::from_static(body.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn only_the_models_name_is_rewritten() {
+        let body = Bytes::from_static(br#"{ "n":1.50, "model" : "g\u006fld","messages":[] , "x":"model"}"#);
+        let document = Document::read(&body).unwrap();
+        assert_eq!(document.model.as_deref(), Some("gold"));
+        let rewritten = document.with_model(&body, "Qwen \"3B\"");
+        assert_eq!(rewritten, br#"{ "n":1.50, "model" : "Qwen \"3B\"","messages":[] , "x":"model"}"#.as_slice());
+    }
+
+    #[test]
+    fn a_body_without_a_model_or_with_the_served_one_is_not_copied() {
+        for text in [r#"{"prompt":"a"}"#, r#"{"model":"served"}"#] {
+            let body = Bytes::from_static(text.as_bytes());
+            let sent = Document::read(&body).unwrap().with_model(&body, "served");
+            assert_eq!(sent.as_ptr(), body.as_ptr());
+        }
+    }
+
+    #[test]
+    fn two_models_in_one_body_are_refused() {
+        assert!(Document::read(&Bytes::from_static(br#"{"model":"gold","model":"silver"}"#)).is_err());
+        assert!(Document::read(&Bytes::from_static(br#"{"model":7}"#)).is_err());
+        assert!(Document::read(&Bytes::from_static(b"[]")).is_err());
+    }
+
+    #[test]
+    fn prompt_tokens_are_estimated_from_the_text_alone() {
+        assert_eq!(read(r#"{"messages":[{"role":"user","content":"12345678"}]}"#).prompt_tokens, 2);
+        let parts = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"1234"}]}]}"#;
+        assert_eq!(read(parts).prompt_tokens, 1);
+        assert_eq!(read(r#"{"prompt":"123456789"}"#).prompt_tokens, 3);
+        assert_eq!(read(r#"{"prompt":[17,4,9]}"#).prompt_tokens, 3);
+        assert_eq!(read(r#"{"model":"gold"}"#).prompt_tokens, 0);
+    }
+}

@@ -1,0 +1,76 @@
+//! The last route table on disk, so that a gateway that restarts while the controller is gone still serves.
+
+use evenkeel_wire::routes::RouteTable;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The file inside the state directory.
+const FILE: &str = "gateway-routes.json";
+
+/// Where the table is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptTable {
+    path: PathBuf,
+}
+
+impl KeptTable {
+    /// The table kept in `directory`.
+    pub(crate) fn in_directory(directory: &Path) -> Self {
+        Self { path: directory.join(FILE) }
+    }
+
+    /// The table, if one was kept and can be read. One that cannot is only a hint lost, so it is told and passed over.
+    pub(crate) fn read(&self) -> Option<RouteTable> {
+        let text = match fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "the kept route table cannot be read");
+                return None;
+            }
+        };
+        serde_json::from_slice(&text)
+            .inspect_err(|error| tracing::warn!(path = %self.path.display(), %error, "the kept route table is damaged"))
+            .ok()
+    }
+
+    /// Replaces the table in one step: a crash leaves the old or the new one.
+    pub(crate) fn write(&self, table: &RouteTable) -> io::Result<()> {
+        let unfinished = self.path.with_extension("json.new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(&serde_json::to_vec(table)?)?;
+        fs::rename(unfinished, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use evenkeel_wire::routes::RouteVersion;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_kept_table_comes_back_and_only_its_owner_may_read_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = KeptTable::in_directory(directory.path());
+        assert_eq!(kept.read(), None);
+        for number in 1..=2 {
+            let version = RouteVersion { epoch: 1, number };
+            let table = RouteTable { fleet: "game".into(), version, tiers: Vec::new() };
+            kept.write(&table).unwrap();
+            assert_eq!(kept.read(), Some(table));
+        }
+        let mode = fs::metadata(directory.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_table_is_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(FILE), "{\"fleet\":").unwrap();
+        assert_eq!(KeptTable::in_directory(directory.path()).read(), None);
+    }
+}

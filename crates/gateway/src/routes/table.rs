@@ -1,0 +1,90 @@
+//! Which table is in force, and putting a newer one in force.
+
+use super::kept::KeptTable;
+use crate::tier::Tier;
+use evenkeel_wire::routes::{RouteTable, RouteVersion};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The tiers' common route table.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    fleet: String,
+    tiers: Vec<Arc<Tier>>,
+    applied: Mutex<Option<RouteVersion>>,
+    kept: Option<KeptTable>,
+}
+
+/// What became of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// It is in force.
+    InForce,
+    /// The one in force is as new or newer.
+    NotNewer,
+    /// It is another fleet's.
+    OtherFleet,
+}
+
+impl Routes {
+    /// No table yet, or the one kept in `directory`.
+    pub(crate) fn new(fleet: &str, tiers: Vec<Arc<Tier>>, directory: Option<&Path>) -> Self {
+        let kept = directory.map(KeptTable::in_directory);
+        let last = kept.as_ref().and_then(KeptTable::read);
+        let routes = Self { fleet: fleet.to_owned(), tiers, applied: Mutex::new(None), kept };
+        if let Some(table) = last {
+            let became = routes.put_in_force(&table);
+            tracing::info!(version = ?table.version, ?became, "read the kept route table");
+        }
+        routes
+    }
+
+    /// The version in force.
+    pub(crate) fn applied(&self) -> Option<RouteVersion> {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `table` in force if it is newer than the one that is, and keeps it.
+    pub(crate) fn apply(&self, table: &RouteTable) -> Applied {
+        let became = self.put_in_force(table);
+        match became {
+            Applied::InForce => self.keep(table),
+            Applied::NotNewer => self.tell_older(table.version),
+            Applied::OtherFleet => {
+                tracing::warn!(ours = self.fleet, theirs = table.fleet, "refused another fleet's route table");
+            }
+        }
+        became
+    }
+
+    fn put_in_force(&self, table: &RouteTable) -> Applied {
+        if table.fleet != self.fleet {
+            return Applied::OtherFleet;
+        }
+        // Held while the tiers change, so that two tables are never mixed.
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied.is_some_and(|applied| table.version <= applied) {
+            return Applied::NotNewer;
+        }
+        for tier in &self.tiers {
+            let routes = table.tiers.iter().find(|routes| routes.tier == tier.name);
+            tier.set_routes(routes.map_or(&[], |routes| routes.replicas.as_slice()));
+        }
+        *applied = Some(table.version);
+        Applied::InForce
+    }
+
+    fn keep(&self, table: &RouteTable) {
+        if let Some(Err(error)) = self.kept.as_ref().map(|kept| kept.write(table)) {
+            tracing::warn!(%error, "the route table could not be kept: a restart without the controller would not serve");
+        }
+    }
+
+    /// An equal version is what each reconnection brings; an older one means that a controller lost its memory.
+    fn tell_older(&self, theirs: RouteVersion) {
+        if self.applied().is_some_and(|ours| theirs < ours) {
+            let fix = "if the controller's state was deleted on purpose, delete the gateway's state too and restart it";
+            tracing::warn!(ours = ?self.applied(), ?theirs, fix, "refused an older route table");
+        }
+    }
+}

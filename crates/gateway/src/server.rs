@@ -1,0 +1,225 @@
+//! Listening, one task a client connection, and ending in order.
+
+use crate::gateway::Gateway;
+use crate::routes::follow;
+use crate::upstream::Origin;
+use evenkeel_fleet::model::Fleet;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// A client that does not finish a request's head within this long is let go.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// Headers of one request at most; more are answered with 431.
+const MAX_HEADERS: usize = 100;
+/// Bytes of one request's head at most, and so of what is read ahead of a slow reader.
+const MAX_BUFFER: usize = 64 * 1024;
+/// Pause after the process ran out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often idle connections to replicas are looked through.
+const IDLE_SWEEP: Duration = Duration::from_secs(1);
+
+/// How one gateway runs, beside its fleet file.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Listens here instead of where the fleet file says.
+    pub listen: Option<SocketAddr>,
+    /// Base address of the controller, for example `http://127.0.0.1:7600`; without one, the routes kept from an
+    /// earlier run are all there is.
+    pub controller_url: Option<String>,
+    /// Directory for what has to outlive the process: the last routes, and the queues of asynchronous tiers.
+    pub state_directory: Option<PathBuf>,
+    /// A replica that has not begun its answer after this long is given up for another one.
+    pub first_byte_limit: Duration,
+    /// On shutdown, how long requests in flight may take to end.
+    pub shutdown_limit: Duration,
+}
+
+impl Default for Options {
+    /// No controller, no state; two minutes to the first byte, half a minute to end.
+    fn default() -> Self {
+        Self {
+            listen: None,
+            controller_url: None,
+            state_directory: None,
+            first_byte_limit: Duration::from_secs(120),
+            shutdown_limit: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The address cannot be listened on.
+    #[error("the gateway cannot listen on {address}: {error}; choose another address in `gateway.listen`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The controller's address is of no use.
+    #[error("`{0}` is no controller address: it has the form http://HOST:PORT")]
+    ControllerUrl(String),
+    /// The state directory cannot be used.
+    #[error("the gateway cannot use its state directory {}: {error}", path.display())]
+    State {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A gateway that listens and is yet to answer.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    gateway: Arc<Gateway>,
+    controller: Option<Origin>,
+    shutdown_limit: Duration,
+}
+
+/// Runs the gateway of `fleet` until `shutdown` is there and the requests in flight have ended. Dropped before that, it
+/// ends as if it were killed.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn serve(
+    fleet: Arc<Fleet>,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), GatewayError> {
+    bind(&fleet, options).await?.run(shutdown).await;
+    Ok(())
+}
+
+/// Prepares the gateway of `fleet` and listens.
+///
+/// # Errors
+/// When the address or the state directory cannot be used.
+pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError> {
+    if let Some(path) = &options.state_directory {
+        create_private(path).map_err(|error| GatewayError::State { path: path.clone(), error })?;
+    }
+    let controller = options.controller_url.map(|url| Origin::new(&url).ok_or(GatewayError::ControllerUrl(url)));
+    let controller = controller.transpose()?;
+    let gateway = Gateway::new(fleet, options.state_directory.as_deref(), options.first_byte_limit);
+    let address = options.listen.unwrap_or(fleet.gateway.listen);
+    let listen = |error| GatewayError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let shutdown_limit = options.shutdown_limit;
+    Ok(Bound { listener, address, gateway: Arc::new(gateway), controller, shutdown_limit })
+}
+
+/// Only the user who runs the gateway may look into what waits there.
+fn create_private(directory: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+impl Bound {
+    /// Where it listens; the port is the real one where port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` is there and the requests in flight have ended.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        // Everything runs in these two sets, so that dropping this future ends it all.
+        let mut background = JoinSet::new();
+        for tier in &self.gateway.tiers {
+            background.spawn(Arc::clone(tier).keep_time());
+        }
+        background.spawn(sweep_idle(Arc::clone(&self.gateway)));
+        if let Some(controller) = self.controller {
+            let gateway = Arc::clone(&self.gateway);
+            background.spawn(async move { follow(controller, &gateway.routes).await });
+        }
+        tracing::info!(address = %self.address, "the gateway listens");
+        let mut clients = JoinSet::new();
+        let (ending, ended) = watch::channel(false);
+        tokio::select! {
+            () = accept(&self.listener, &self.gateway, &mut clients, &ended) => {}
+            () = shutdown => {}
+        }
+        drop(self.listener);
+        ending.send_replace(true);
+        let all_ended = timeout(self.shutdown_limit, async { while clients.join_next().await.is_some() {} }).await;
+        if all_ended.is_err() {
+            tracing::warn!(open = clients.len(), "ended with requests in flight");
+        }
+    }
+}
+
+async fn sweep_idle(gateway: Arc<Gateway>) {
+    loop {
+        sleep(IDLE_SWEEP).await;
+        gateway.tiers.iter().for_each(|tier| tier.close_idle());
+    }
+}
+
+/// Accepts forever.
+async fn accept(
+    listener: &TcpListener,
+    gateway: &Arc<Gateway>,
+    clients: &mut JoinSet<()>,
+    ended: &watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _peer)) => {
+                    clients.spawn(converse(stream, Arc::clone(gateway), ended.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            // Finished tasks are taken out as they end, or the set would grow without end.
+            Some(_) = clients.join_next() => {}
+        }
+    }
+}
+
+/// Serves one client connection to its end; told to end, it ends after the request in flight.
+async fn converse(stream: TcpStream, gateway: Arc<Gateway>, mut ended: watch::Receiver<bool>) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(move |request| {
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // An error here is a client that left or sent nonsense; hyper has answered the latter.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        _ = ended.wait_for(|ended| *ended) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}

@@ -1,0 +1,159 @@
+//! One tier: its queue, its replicas and its counts.
+//!
+//! The queue is the engine crate's state machine, which the simulator drives as well. Here it stands behind a lock that
+//! is held for about a microsecond and never across an await; what it decides is handed to the requests that wait.
+
+mod seat;
+mod state;
+
+pub(crate) use seat::{Next, Seat};
+
+use crate::answer::Refusal;
+use crate::clock::{Clock, retry_seconds};
+use crate::measure::Tally;
+use evenkeel_core::spec::TierSpec;
+use evenkeel_core::units::{Span, Time};
+use evenkeel_engine::queue::{Rejection, Standing};
+use evenkeel_fleet::model::{AsynchronousSettings, GatewaySettings, TierSettings};
+use evenkeel_wire::report::{ReplicaLoad, TierReport};
+use evenkeel_wire::routes::Route;
+use http::StatusCode;
+use http::header::HeaderValue;
+use state::State;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+
+/// One tier of the fleet, as the gateway serves it.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its name as the value of a header.
+    pub(crate) name_header: HeaderValue,
+    /// The model that clients ask for.
+    pub(crate) model: String,
+    /// Set for an asynchronous tier.
+    pub(crate) asynchronous: Option<AsynchronousSettings>,
+    /// Its counts.
+    pub(crate) tally: Tally,
+    /// The gateway's time.
+    pub(crate) clock: Clock,
+    start_up: Span,
+    hold: Span,
+    state: Mutex<State>,
+    /// Rings when the queue has to be looked at earlier than its timer was set for.
+    earlier: Notify,
+    /// Rings when the number of places changed: what an asynchronous tier's dispatcher waits for.
+    pub(crate) places_changed: Notify,
+}
+
+impl Tier {
+    /// A tier without replicas.
+    pub(crate) fn new(spec: &TierSpec, settings: &TierSettings, gateway: &GatewaySettings, clock: Clock) -> Self {
+        Self {
+            name: spec.name.clone(),
+            // A name that is no header value is shown by none: the fleet's reader refuses such names.
+            name_header: HeaderValue::from_str(&spec.name).unwrap_or(HeaderValue::from_static("")),
+            model: settings.model.clone(),
+            asynchronous: settings.asynchronous.clone(),
+            tally: Tally::new(&spec.slo),
+            clock,
+            start_up: spec.start_up,
+            hold: gateway.hold,
+            state: Mutex::new(State::new(gateway, clock.now())),
+            earlier: Notify::new(),
+            places_changed: Notify::new(),
+        }
+    }
+
+    /// Replaces the routes. A replica that vanished keeps the requests that are in it until they end.
+    pub(crate) fn set_routes(&self, routes: &[Route]) {
+        self.with_state(|state| state.set_routes(self.clock.now(), routes));
+        self.places_changed.notify_waiters();
+    }
+
+    /// Does what the queue has to do at its own times: expire, probe. Runs as long as the gateway.
+    pub(crate) async fn keep_time(self: Arc<Self>) {
+        loop {
+            let next = self.with_state(|state| state.advance(self.clock.now()));
+            match next {
+                None => self.earlier.notified().await,
+                Some(at) => {
+                    let timer = sleep_until(self.clock.instant(at).into());
+                    tokio::select! { () = timer => {}, () = self.earlier.notified() => {} }
+                }
+            }
+        }
+    }
+
+    /// Closes connections that idled too long.
+    pub(crate) fn close_idle(&self) {
+        let replicas = self.lock().replicas();
+        replicas.iter().for_each(|replica| replica.origin.close_idle());
+    }
+
+    /// Replicas that take work.
+    pub(crate) fn serving(&self) -> usize {
+        self.lock().queue.replicas().filter(|view| view.standing == Standing::Serving).count()
+    }
+
+    /// The tier's part of the report; what waits in a durable queue is added by its owner.
+    pub(crate) fn report(&self, now: Time) -> TierReport {
+        let mut report = TierReport { tier: self.name.clone(), ..TierReport::default() };
+        self.tally.fill(&mut report);
+        let state = self.lock();
+        report.queued = state.queue.queued() as u64;
+        report.oldest_queued_us = state.queue.oldest_waiting(now).unwrap_or(Span::ZERO);
+        report.in_flight = state.queue.in_flight() as u64;
+        let load = |id: &_, in_flight| ReplicaLoad { id: Clone::clone(id), in_flight };
+        report.replicas = state.queue.replicas().map(|view| load(&view.replica.0.id, view.outstanding)).collect();
+        let counters = state.queue.counters();
+        report.retried = counters.retried + counters.returned;
+        report
+    }
+
+    /// Replicas that get no work for a while because they failed.
+    pub(crate) fn ejected(&self) -> usize {
+        self.lock().queue.replicas().filter(|view| view.ejected).count()
+    }
+
+    /// The refusal that tells `reason`.
+    fn refusal(&self, reason: Rejection) -> Refusal {
+        let name = &self.name;
+        let unavailable =
+            |code, message, after| Refusal::for_now(StatusCode::SERVICE_UNAVAILABLE, code, message, after);
+        match reason {
+            Rejection::QueueFull => {
+                let after = if self.serving() == 0 { retry_seconds(self.start_up) } else { 1 };
+                unavailable("queue_full", format!("the queue of tier `{name}` is full: try again in {after} s"), after)
+            }
+            Rejection::HeldTooLong => {
+                let after = retry_seconds(self.start_up);
+                let held = self.hold;
+                let message = format!("no replica of tier `{name}` was ready within {held}: try again in {after} s");
+                unavailable("no_replica", message, after)
+            }
+            Rejection::TriesSpent | Rejection::RetryBudgetSpent | Rejection::BrokeOff => {
+                let message = format!("replicas of tier `{name}` failed: {reason}");
+                Refusal::for_now(StatusCode::BAD_GATEWAY, "replica_failed", message, 1)
+            }
+        }
+    }
+
+    /// Runs `act` on the state and sets the timer anew where that made it ring too late.
+    fn with_state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = act(&mut state);
+        let earlier = state.is_due_earlier();
+        drop(state);
+        if earlier {
+            self.earlier.notify_one();
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

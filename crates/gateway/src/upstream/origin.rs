@@ -1,0 +1,83 @@
+//! A server that the gateway calls: an address with its idle connections.
+
+use super::connection::{Broken, Connection, Reply};
+use super::pool::Pool;
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::Full;
+use std::sync::Arc;
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    address: String,
+    host: HeaderValue,
+    pool: Arc<Pool>,
+}
+
+/// What is asked of a server, but for the body.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// The method.
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: PathAndQuery,
+    /// The headers, without host and length.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Origin {
+    /// The server at `url`; `None` when that is not `http://HOST` or `http://HOST:PORT`.
+    pub(crate) fn new(url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        let plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let authority = uri.authority().filter(|_| plain)?;
+        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+        let host = HeaderValue::from_str(authority.as_str()).ok()?;
+        Some(Self { address, host, pool: Arc::default() })
+    }
+
+    /// Sends one request and waits for the head of the answer. A pooled connection that breaks before it is replaced by a
+    /// new one: the server most likely closed it just as we took it.
+    pub(crate) async fn send(&self, call: &Call, body: &Bytes) -> Result<Reply, Broken> {
+        if let Some(connection) = self.pool.take().await
+            && let Ok(reply) = connection.send(self.request(call, body), Arc::clone(&self.pool)).await
+        {
+            return Ok(reply);
+        }
+        let connection = Connection::open(&self.address).await?;
+        connection.send(self.request(call, body), Arc::clone(&self.pool)).await
+    }
+
+    /// Closes connections that idled too long.
+    pub(crate) fn close_idle(&self) {
+        self.pool.close_idle();
+    }
+
+    fn request(&self, call: &Call, body: &Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = Uri::from(call.path.clone());
+        *request.headers_mut() = call.headers.clone();
+        request.headers_mut().insert(HOST, self.host.clone());
+        request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_http_to_a_host_is_an_origin() {
+        let address = |url| Origin::new(url).map(|origin| origin.address);
+        assert_eq!(address("http://127.0.0.1:41000"), Some("127.0.0.1:41000".into()));
+        assert_eq!(address("http://[::1]:80/"), Some("[::1]:80".into()));
+        assert_eq!(address("http://replica"), Some("replica:80".into()));
+        for url in ["https://replica", "replica:80", "http://replica/prefix", "http://replica/?x", ""] {
+            assert!(Origin::new(url).is_none(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Replicas that fail: what is tried elsewhere, and what never is.
+
+use crate::replica::{Behavior, FakeReplica};
+use crate::stage::{Stage, chat, eventually, fleet};
+use evenkeel_gateway::Options;
+use http::StatusCode;
+use std::time::Duration;
+
+#[tokio::test]
+async fn an_error_before_the_first_byte_is_tried_elsewhere() {
+    let bad = FakeReplica::start("bad", Behavior::Status(StatusCode::INTERNAL_SERVER_ERROR)).await;
+    let good = FakeReplica::start("good", Behavior::Answer).await;
+    let stage = Stage::with_gold(&[&bad, &good]).await;
+    for _ in 0..4 {
+        let answer = stage.chat().await;
+        assert_eq!((answer.status, answer.header("x-evenkeel-replica")), (StatusCode::OK, Some("good")));
+    }
+    assert!(!bad.asked().is_empty());
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.succeeded, gold.failed), (4, 0));
+    assert!(gold.retried >= 1);
+}
+
+#[tokio::test]
+async fn the_last_ones_own_answer_is_passed_on_when_every_try_failed() {
+    let bad = FakeReplica::start("bad", Behavior::Status(StatusCode::INTERNAL_SERVER_ERROR)).await;
+    let stage = Stage::with_gold(&[&bad]).await;
+    let answer = stage.chat().await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.header("x-evenkeel-replica"), Some("bad"));
+    assert_eq!(answer.body, crate::replica::DOCUMENT);
+    assert_eq!(bad.asked().len(), 3);
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.succeeded, gold.failed, gold.in_flight), (0, 1, 0));
+}
+
+#[tokio::test]
+async fn the_clients_own_mistake_is_passed_on_and_is_no_failure_of_ours() {
+    let strict = FakeReplica::start("strict", Behavior::Status(StatusCode::BAD_REQUEST)).await;
+    let stage = Stage::with_gold(&[&strict]).await;
+    assert_eq!(stage.chat().await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(strict.asked().len(), 1);
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.offered, gold.succeeded, gold.failed), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_connection_that_broke_before_the_answer_costs_the_client_nothing() {
+    let mut broken = FakeReplica::start("broken", Behavior::Break).await;
+    let good = FakeReplica::start("good", Behavior::Answer).await;
+    let stage = Stage::with_gold(&[&broken, &good]).await;
+    for _ in 0..2 {
+        assert_eq!(stage.chat().await.header("x-evenkeel-replica"), Some("good"));
+    }
+    assert!(!broken.asked().is_empty());
+    broken.kill().await;
+    for _ in 0..4 {
+        assert_eq!(stage.chat().await.header("x-evenkeel-replica"), Some("good"));
+    }
+    assert_eq!(stage.tier("gold").await.failed, 0);
+}
+
+#[tokio::test]
+async fn replicas_killed_under_their_requests_give_them_back_to_the_queue() {
+    let mut dying = FakeReplica::start("dying", Behavior::Gated).await;
+    let mut stage = Stage::with_gold(&[&dying]).await;
+    let held: Vec<_> = (0..2).map(|_| stage.begin_apart(chat("gold"))).collect();
+    stage.until_tier("gold", |gold| gold.in_flight == 2).await;
+    dying.kill().await;
+    let fresh = FakeReplica::start("fresh", Behavior::Answer).await;
+    stage.route("gold", vec![fresh.route()]).await;
+    for answer in held {
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status, answer.header("x-evenkeel-replica")), (StatusCode::OK, Some("fresh")));
+    }
+    assert_eq!(stage.tier("gold").await.failed, 0);
+}
+
+#[tokio::test]
+async fn after_the_first_byte_nothing_is_tried_again() {
+    let breaking = FakeReplica::start("breaking", Behavior::BreakAfterFirstToken).await;
+    let stage = Stage::with_gold(&[&breaking]).await;
+    let other = FakeReplica::start("other", Behavior::Stream(3)).await;
+    let mut stage = stage;
+    let mut answer = stage.begin(chat("gold")).await;
+    assert_eq!(answer.next().await.unwrap().unwrap(), crate::replica::TOKEN);
+    stage.route("gold", vec![breaking.route(), other.route()]).await;
+    let rest = answer.next().await;
+    assert!(matches!(rest, Some(Err(_))), "a broken answer must not look whole: {rest:?}");
+    assert!(other.asked().is_empty());
+    assert_eq!(breaking.asked().len(), 1);
+    let gold = stage.until_tier("gold", |gold| gold.in_flight == 0).await;
+    assert_eq!((gold.succeeded, gold.failed, gold.cancelled), (0, 1, 0));
+}
+
+#[tokio::test]
+async fn the_head_is_held_until_the_first_piece_so_a_replica_that_stalls_after_it_is_given_up() {
+    let stalled = FakeReplica::start("stalled", Behavior::HeadOnly).await;
+    let good = FakeReplica::start("good", Behavior::Answer).await;
+    let options = Options { first_byte_limit: Duration::from_millis(300), ..Options::default() };
+    let mut stage = Stage::open_with(&fleet(), options).await;
+    stage.route("gold", vec![stalled.route()]).await;
+    let waiting = stage.begin_apart(chat("gold"));
+    eventually("the stalled replica is asked", || !stalled.asked().is_empty()).await;
+    stage.route("gold", vec![stalled.route(), good.route()]).await;
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer.header("x-evenkeel-replica"), Some("good"));
+    eventually("the stalled replica is told", || stalled.abandoned() >= 1).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_fails_fast_does_not_draw_the_tiers_requests() {
+    let hole = FakeReplica::start("hole", Behavior::Status(StatusCode::INTERNAL_SERVER_ERROR)).await;
+    let good = FakeReplica::start("good", Behavior::Answer).await;
+    let stage = Stage::with_gold(&[&hole, &good]).await;
+    let mut failed = 0;
+    for _ in 0..60 {
+        failed += u32::from(stage.chat().await.status != StatusCode::OK);
+    }
+    assert_eq!(failed, 0);
+    assert!(hole.asked().len() <= 15, "asked {} times", hole.asked().len());
+    let metrics = stage.get("/metrics").await;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    assert!(metrics.contains("evenkeel_gateway_replicas_ejected{tier=\"gold\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_pooled_connection_that_the_replica_closed_meanwhile_is_replaced_unseen() {
+    let replica = FakeReplica::start("one", Behavior::Answer).await;
+    let stage = Stage::with_gold(&[&replica]).await;
+    assert_eq!(stage.chat().await.status, StatusCode::OK);
+    assert_eq!(stage.chat().await.status, StatusCode::OK);
+    assert_eq!(replica.connections(), 1, "the connection is used again");
+    replica.behave(Behavior::BreakOnce);
+    assert_eq!(stage.chat().await.status, StatusCode::OK);
+    assert_eq!(replica.connections(), 2);
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.failed, gold.retried), (0, 0), "the queue need not know");
+}

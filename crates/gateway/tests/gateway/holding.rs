@@ -1,0 +1,133 @@
+//! Requests that wait: for a tier to wake, for a place, and not for ever.
+
+use crate::replica::{Behavior, FakeReplica};
+use crate::stage::{Stage, chat, eventually, fleet};
+use evenkeel_core::units::Span;
+use evenkeel_gateway::Options;
+use http::StatusCode;
+
+#[tokio::test]
+async fn a_request_for_a_tier_at_zero_is_held_and_served_when_a_replica_comes() {
+    let mut stage = Stage::open().await;
+    let held = stage.begin_apart(chat("gold"));
+    let gold = stage.until_tier("gold", |gold| gold.queued == 1).await;
+    assert_eq!((gold.offered, gold.in_flight), (1, 0));
+    stage.until_tier("gold", |gold| gold.oldest_queued_us > Span::ZERO).await;
+
+    let replica = FakeReplica::start("woken", Behavior::Answer).await;
+    stage.route("gold", vec![replica.route()]).await;
+    let answer = held.await.unwrap();
+    assert_eq!((answer.status, answer.header("x-evenkeel-replica")), (StatusCode::OK, Some("woken")));
+}
+
+#[tokio::test]
+async fn held_too_long_is_503_and_says_when_to_come_back() {
+    let mut fleet = fleet();
+    fleet.gateway.hold = Span::from_millis(200);
+    let stage = Stage::open_with(&fleet, Options::default()).await;
+    let answer = stage.chat().await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    // The tier's start-up of 2.5 s, rounded up.
+    assert_eq!(answer.header("retry-after"), Some("3"));
+    assert_eq!(answer.header("x-evenkeel-tier"), Some("gold"));
+    assert_eq!(answer.json()["error"]["code"], "no_replica");
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.offered, gold.failed, gold.queued), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_full_queue_is_503_at_once_and_still_counts_as_offered() {
+    let mut stage = Stage::open().await;
+    let held: Vec<_> = (0..4).map(|_| stage.begin_apart(chat("gold"))).collect();
+    stage.until_tier("gold", |gold| gold.queued == 4).await;
+    let refused = stage.chat().await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.json()["error"]["code"], "queue_full");
+    assert!(refused.header("retry-after").is_some());
+    let gold = stage.tier("gold").await;
+    // "hello wide world" is 16 bytes: 4 tokens.
+    assert_eq!((gold.offered, gold.offered_prompt_tokens, gold.failed, gold.queued), (5, 20, 1, 4));
+
+    let replica = FakeReplica::start("one", Behavior::Answer).await;
+    stage.route("gold", vec![replica.route()]).await;
+    for answer in held {
+        assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_never_has_more_than_its_places_and_a_new_one_helps_what_waits() {
+    let first = FakeReplica::start("first", Behavior::Gated).await;
+    let mut stage = Stage::with_gold(&[&first]).await;
+    let answers: Vec<_> = (0..5).map(|_| stage.begin_apart(chat("gold"))).collect();
+    let gold = stage.until_tier("gold", |gold| gold.offered == 5 && gold.in_flight == 2).await;
+    assert_eq!((gold.queued, gold.replicas[0].in_flight), (3, 2));
+
+    let second = FakeReplica::start("second", Behavior::Gated).await;
+    stage.route("gold", vec![first.route(), second.route()]).await;
+    eventually("the new replica is full at once", || second.asked().len() == 2).await;
+    assert_eq!(first.asked().len(), 2);
+    first.let_go(5);
+    second.let_go(5);
+    for answer in answers {
+        assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_draining_replica_gets_nothing_new_and_finishes_what_it_has() {
+    let (old, new) =
+        (FakeReplica::start("old", Behavior::Gated).await, FakeReplica::start("new", Behavior::Answer).await);
+    let mut stage = Stage::with_gold(&[&old]).await;
+    let last = stage.begin_apart(chat("gold"));
+    eventually("the old replica has it", || old.asked().len() == 1).await;
+
+    stage.route("gold", vec![old.draining(), new.route()]).await;
+    for _ in 0..4 {
+        assert_eq!(stage.chat().await.header("x-evenkeel-replica"), Some("new"));
+    }
+    let load = stage.tier("gold").await.replicas;
+    assert!(load.iter().any(|load| load.id.0 == "old" && load.in_flight == 1), "{load:?}");
+
+    old.let_go(1);
+    assert_eq!(last.await.unwrap().header("x-evenkeel-replica"), Some("old"));
+    stage.until_tier("gold", |gold| gold.replicas.iter().any(|r| r.id.0 == "old" && r.in_flight == 0)).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_vanishes_from_the_table_finishes_what_it_has() {
+    let replica = FakeReplica::start("vanishing", Behavior::Gated).await;
+    let mut stage = Stage::with_gold(&[&replica]).await;
+    let last = stage.begin_apart(chat("gold"));
+    eventually("the replica has it", || replica.asked().len() == 1).await;
+    stage.route("gold", Vec::new()).await;
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.in_flight, gold.replicas.len()), (1, 1));
+    replica.let_go(1);
+    assert_eq!(last.await.unwrap().status, StatusCode::OK);
+    stage.until_tier("gold", |gold| gold.in_flight == 0 && gold.replicas.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_it_waits_frees_its_place() {
+    let stage = Stage::open().await;
+    let leaving = stage.begin_apart(chat("gold"));
+    stage.until_tier("gold", |gold| gold.queued == 1).await;
+    leaving.abort();
+    let gold = stage.until_tier("gold", |gold| gold.queued == 0).await;
+    assert_eq!((gold.cancelled, gold.failed), (1, 0));
+}
+
+#[tokio::test]
+async fn on_shutdown_requests_in_flight_end_well() {
+    let replica = FakeReplica::start("one", Behavior::Gated).await;
+    let stage = Stage::with_gold(&[&replica]).await;
+    let last = stage.begin_apart(chat("gold"));
+    eventually("the replica has it", || replica.asked().len() == 1).await;
+    let address = stage.address;
+    let ended = tokio::spawn(stage.shut_down());
+    eventually("the gateway takes no new connection", || std::net::TcpStream::connect(address).is_err()).await;
+    replica.let_go(1);
+    assert_eq!(last.await.unwrap().status, StatusCode::OK);
+    ended.await.unwrap();
+}
