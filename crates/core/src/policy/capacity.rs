@@ -92,7 +92,9 @@ impl State {
             self.capacity.table(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum.max(1), slowdown);
         let unachievable = table.unachievable;
         let demand = table.demand(rate * work);
-        let forecast = view.forecast.map(|it| table.demand(it.requests_per_second.max(0.0) * work));
+        // A forecast that is no number is none: it adds nothing.
+        let forecast = view.forecast.filter(|it| it.requests_per_second.is_finite());
+        let forecast = forecast.map(|it| table.demand(it.requests_per_second.max(0.0) * work));
         let needed = whole(gain * demand.max(forecast.unwrap_or(0.0)));
         self.levels.push(view.now, needed, demand, hold, Extreme::Largest);
         let (level, peak) = self.levels.extreme().unwrap_or((needed, demand));
