@@ -94,6 +94,19 @@ impl Reading<f64> {
     }
 }
 
+impl Reading<Mean> {
+    /// The same reading, refused when its sum is NaN, infinite or negative.
+    #[must_use]
+    fn finite(self) -> Self {
+        match self {
+            Self::Fresh { value, .. } | Self::Stale { value, .. } if !(value.sum.is_finite() && value.sum >= 0.0) => {
+                Self::Missing { cause: Cause::NotANumber }
+            }
+            other => other,
+        }
+    }
+}
+
 /// Why a value is missing or may not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -239,7 +252,8 @@ impl Signals {
         }
     }
 
-    /// Every reading aged at `now`: older than `limit` is stale, later than `now` is refused.
+    /// The door: every reading aged at `now` (older than `limit` is stale, later than `now` is refused), and sums that
+    /// are no numbers refused.
     #[must_use]
     pub fn aged(self, now: Time, limit: Span) -> Self {
         Self {
@@ -249,9 +263,9 @@ impl Signals {
             in_flight: self.in_flight.aged(now, limit),
             finished: self.finished.aged(now, limit),
             latency: self.latency.into_iter().map(|reading| reading.aged(now, limit)).collect(),
-            pace: self.pace.aged(now, limit),
-            gpu_utilization: self.gpu_utilization.aged(now, limit),
-            kv_utilization: self.kv_utilization.aged(now, limit),
+            pace: self.pace.aged(now, limit).finite(),
+            gpu_utilization: self.gpu_utilization.aged(now, limit).finite(),
+            kv_utilization: self.kv_utilization.aged(now, limit).finite(),
             engine_waiting: self.engine_waiting.aged(now, limit),
             prefix_cache_miss: self.prefix_cache_miss.aged(now, limit),
             error_share: self.error_share.aged(now, limit),
