@@ -3,7 +3,7 @@
 
 use crate::autoscaler::FleetInputs;
 use crate::decision::{Decision, Guard};
-use crate::observe::{Reading, Replica, ReplicaState, Signals};
+use crate::observe::{Cause, Mean, Reading, Replica, ReplicaState, Signals};
 use crate::propose::TierInputs;
 use crate::spec::{FleetSpec, PolicySpec, Signal, TierSpec};
 use alloc::collections::BTreeSet;
@@ -85,38 +85,51 @@ fn check_tier(tier: &TierSpec, input: &TierInputs, decision: &Decision, now: cra
 /// Whether anything that a policy of this tier lives on may not be used.
 fn is_blind(tier: &TierSpec, input: &TierInputs) -> bool {
     let signals = &input.observation.signals;
+    let replicas = input.observation.replicas.fresh();
+    let ready = replicas.into_iter().flatten().filter(|it| it.state == ReplicaState::Ready).count() as u64;
+    let known_idle = signals.queue_depth.fresh() == Some(&0) && signals.in_flight.fresh() == Some(&0);
     let needed = tier.policies.iter().any(|policy| match policy {
         PolicySpec::Capacity { .. } => signals.offered.fresh().is_none(),
-        PolicySpec::TargetTracking { signal, .. } => !is_fresh(signals, *signal),
+        PolicySpec::TargetTracking { signal, .. } => !is_usable(signals, *signal, ready, known_idle),
         PolicySpec::BacklogPerReplica { .. } => {
             signals.queue_depth.fresh().is_none() || signals.in_flight.fresh().is_none()
         }
         PolicySpec::PlayersPerReplica { .. } => signals.players.fresh().is_none(),
         PolicySpec::Latency { objective, .. } => {
-            let known_idle = signals.queue_depth.fresh() == Some(&0) && signals.in_flight.fresh() == Some(&0);
-            signals.latency.get(*objective).and_then(Reading::fresh).is_none() && !known_idle
+            !signals.latency.get(*objective).is_some_and(|it| fresh_or_idle(it, known_idle))
         }
         PolicySpec::Schedule => false,
     });
-    needed || input.observation.replicas.fresh().is_none()
+    needed || replicas.is_none()
 }
 
-fn is_fresh(signals: &Signals, signal: Signal) -> bool {
+fn is_usable(signals: &Signals, signal: Signal, ready: u64, known_idle: bool) -> bool {
     match signal {
         Signal::Offered => signals.offered.fresh().is_some(),
         Signal::QueueDepth => signals.queue_depth.fresh().is_some(),
         Signal::OldestQueued => signals.oldest_queued.fresh().is_some(),
         Signal::InFlight => signals.in_flight.fresh().is_some(),
-        Signal::Finished => signals.finished.fresh().is_some(),
-        Signal::Latency => signals.latency.iter().all(|it| it.fresh().is_some()),
-        Signal::Pace => signals.pace.fresh().is_some(),
-        Signal::GpuUtilization => signals.gpu_utilization.fresh().is_some(),
-        Signal::KvUtilization => signals.kv_utilization.fresh().is_some(),
+        Signal::Finished => fresh_or_idle(&signals.finished, known_idle),
+        // A latency is counts against a bound, not a figure to track.
+        Signal::Latency => false,
+        Signal::Pace => fresh_or_idle(&signals.pace, known_idle),
+        Signal::GpuUtilization => of_all(&signals.gpu_utilization, ready),
+        Signal::KvUtilization => of_all(&signals.kv_utilization, ready),
         Signal::EngineWaiting => signals.engine_waiting.fresh().is_some(),
-        Signal::PrefixCacheMiss => signals.prefix_cache_miss.fresh().is_some(),
-        Signal::ErrorShare => signals.error_share.fresh().is_some(),
+        Signal::PrefixCacheMiss => fresh_or_idle(&signals.prefix_cache_miss, known_idle),
+        Signal::ErrorShare => fresh_or_idle(&signals.error_share, known_idle),
         Signal::Players => signals.players.fresh().is_some(),
     }
+}
+
+/// That no request ended is no outage while it is known that none is under way.
+fn fresh_or_idle<T>(reading: &Reading<T>, known_idle: bool) -> bool {
+    reading.fresh().is_some() || (known_idle && reading.blind() == Some(Cause::NoRequest))
+}
+
+/// Every ready replica reported.
+fn of_all(reading: &Reading<Mean>, ready: u64) -> bool {
+    reading.fresh().is_some_and(|it| it.count > 0 && it.count >= ready)
 }
 
 fn victims_leave(input: &TierInputs, decision: &Decision, there: u32) -> bool {

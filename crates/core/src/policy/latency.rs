@@ -23,7 +23,9 @@ impl State {
         let latency = match reading {
             Reading::Fresh { value, .. } => value,
             // That nothing ended is no news of an outage while it is known that nothing is under way either.
-            Reading::Missing { cause: Cause::NoRequest } if idle(view) => Latency::default(),
+            Reading::Missing { cause: Cause::NoRequest } if view.idle() => Latency::default(),
+            // Without a replica no request ever ends: what waits is the only news there is.
+            Reading::Missing { cause: Cause::NoRequest | Cause::NoReplica } if starved(view) => return wake(bound),
             other => return Advice::blind(Signal::Latency, other.blind().unwrap_or(Cause::NotConfigured)),
         };
         self.above.push(view.now, latency.above as f64, latency.count as f64, window);
@@ -31,8 +33,14 @@ impl State {
     }
 }
 
-fn idle(view: &View<'_>) -> bool {
-    view.signals.queue_depth.fresh() == Some(&0) && view.signals.in_flight.fresh() == Some(&0)
+fn starved(view: &View<'_>) -> bool {
+    view.supply.current() == 0 && view.signals.queue_depth.fresh().is_some_and(|&waiting| waiting > 0)
+}
+
+/// The first replica of a tier at zero: every waiting request misses the bound.
+fn wake(bound: &Objective) -> Advice {
+    let allowed_share = 1.0 - bound.quantile;
+    Advice::count(1, Why::Objective { metric: bound.metric, above_share: 1.0, allowed_share })
 }
 
 fn judge(view: &View<'_>, bound: &Objective, above_share: f64) -> Advice {

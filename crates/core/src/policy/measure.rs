@@ -7,6 +7,8 @@ use crate::spec::Signal;
 /// One tick's worth of a signal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Measure {
+    /// Some ready replicas did not report: the true sum is at least this large.
+    pub(super) partial: bool,
     /// Added up in the numerator.
     pub(super) over: f64,
     /// Added up in the denominator.
@@ -20,6 +22,8 @@ pub(super) struct Measure {
 pub(super) enum Kind {
     /// The tier's total: it is shared among replicas.
     Total,
+    /// Each replica's own, added up: a target for it can only be meant for each replica.
+    Mean,
     /// A share of something that does not add up over replicas.
     Share,
 }
@@ -37,8 +41,8 @@ pub(super) fn measure(view: &View<'_>, signal: Signal) -> Result<Measure, Cause>
         Signal::InFlight => value(&signals.in_flight).map(|&it| total(it as f64)),
         Signal::EngineWaiting => value(&signals.engine_waiting).map(|&it| total(it as f64)),
         Signal::Players => value(&signals.players).map(|&it| total(it as f64)),
-        Signal::GpuUtilization => value(&signals.gpu_utilization).and_then(sum_over_replicas),
-        Signal::KvUtilization => value(&signals.kv_utilization).and_then(sum_over_replicas),
+        Signal::GpuUtilization => value(&signals.gpu_utilization).and_then(|it| sum_over_replicas(view, it)),
+        Signal::KvUtilization => value(&signals.kv_utilization).and_then(|it| sum_over_replicas(view, it)),
         Signal::Pace => value(&signals.pace).map(|it| ratio(it.sum, it.count as f64, Kind::Share)),
         Signal::PrefixCacheMiss => value(&signals.prefix_cache_miss).map(portion),
         Signal::ErrorShare => value(&signals.error_share).map(portion),
@@ -65,13 +69,16 @@ const fn share(value: f64) -> Measure {
 }
 
 const fn ratio(over: f64, under: f64, kind: Kind) -> Measure {
-    Measure { over, under, kind }
+    Measure { partial: false, over, under, kind }
 }
 
 fn portion(portion: &Portion) -> Measure {
     ratio(portion.part as f64, portion.whole as f64, Kind::Share)
 }
 
-const fn sum_over_replicas(mean: &Mean) -> Result<Measure, Cause> {
-    if mean.count == 0 { Err(Cause::NoReplica) } else { Ok(total(mean.sum)) }
+const fn sum_over_replicas(view: &View<'_>, mean: &Mean) -> Result<Measure, Cause> {
+    if mean.count == 0 {
+        return Err(Cause::NoReplica);
+    }
+    Ok(Measure { partial: mean.count < view.supply.ready as u64, ..ratio(mean.sum, 1.0, Kind::Mean) })
 }

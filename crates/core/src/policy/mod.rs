@@ -31,6 +31,13 @@ pub struct View<'a> {
     pub schedule: Option<&'a ActiveSchedule>,
 }
 
+impl View<'_> {
+    /// It is known that no request waits or is inside a replica.
+    pub(crate) fn idle(&self) -> bool {
+        self.signals.queue_depth.fresh() == Some(&0) && self.signals.in_flight.fresh() == Some(&0)
+    }
+}
+
 /// What a policy says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {

@@ -1,6 +1,6 @@
 //! Target tracking: as many replicas as bring a signal to its target.
 
-use super::measure::{Kind, measure};
+use super::measure::{Kind, Measure, measure};
 use super::{Advice, View, whole};
 use crate::decision::Why;
 use crate::observe::Cause;
@@ -30,17 +30,36 @@ impl State {
     pub(super) fn advise(&mut self, view: &View<'_>, signal: Signal, target: Target) -> Advice {
         let measured = match measure(view, signal) {
             Ok(measured) => measured,
+            // Nothing is measured over no requests; while it is known that none is under way, that is no outage.
+            Err(Cause::NoRequest) if view.idle() => Measure { partial: false, over: 0.0, under: 0.0, kind: Kind::Share },
             Err(cause) => return Advice::blind(signal, cause),
         };
+        if measured.partial {
+            return at_least(view, signal, measured, target);
+        }
         self.signal.push(view.now, measured.over, measured.under, target.window);
-        let Some(value) = self.signal.ratio() else {
-            return Advice::blind(signal, Cause::NoRequest);
-        };
-        let ready = f64::from(view.supply.ready);
-        let absolute = measured.kind == Kind::Total && target.per == Per::Replica;
-        let needed = if absolute { value / target.target } else { ready.max(1.0) * value / target.target };
-        let shown = if absolute && ready > 0.0 { value / ready } else { value };
-        Advice::count(settle(view, needed), Why::Target { signal, value: shown, target: target.target })
+        match self.signal.ratio() {
+            Some(value) => advice(view, signal, measured.kind, value, target),
+            None if view.idle() => advice(view, signal, measured.kind, 0.0, target),
+            None => Advice::blind(signal, Cause::NoRequest),
+        }
+    }
+}
+
+fn advice(view: &View<'_>, signal: Signal, kind: Kind, value: f64, target: Target) -> Advice {
+    let ready = f64::from(view.supply.ready);
+    let absolute = kind == Kind::Mean || (kind == Kind::Total && target.per == Per::Replica);
+    let needed = if absolute { value / target.target } else { ready.max(1.0) * value / target.target };
+    let shown = if absolute && ready > 0.0 { value / ready } else { value };
+    Advice::count(settle(view, needed), Why::Target { signal, value: shown, target: target.target })
+}
+
+/// What those that reported already need may add replicas; that others did not report removes none.
+fn at_least(view: &View<'_>, signal: Signal, measured: Measure, target: Target) -> Advice {
+    let advice = advice(view, signal, measured.kind, measured.over, target);
+    match advice.desired {
+        Some(desired) if desired > view.supply.current() => advice,
+        _ => Advice::blind(signal, Cause::Partial),
     }
 }
 
