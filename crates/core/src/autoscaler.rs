@@ -44,19 +44,20 @@ impl Evenkeel {
     }
 
     /// Takes over a changed fleet at `now`. Tiers are known by their names; a tier that changed keeps what it learned
-    /// and lets nothing go until its windows are full again.
+    /// and lets nothing go until its windows are full again. Under a shared maximum a change of one tier may take from
+    /// any other, so there all wait.
     pub fn reload(&mut self, spec: FleetSpec, now: Time) {
+        let apart = self.spec.shared_maximum.is_none() && spec.shared_maximum.is_none();
+        let unchanged = self.spec == spec;
         let states = spec.tiers.iter().map(|tier| {
-            let known = self.spec.tiers.iter().position(|old| old.name == tier.name);
-            match known {
-                Some(index) if self.spec.tiers[index] == *tier => self.states[index].clone(),
-                Some(index) => {
-                    let mut state = self.states[index].clone();
-                    state.reload(tier, now);
-                    state
-                }
-                None => TierState::new(tier, now),
+            let Some(index) = self.spec.tiers.iter().position(|old| old.name == tier.name) else {
+                return TierState::new(tier, now);
+            };
+            let (old, mut state) = (&self.spec.tiers[index], self.states[index].clone());
+            if !(unchanged || (apart && old == tier)) {
+                state.reload(old, tier, now);
             }
+            state
         });
         self.states = states.collect();
         self.spec = spec;

@@ -2,7 +2,7 @@
 
 use crate::decision::Decision;
 use crate::policy::{PolicyState, memory};
-use crate::spec::TierSpec;
+use crate::spec::{Pace, PolicySpec, TierSpec};
 use crate::units::{Span, Time};
 use crate::window::ExtremeWindow;
 use alloc::collections::VecDeque;
@@ -50,18 +50,30 @@ impl TierState {
         }
     }
 
-    /// The fleet file changed at `now`: what was learned stays where the policies stayed, and the windows begin anew, so
-    /// that the change alone removes nothing.
-    pub fn reload(&mut self, spec: &TierSpec, now: Time) {
+    /// The tier changed from `old` to `new` at `now`: what was learned stays where it still means the same, and the
+    /// windows begin anew, so that the change alone removes nothing.
+    pub fn reload(&mut self, old: &TierSpec, new: &TierSpec, now: Time) {
         self.since = now;
-        self.policies.resize(spec.policies.len(), PolicyState::Stateless);
+        let carried = new.policies.iter().map(|policy| {
+            let alike =
+                |it: &PolicySpec| matches!((it, policy), (PolicySpec::Capacity { .. }, PolicySpec::Capacity { .. }));
+            let same = old.policies.iter().position(|it| it == policy).or_else(|| old.policies.iter().position(alike));
+            let state = same.and_then(|index| self.policies.get(index));
+            state.map_or_else(|| PolicyState::new(policy), |state| state.carried_over(old, new))
+        });
+        self.policies = carried.collect();
     }
 
     /// From this moment on every window is full and a replica may go.
     pub(crate) fn settled_at(&self, spec: &TierSpec) -> Time {
-        let pace = &spec.behavior.scale_in;
-        let policies = spec.policies.iter().map(memory).max().unwrap_or(Span::ZERO);
-        self.since + policies.max(pace.window).max(pace.cooldown)
+        self.since + longest_window(spec)
+    }
+
+    /// The windows have a gap of `gap` that ends at `now`: what happened in it is unknown, so nothing goes for as long
+    /// again, at most until every window is full.
+    pub(crate) fn wait_out(&mut self, spec: &TierSpec, gap: Span, now: Time) {
+        let longest = longest_window(spec);
+        self.since = self.since.max(now + gap.min(longest) - longest);
     }
 
     /// Remembers what was decided. A count that stays as decided before, or comes back to it after a crash, is no change.
@@ -81,11 +93,18 @@ impl TierState {
         if added + removed > 0 {
             self.changes.push_back(Change { at: decision.at, added, removed });
         }
-        let period = |pace: &crate::spec::Pace| pace.step.map_or(Span::ZERO, |step| step.period);
+        let period = |pace: &Pace| pace.step.map_or(Span::ZERO, |step| step.period);
         let longest = period(&spec.behavior.scale_out).max(period(&spec.behavior.scale_in));
         while self.changes.front().is_some_and(|change| decision.at.since(change.at) >= longest) {
             self.changes.pop_front();
         }
         self.desired = Some(decision.desired);
     }
+}
+
+/// The longest time for which anything in the tier looks back before it lets a replica go.
+fn longest_window(spec: &TierSpec) -> Span {
+    let pace = &spec.behavior.scale_in;
+    let policies = spec.policies.iter().map(memory).max().unwrap_or(Span::ZERO);
+    policies.max(pace.window).max(pace.cooldown)
 }

@@ -6,7 +6,9 @@ use crate::state::TierState;
 
 pub(super) fn guard(count: u32, state: &mut TierState, context: &Context<'_>, blind: bool) -> u32 {
     if !blind {
-        state.blind_since = None;
+        if let Some(since) = state.blind_since.take() {
+            state.wait_out(context.spec, context.now.since(since), context.now);
+        }
         return count;
     }
     let since = *state.blind_since.get_or_insert(context.now);

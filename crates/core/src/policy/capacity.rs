@@ -69,6 +69,14 @@ fn staffing_gain(attainment: f64) -> f64 {
 }
 
 impl State {
+    /// The demand seen stays; what was learned of the engine goes with its profile, and the tables with the tier.
+    pub(super) fn carried_over(&self, old: &TierSpec, new: &TierSpec) -> Self {
+        let same_engine = old.profile == new.profile && old.requests == new.requests;
+        let (slowdown, work) = if same_engine { (self.slowdown, self.work) } else { Default::default() };
+        let (offered, levels) = (self.offered.clone(), self.levels.clone());
+        Self { offered, levels, slowdown, work, capacity: Capacity::default() }
+    }
+
     pub(super) fn advise(&mut self, view: &View<'_>, window: Span, hold: Span) -> Advice {
         let Reading::Fresh { value: offered, .. } = view.signals.offered else {
             return Advice::blind(Signal::Offered, view.signals.offered.blind().unwrap_or(Cause::NotConfigured));

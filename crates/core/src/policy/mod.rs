@@ -88,6 +88,16 @@ impl PolicyState {
         }
     }
 
+    /// What stays of it when the tier changes from `old` to `new` and keeps this policy.
+    pub(crate) fn carried_over(&self, old: &TierSpec, new: &TierSpec) -> Self {
+        match self {
+            Self::Capacity(state) => Self::Capacity(alloc::boxed::Box::new(state.carried_over(old, new))),
+            // Counts above another bound are no counts above this one.
+            Self::Latency(_) if old.slo != new.slo => Self::Latency(latency::State::default()),
+            Self::TargetTracking(_) | Self::Latency(_) | Self::Stateless => self.clone(),
+        }
+    }
+
     /// One tick of the policy `spec`. A state that belongs to another policy is begun anew: the fleet file changed.
     pub fn advise(&mut self, spec: &PolicySpec, view: &View<'_>) -> Advice {
         match (spec, &mut *self) {

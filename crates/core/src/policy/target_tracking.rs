@@ -31,7 +31,9 @@ impl State {
         let measured = match measure(view, signal) {
             Ok(measured) => measured,
             // Nothing is measured over no requests; while it is known that none is under way, that is no outage.
-            Err(Cause::NoRequest) if view.idle() => Measure { partial: false, over: 0.0, under: 0.0, kind: Kind::Share },
+            Err(Cause::NoRequest) if view.idle() => {
+                Measure { partial: false, over: 0.0, under: 0.0, kind: Kind::Share }
+            }
             Err(cause) => return Advice::blind(signal, cause),
         };
         if measured.partial {
