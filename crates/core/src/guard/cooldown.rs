@@ -8,12 +8,11 @@ use crate::units::{Span, Time};
 pub(super) fn guard(count: u32, state: &TierState, context: &Context<'_>) -> u32 {
     let pace = &context.spec.behavior;
     let cooling = |last: Option<Time>, cooldown: Span| last.is_some_and(|at| context.now.since(at) < cooldown);
-    let decided = state.desired.unwrap_or(context.current);
     if count > context.current && cooling(state.last_out, pace.scale_out.cooldown) {
         return count.min(context.standing(state));
     }
     if count < context.current && cooling(state.last_in.max(state.last_out), pace.scale_in.cooldown) {
-        return count.max(decided.min(context.current));
+        return count.max(context.remaining(state));
     }
     count
 }

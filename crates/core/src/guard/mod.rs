@@ -8,7 +8,7 @@ mod step;
 mod window;
 
 use crate::decision::{Clamp, Guard, Override};
-use crate::spec::TierSpec;
+use crate::spec::{Blind, TierSpec};
 use crate::state::TierState;
 use crate::units::Time;
 use alloc::vec::Vec;
@@ -45,6 +45,11 @@ impl Context<'_> {
     pub(crate) fn standing(&self, state: &TierState) -> u32 {
         state.desired.unwrap_or(self.current).max(self.current)
     }
+
+    /// The count that is left once what was decided to go is gone.
+    pub(crate) fn remaining(&self, state: &TierState) -> u32 {
+        state.desired.unwrap_or(self.current).min(self.current)
+    }
 }
 
 /// Freshness, window, cooldown, step limit, override.
@@ -59,7 +64,13 @@ pub(crate) fn guard(chain: &mut Chain, state: &mut TierState, context: &Context<
 /// The earliest moment after now at which a guard's answer may change by itself.
 pub(crate) fn next_change(state: &TierState, context: &Context<'_>) -> Option<Time> {
     let pace = &context.spec.behavior;
+    let fallback = match context.spec.blind {
+        Blind::AtLeast { after, .. } => state.blind_since.map(|at| at + after),
+        Blind::Hold => None,
+    };
     let moments = [
+        fallback,
+        step::next_change(state, context),
         Some(state.settled_at(context.spec)),
         state.in_window.leaves_at(pace.scale_in.window),
         state.out_window.leaves_at(pace.scale_out.window),

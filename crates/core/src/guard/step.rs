@@ -1,21 +1,21 @@
 //! Step limits: how far one period may move, from the count at its start (HPA's scaling policies with `selectPolicy:
-//! Max`).
+//! Max`). What was decided and is not carried out yet counts as moved, or the next tick would take it back.
 
 use super::Context;
 use crate::spec::StepLimit;
-use crate::state::TierState;
-use crate::units::Span;
+use crate::state::{Change, TierState};
+use crate::units::{Span, Time};
 
 pub(super) fn guard(count: u32, state: &TierState, context: &Context<'_>) -> u32 {
     let current = context.current;
     let pace = &context.spec.behavior;
     match (pace.scale_out.step, pace.scale_in.step) {
         (Some(step), _) if count > current => {
-            let start = current.saturating_sub(moved(state, context, step.period).0);
+            let start = context.standing(state).saturating_sub(moved(state, context, step.period).0);
             count.min(start.saturating_add(largest_step(step, start)).max(current))
         }
         (_, Some(step)) if count < current => {
-            let start = current.saturating_add(moved(state, context, step.period).1);
+            let start = context.remaining(state).saturating_add(moved(state, context, step.period).1);
             count.max(start.saturating_sub(largest_step(step, start)).min(current))
         }
         _ => count,
@@ -25,6 +25,15 @@ pub(super) fn guard(count: u32, state: &TierState, context: &Context<'_>) -> u32
 fn largest_step(step: StepLimit, start: u32) -> u32 {
     let by_share = (u64::from(start) * u64::from(step.percent)).div_ceil(100);
     step.replicas.max(u32::try_from(by_share).unwrap_or(u32::MAX))
+}
+
+/// When the oldest change leaves its period.
+pub(super) fn next_change(state: &TierState, context: &Context<'_>) -> Option<Time> {
+    let leaves = |change: &Change| {
+        let pace = if change.added > 0 { &context.spec.behavior.scale_out } else { &context.spec.behavior.scale_in };
+        pace.step.map(|step| change.at + step.period)
+    };
+    state.changes.iter().filter_map(leaves).filter(|&at| at > context.now).min()
 }
 
 /// Added and removed within the period.
