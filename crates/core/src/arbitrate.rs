@@ -25,7 +25,8 @@ pub fn arbitrate(spec: &FleetSpec, mut proposals: Vec<Proposal>) -> Vec<Decision
             .map(|((chain, proposal), tier)| Claim::new(chain.count, proposal, tier))
             .collect();
         for (chain, granted) in chains.iter_mut().zip(share(maximum, &claims)) {
-            chain.apply(Guard::SharedMaximum, granted);
+            // It only takes away: what raises a count to the minimum is the minimum.
+            chain.apply(Guard::SharedMaximum, granted.min(chain.count));
         }
     }
     let tiers = spec.tiers.iter().zip(proposals).zip(chains);
@@ -85,7 +86,7 @@ fn victims(candidates: Vec<Replica>, count: u32) -> Vec<ReplicaId> {
 /// What a tier claims of the shared maximum.
 struct Claim {
     wanted: u32,
-    /// Granted before any priority: the minimum, and what a blind tier has.
+    /// Granted before any priority: the minimum, and what a tier has that cannot see or has only just begun to look.
     floor: u32,
     current: u32,
     priority: u32,
@@ -95,7 +96,7 @@ struct Claim {
 impl Claim {
     fn new(count: u32, proposal: &Proposal, tier: &TierSpec) -> Self {
         let current = proposal.supply.current();
-        let reserved = if proposal.blind { current } else { 0 };
+        let reserved = if proposal.reserved { current.min(count) } else { 0 };
         let floor = tier.minimum.max(reserved);
         let price = (tier.price_per_hour.as_micros() as f64).max(1.0);
         Self { wanted: count.max(floor), floor, current, priority: tier.priority, price }
@@ -155,6 +156,8 @@ fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
             Some(Guard::Minimum) => Reason::GrewToMinimum,
             Some(Guard::Override) => Reason::GrewForOverride,
             Some(Guard::Freshness) => Reason::GrewWhenBlind,
+            // No policy could tell: what was decided before is restored.
+            _ if proposal.winner.is_none() => Reason::GrewWhenBlind,
             _ => Reason::GrewForDemand,
         };
     }

@@ -179,7 +179,7 @@ pub enum Reason {
     GrewToMinimum,
     /// An operator asked for more.
     GrewForOverride,
-    /// Blind for too long: grown to the declared fallback.
+    /// Blind: grown back to the count decided before, or, blind for too long, to the declared fallback.
     GrewWhenBlind,
     /// No policy needs them any more.
     ShrankUnneeded,

@@ -41,8 +41,10 @@ pub struct Proposal {
     pub winner: Option<usize>,
     /// The guards' changes so far.
     pub clamps: Vec<Clamp>,
-    /// A policy could not tell: the present replicas are reserved.
+    /// A policy could not tell, or the replicas could not be listed.
     pub blind: bool,
+    /// Its present replicas stay its own when a shared limit is short: it cannot see, or has only just begun to look.
+    pub reserved: bool,
     /// The replicas could not be listed: nothing may be changed.
     pub unlisted: bool,
     /// The winner holds a level that is not needed at this moment.
@@ -80,6 +82,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
         winner,
         clamps: chain.clamps,
         blind,
+        reserved: blind || now < state.settled_at(spec),
         unlisted: listed.is_none(),
         holding: winner.is_some_and(|index| advices[index].holding),
         next_change: [policy_change, guard_change].into_iter().flatten().min(),
