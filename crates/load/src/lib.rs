@@ -1,1 +1,30 @@
-//! Open-loop traffic over HTTP, with its own lag and a summary.
+//! Open-loop traffic over HTTP: every request is sent at its scheduled time whatever became of those before it, its
+//! latency counts from that time, and the machine's own lag is measured beside it, so that a slow service is never
+//! mistaken for a slow load generator, nor the other way round.
+
+mod connections;
+mod deferred;
+mod failure;
+mod judge;
+mod measured;
+mod pacer;
+mod plan;
+pub mod probe;
+pub mod progress;
+mod prompt;
+mod record;
+pub mod render;
+mod run;
+mod streaming;
+pub mod summary;
+mod target;
+mod ticket;
+mod token_stream;
+mod windows;
+
+pub use failure::Failure;
+pub use plan::{Options, Plan, PlanError, TierPlan};
+pub use probe::{FleetProbe, TierSample};
+pub use run::run;
+pub use summary::Summary;
+pub use target::{Target, TargetError};

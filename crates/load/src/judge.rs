@@ -1,0 +1,201 @@
+//! Criteria against what a run has shown: passed, failed, or not judged, with the reason.
+
+use crate::probe::FleetRecord;
+use crate::record::{Micros, Record, TierRecord, duration};
+use crate::render::{milliseconds, percent, quantile_name};
+use crate::summary::{CriterionResult, Observed, Verdict};
+use evenkeel_core::spec::LatencyMetric;
+use evenkeel_core::units::Span;
+use evenkeel_fleet::model::Criterion;
+use std::time::Duration;
+
+/// A latency is judged only where this machine's own lag, at the same quantile, is at most the bound over this.
+const BOUND_OVER_LAG: u32 = 4;
+
+/// A level sampled from the fleet is judged only when this share of the samples told it.
+const SAMPLED_SHARE: f64 = 0.5;
+
+/// What judging a criterion gives.
+struct Judgement {
+    verdict: Verdict,
+    observed: Option<Observed>,
+    reason: Option<String>,
+}
+
+impl Judgement {
+    fn not_judged(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::NotJudged, observed: None, reason: Some(reason.into()) }
+    }
+
+    fn seen(holds: bool, observed: Observed) -> Self {
+        let verdict = if holds { Verdict::Passed } else { Verdict::Failed };
+        Self { verdict, observed: Some(observed), reason: None }
+    }
+
+    fn because(self, reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+}
+
+/// Judges each criterion, in order. Without a `fleet`, what only the controller knows is not judged.
+pub(crate) fn criteria(criteria: &[Criterion], record: &Record, fleet: Option<&FleetRecord>) -> Vec<CriterionResult> {
+    let result = |criterion: &Criterion| {
+        let (kind, tier, statement) = describe(criterion);
+        let Judgement { verdict, observed, reason } = judge(criterion, record, fleet);
+        CriterionResult { kind: kind.to_owned(), tier: tier.map(str::to_owned), statement, verdict, observed, reason }
+    };
+    criteria.iter().map(result).collect()
+}
+
+/// Kind, tier and the criterion in words.
+fn describe(criterion: &Criterion) -> (&'static str, Option<&str>, String) {
+    match criterion {
+        Criterion::Latency { tier, metric, quantile, at_most } => {
+            let bound = milliseconds(at_most.as_millis_f64());
+            ("latency", Some(tier), format!("{} {} <= {bound}", metric.name(), quantile_name(*quantile)))
+        }
+        Criterion::ObjectiveAttainment { tier, at_least } => {
+            ("objective_attainment", Some(tier), format!("objective attainment >= {}", percent(*at_least)))
+        }
+        Criterion::FailedRequests { at_most } => ("failed_requests", None, format!("failed requests <= {at_most}")),
+        Criterion::GpuUtilization { tier, at_least, at_most, while_ready } => {
+            let band = format!("{} to {}", percent(*at_least), percent(*at_most));
+            ("gpu_utilization", Some(tier), format!("GPU utilization {band} while {while_ready} or more are ready"))
+        }
+        Criterion::QueueDepth { tier, at_most } => ("queue_depth", Some(tier), format!("queue depth <= {at_most}")),
+        Criterion::QueueDrained { tier } => ("queue_drained", Some(tier), "queue drained at the end".to_owned()),
+    }
+}
+
+fn judge(criterion: &Criterion, record: &Record, fleet: Option<&FleetRecord>) -> Judgement {
+    match criterion {
+        Criterion::Latency { tier, metric, quantile, at_most } => {
+            with_requests(record, tier, |tier| latency(tier, &record.lag, *metric, *quantile, *at_most))
+        }
+        Criterion::ObjectiveAttainment { tier, at_least } => {
+            with_requests(record, tier, |tier| attainment(tier, &record.lag, *at_least))
+        }
+        Criterion::FailedRequests { at_most } => failed_requests(record, *at_most),
+        Criterion::GpuUtilization { tier, at_least, at_most, while_ready } => {
+            gpu_utilization(fleet, tier, (*at_least, *at_most), *while_ready)
+        }
+        Criterion::QueueDepth { tier, at_most } => queue_depth(fleet, tier, *at_most),
+        Criterion::QueueDrained { tier } => with_requests(record, tier, queue_drained),
+    }
+}
+
+fn with_requests(record: &Record, tier: &str, judge: impl Fn(&TierRecord) -> Judgement) -> Judgement {
+    match record.tier(tier).filter(|tier| tier.offered > 0) {
+        Some(tier) => judge(tier),
+        None => Judgement::not_judged("no request of this tier was sent"),
+    }
+}
+
+/// The machine's lag at a quantile, where it is too large for a bound.
+fn too_much_lag(lag: &Micros, quantile: f64, bound: Span) -> Option<String> {
+    let late = lag.quantile(quantile);
+    (late * BOUND_OVER_LAG > duration(bound)).then(|| {
+        let (late, quantile) = (in_milliseconds(late), quantile_name(quantile));
+        format!("this machine sent requests {late} late at {quantile}, over a quarter of the bound")
+    })
+}
+
+/// Why a metric has no values although requests succeeded.
+fn unmeasurable(tier: &TierRecord, metric: LatencyMetric) -> String {
+    let name = metric.name();
+    match metric {
+        LatencyMetric::QueueTime => "the target does not tell how long a request waited".to_owned(),
+        _ if tier.asynchronous => format!("an answer that comes as a whole has no {name}"),
+        _ => format!("no answer was long enough for {name}"),
+    }
+}
+
+/// A failed request has no latency and counts as above every bound.
+fn latency(tier: &TierRecord, lag: &Micros, metric: LatencyMetric, quantile: f64, bound: Span) -> Judgement {
+    if let Some(reason) = too_much_lag(lag, quantile, bound) {
+        return Judgement::not_judged(reason);
+    }
+    let (counted, failed) = (tier.against(metric, bound), tier.all_failed());
+    if counted.count == 0 && tier.succeeded > 0 {
+        return Judgement::not_judged(unmeasurable(tier, metric));
+    }
+    let verdict = if counted.count > 0 && counted.holds(quantile, failed) { Verdict::Passed } else { Verdict::Failed };
+    let rank = quantile * (counted.count + failed) as f64 / counted.count as f64;
+    match tier.latency.get(&metric).filter(|_| rank <= 1.0) {
+        Some(values) => {
+            let observed = Observed::LatencyMs(values.quantile(rank).as_secs_f64() * 1e3);
+            Judgement { verdict, observed: Some(observed), reason: None }
+        }
+        None => {
+            let reason = format!("{failed} of {} requests failed", tier.offered);
+            Judgement { verdict, observed: None, reason: Some(reason) }
+        }
+    }
+}
+
+fn attainment(tier: &TierRecord, lag: &Micros, at_least: f64) -> Judgement {
+    let lagged = |objective: &evenkeel_core::spec::Objective| too_much_lag(lag, objective.quantile, objective.bound);
+    if let Some(reason) = tier.windows.objectives().iter().find_map(lagged) {
+        return Judgement::not_judged(reason);
+    }
+    if let Some(objective) = tier.windows.unmeasured().filter(|_| tier.succeeded > 0) {
+        return Judgement::not_judged(unmeasurable(tier, objective.metric));
+    }
+    let Some(seen) = tier.windows.attainment() else {
+        return Judgement::not_judged("no request of this tier was sent");
+    };
+    Judgement::seen(seen.share >= at_least, Observed::ObjectiveAttainment(seen.share))
+        .because(format!("{} of {} windows held", seen.held, seen.windows))
+}
+
+fn failed_requests(record: &Record, at_most: u64) -> Judgement {
+    let (failed, offered) = (record.all_failed(), record.all_offered());
+    if offered == 0 {
+        return Judgement::not_judged("no request was sent");
+    }
+    Judgement::seen(failed <= at_most, Observed::FailedRequests(failed)).because(format!("of {offered}"))
+}
+
+fn queue_drained(tier: &TierRecord) -> Judgement {
+    if tier.accepted == 0 {
+        return Judgement::not_judged("no request was accepted for later");
+    }
+    let unanswered = tier.accepted.saturating_sub(tier.succeeded);
+    Judgement::seen(unanswered == 0, Observed::UnansweredRequests(unanswered))
+        .because(format!("of {} accepted", tier.accepted))
+}
+
+fn gpu_utilization(fleet: Option<&FleetRecord>, tier: &str, band: (f64, f64), while_ready: u32) -> Judgement {
+    let seen = fleet.and_then(|fleet| fleet.tier(tier)).and_then(|tier| tier.gpu_while_ready(while_ready));
+    let Some((mean, samples)) = seen else {
+        return Judgement::not_judged(blind(fleet, &format!("GPU utilization with {while_ready} or more ready")));
+    };
+    Judgement::seen((band.0..=band.1).contains(&mean), Observed::GpuUtilization(mean))
+        .because(format!("mean of {samples} samples"))
+}
+
+fn queue_depth(fleet: Option<&FleetRecord>, tier: &str, at_most: u64) -> Judgement {
+    let seen = fleet.and_then(|fleet| Some((fleet.asked, fleet.tier(tier)?)));
+    let Some((asked, tier)) = seen.filter(|(_, tier)| tier.queue_readings > 0) else {
+        return Judgement::not_judged(blind(fleet, "queue depth"));
+    };
+    let (readings, largest) = (tier.queue_readings, tier.largest_queue_depth);
+    // Too deep once is too deep; never too deep needs more than a few looks.
+    if largest <= at_most && (readings as f64) < SAMPLED_SHARE * asked as f64 {
+        return Judgement::not_judged(format!("only {readings} of {asked} samples told the queue depth"));
+    }
+    Judgement::seen(largest <= at_most, Observed::QueueDepth(largest)).because(format!("largest of {readings} samples"))
+}
+
+/// Why the fleet's own state is not known.
+fn blind(fleet: Option<&FleetRecord>, what: &str) -> String {
+    match fleet {
+        None => "the controller was not asked; give its address".to_owned(),
+        Some(FleetRecord { last_error: Some(error), .. }) => format!("no sample of {what}; the last error: {error}"),
+        Some(_) => format!("no sample of {what}"),
+    }
+}
+
+fn in_milliseconds(value: Duration) -> String {
+    milliseconds(value.as_secs_f64() * 1e3)
+}

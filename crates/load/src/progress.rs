@@ -1,0 +1,165 @@
+//! Progress while a run lasts.
+
+use crate::render::{count, milliseconds};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Since its start.
+    pub elapsed: Duration,
+    /// How long requests are sent.
+    pub planned: Duration,
+    /// Whether all is sent and the last answers are awaited.
+    pub draining: bool,
+    /// Players now.
+    pub players: f64,
+    /// Requests that came due.
+    pub offered: u64,
+    /// Those since the last update, per second.
+    pub offered_per_second: f64,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Requests answered well.
+    pub succeeded: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// The machine's own lag, 99th percentile of the whole run.
+    pub lag_p99: Duration,
+}
+
+/// Takes the progress of a run.
+pub trait ProgressSink: Send {
+    /// The run goes on.
+    fn update(&mut self, progress: &Progress);
+    /// The run is over.
+    fn finish(&mut self);
+}
+
+/// For standard error: a bar on a terminal, else a plain line every 10 s.
+pub fn for_standard_error() -> Box<dyn ProgressSink> {
+    if std::io::stderr().is_terminal() {
+        Box::new(Bar::new())
+    } else {
+        Box::new(Lines::new(std::io::stderr(), Duration::from_secs(10)))
+    }
+}
+
+/// Says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl ProgressSink for Silent {
+    fn update(&mut self, _: &Progress) {}
+    fn finish(&mut self) {}
+}
+
+/// A plain line now and then.
+#[derive(Debug)]
+pub struct Lines<W> {
+    out: W,
+    every: Duration,
+    last: Option<Instant>,
+}
+
+impl<W: Write + Send> Lines<W> {
+    /// A line to `out` at most every so often.
+    pub fn new(out: W, every: Duration) -> Self {
+        Self { out, every, last: None }
+    }
+}
+
+impl<W: Write + Send> ProgressSink for Lines<W> {
+    fn update(&mut self, progress: &Progress) {
+        if self.last.is_none_or(|last| last.elapsed() >= self.every) {
+            self.last = Some(Instant::now());
+            let time = format!("{:.0}s/{:.0}s", progress.elapsed.as_secs_f64(), progress.planned.as_secs_f64());
+            // A reader that has gone must not end the run.
+            let _ = writeln!(self.out, "{time:>12}  {}", line(progress));
+        }
+    }
+
+    fn finish(&mut self) {}
+}
+
+/// A bar that redraws itself.
+#[derive(Debug)]
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{elapsed:>6} [{bar:30}] {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self(bar)
+    }
+}
+
+impl ProgressSink for Bar {
+    fn update(&mut self, progress: &Progress) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.0.set_length(millis(progress.planned));
+        self.0.set_position(millis(progress.elapsed.min(progress.planned)));
+        self.0.set_message(line(progress));
+    }
+
+    fn finish(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn line(progress: &Progress) -> String {
+    let phase = if progress.draining { "draining  " } else { "" };
+    format!(
+        "{phase}{} players  {:.1} req/s  {} in flight  {} ok  {} failed  lag p99 {}",
+        count(progress.players.round() as u64),
+        progress.offered_per_second,
+        count(progress.in_flight as u64),
+        count(progress.succeeded),
+        count(progress.failed),
+        milliseconds(progress.lag_p99.as_secs_f64() * 1e3),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress {
+            elapsed: Duration::from_secs(12),
+            planned: Duration::from_secs(240),
+            draining: false,
+            players: 1_234.4,
+            offered: 2_000,
+            offered_per_second: 98.26,
+            in_flight: 31,
+            succeeded: 1_969,
+            failed: 0,
+            lag_p99: Duration::from_micros(420),
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_a_line_says_all_and_comes_now_and_then() {
+        let mut out = Vec::new();
+        let mut lines = Lines::new(&mut out, Duration::from_secs(3_600));
+        lines.update(&progress());
+        lines.update(&progress());
+        lines.finish();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "    12s/240s  1,234 players  98.3 req/s  31 in flight  1,969 ok  0 failed  lag p99 0.42 ms\n"
+        );
+    }
+
+    #[test]
+    fn draining_is_said() {
+        assert!(line(&Progress { draining: true, ..progress() }).starts_with("draining"));
+    }
+}

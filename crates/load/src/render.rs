@@ -1,0 +1,214 @@
+//! The summary as text, in the manner of k6: criteria first, then percentiles for each tier, then failures by kind,
+//! then the machine's own lag.
+
+use crate::summary::{CriterionResult, Distribution, Ended, Observed, Summary, TierSummary, Verdict};
+use evenkeel_core::spec::LatencyMetric;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The summary as text, a line feed at its end.
+pub fn text(summary: &Summary) -> String {
+    let mut out = String::new();
+    heading(&mut out, summary);
+    criteria(&mut out, &summary.criteria);
+    for tier in &summary.tiers {
+        tier_block(&mut out, tier);
+    }
+    failures(&mut out, &summary.tiers);
+    lag(&mut out, summary);
+    out
+}
+
+/// A line; writing to a string never fails.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {{
+        let _ = writeln!($out, $($text)*);
+    }};
+}
+
+fn heading(out: &mut String, summary: &Summary) {
+    let how = match summary.ended {
+        Ended::Completed => "",
+        Ended::RequestLimit => ", ended at the limit of requests",
+        Ended::Interrupted => ", interrupted",
+    };
+    let (elapsed, planned) = (seconds(summary.elapsed_seconds), seconds(summary.planned_seconds));
+    line!(out, "\n  {}  seed {}  {elapsed} of {planned}{how}\n", summary.target, summary.seed);
+}
+
+fn criteria(out: &mut String, criteria: &[CriterionResult]) {
+    if criteria.is_empty() {
+        return;
+    }
+    let tier = |criterion: &CriterionResult| criterion.tier.clone().unwrap_or_else(|| "fleet".to_owned());
+    let width = |text: fn(&CriterionResult) -> usize| criteria.iter().map(text).max().unwrap_or(0);
+    let tiers = width(|criterion| criterion.tier.as_ref().map_or(5, |tier| tier.chars().count()));
+    let statements = width(|criterion| criterion.statement.chars().count());
+    line!(out, "  CRITERIA");
+    for criterion in criteria {
+        let mark = match criterion.verdict {
+            Verdict::Passed => "\u{2713}",
+            Verdict::Failed => "\u{2717}",
+            Verdict::NotJudged => "-",
+        };
+        let (name, statement) = (tier(criterion), &criterion.statement);
+        line!(out, "    {mark} {name:<tiers$}  {statement:<statements$}  {}", outcome(criterion));
+    }
+    let of = |verdict| criteria.iter().filter(|criterion| criterion.verdict == verdict).count();
+    let (passed, failed) = (of(Verdict::Passed), of(Verdict::Failed));
+    line!(out, "\n    {passed} passed, {failed} failed, {} not judged\n", of(Verdict::NotJudged));
+}
+
+fn outcome(criterion: &CriterionResult) -> String {
+    let observed = criterion.observed.map(|observed| match observed {
+        Observed::LatencyMs(value) => milliseconds(value),
+        Observed::ObjectiveAttainment(share) | Observed::GpuUtilization(share) => percent(share),
+        Observed::FailedRequests(number) | Observed::QueueDepth(number) | Observed::UnansweredRequests(number) => {
+            count(number)
+        }
+    });
+    match (criterion.verdict, observed, &criterion.reason) {
+        (Verdict::NotJudged, _, reason) => format!("not judged: {}", reason.as_deref().unwrap_or("unknown")),
+        (_, Some(observed), Some(reason)) => format!("{observed} ({reason})"),
+        (_, Some(observed), None) => observed,
+        (_, None, reason) => reason.clone().unwrap_or_default(),
+    }
+}
+
+fn tier_block(out: &mut String, tier: &TierSummary) {
+    let kind = if tier.asynchronous { " (asynchronous)" } else { "" };
+    line!(
+        out,
+        "  {}{kind}  {} requests, {:.1}/s  {} ok  {} failed  {} tokens out",
+        tier.tier,
+        count(tier.offered_requests),
+        tier.offered_per_second,
+        count(tier.succeeded_requests),
+        count(tier.failed_requests),
+        count(tier.output_tokens),
+    );
+    if let Some(share) = tier.objective_attainment {
+        let (held, windows) = (tier.windows_held.unwrap_or(0), tier.windows);
+        line!(out, "    objective attainment {} ({held} of {windows} windows held)", percent(share));
+    }
+    distributions(out, &tier.latency, &tier.latency_from_sending);
+    line!(out, "");
+}
+
+fn distributions(
+    out: &mut String,
+    latency: &BTreeMap<LatencyMetric, Distribution>,
+    from_sending: &BTreeMap<LatencyMetric, Distribution>,
+) {
+    if latency.is_empty() {
+        return;
+    }
+    let columns = ["mean", "p50", "p90", "p95", "p99", "max"];
+    line!(out, "    {:<20}{}", "", columns.map(|column| format!("{column:>11}")).concat());
+    for (metric, values) in latency {
+        row(out, metric.name(), values);
+        if let Some(values) = from_sending.get(metric) {
+            row(out, "  from sending", values);
+        }
+    }
+}
+
+fn row(out: &mut String, name: &str, values: &Distribution) {
+    let cells = [values.mean_ms, values.p50_ms, values.p90_ms, values.p95_ms, values.p99_ms, values.max_ms];
+    line!(out, "    {name:<20}{}", cells.map(|value| format!("{:>11}", milliseconds(value))).concat());
+}
+
+fn failures(out: &mut String, tiers: &[TierSummary]) {
+    if tiers.iter().all(|tier| tier.failures.is_empty()) {
+        return;
+    }
+    line!(out, "  FAILURES");
+    let width = tiers.iter().map(|tier| tier.tier.chars().count()).max().unwrap_or(0);
+    for tier in tiers {
+        for failure in &tier.failures {
+            line!(out, "    {:<width$}  {:>9}  {}", tier.tier, count(failure.requests), failure.meaning);
+        }
+    }
+    line!(out, "");
+}
+
+fn lag(out: &mut String, summary: &Summary) {
+    let Distribution { p50_ms, p95_ms, p99_ms, max_ms, .. } = summary.lag;
+    line!(
+        out,
+        "  This machine's own lag: p50 {}, p95 {}, p99 {}, max {}. At most {} requests were under way at once.",
+        milliseconds(p50_ms),
+        milliseconds(p95_ms),
+        milliseconds(p99_ms),
+        milliseconds(max_ms),
+        count(summary.peak_in_flight),
+    );
+}
+
+/// A time of so many milliseconds with about three digits: `0.42 ms`, `14.7 ms`, `312 ms`, `3.22 s`.
+pub fn milliseconds(value: f64) -> String {
+    // Compared as it would be printed, so that 9.996 becomes 10.0 and not 10.00.
+    match value {
+        value if value < 9.995 => format!("{} ms", trimmed(value, 2)),
+        value if value < 99.95 => format!("{} ms", trimmed(value, 1)),
+        value if value < 999.5 => format!("{value:.0} ms"),
+        value => seconds(value / 1e3),
+    }
+}
+
+/// A share as a percentage: `99.9 %`. Never rounded up to 100 %.
+pub fn percent(share: f64) -> String {
+    let hundredths = (share * 1e4).round();
+    let hundredths = if share < 1.0 { hundredths.min(9_999.0) } else { hundredths };
+    format!("{} %", trimmed(hundredths / 1e2, 2))
+}
+
+/// A quantile's short name: `p95`, `p99.9`.
+pub fn quantile_name(quantile: f64) -> String {
+    format!("p{}", trimmed(quantile * 100.0, 3))
+}
+
+/// A count with thousands apart: `12,345`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let grouped = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    grouped.collect::<Vec<_>>().join(",")
+}
+
+fn seconds(value: f64) -> String {
+    match value {
+        value if value < 9.995 => format!("{} s", trimmed(value, 2)),
+        value if value < 99.95 => format!("{} s", trimmed(value, 1)),
+        value => format!("{value:.0} s"),
+    }
+}
+
+/// At most so many decimals, without zeros at their end.
+fn trimmed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_about_three_digits() {
+        let shown = [0.0, 0.421, 1.5, 9.996, 14.72, 99.96, 312.4, 3_218.0, 12_512.0, 600_000.0].map(milliseconds);
+        let expected =
+            ["0 ms", "0.42 ms", "1.5 ms", "10 ms", "14.7 ms", "100 ms", "312 ms", "3.22 s", "12.5 s", "600 s"];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_share_below_one_is_never_shown_as_all() {
+        assert_eq!([1.0, 0.999_99, 0.95, 0.0].map(percent), ["100 %", "99.99 %", "95 %", "0 %"]);
+    }
+
+    #[test]
+    fn counts_and_quantiles_read_well() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0.5, 0.95, 0.999].map(quantile_name), ["p50", "p95", "p99.9"]);
+    }
+}

@@ -1,0 +1,267 @@
+//! What a run has shown. Field names carry their units and are stable.
+
+use crate::judge;
+use crate::plan::Plan;
+use crate::probe::FleetRecord;
+use crate::record::{Micros, Record, TierRecord};
+use evenkeel_core::spec::LatencyMetric;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Where the requests went.
+    pub target: String,
+    /// The seed that reproduces the requests.
+    pub seed: u64,
+    /// How the run ended.
+    pub ended: Ended,
+    /// How long requests were to be sent.
+    pub planned_seconds: f64,
+    /// How long it took, draining included.
+    pub elapsed_seconds: f64,
+    /// Length of the windows of objective attainment.
+    pub window_seconds: f64,
+    /// What was judged, in the fleet file's order.
+    pub criteria: Vec<CriterionResult>,
+    /// Each tier, in the fleet file's order.
+    pub tiers: Vec<TierSummary>,
+    /// How late this machine sent its requests.
+    pub lag: Distribution,
+    /// Requests under way at once, at most.
+    pub peak_in_flight: u64,
+    /// What the controller said about the fleet, where it was asked.
+    pub fleet: Vec<TierFleet>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// All was sent.
+    Completed,
+    /// The limit of requests was reached.
+    RequestLimit,
+    /// It was stopped.
+    Interrupted,
+}
+
+/// One criterion's outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CriterionResult {
+    /// Which kind: `latency`, `objective_attainment`, and so on.
+    pub kind: String,
+    /// The tier; `None` for the fleet.
+    pub tier: Option<String>,
+    /// The criterion in words.
+    pub statement: String,
+    /// The outcome.
+    pub verdict: Verdict,
+    /// What was seen; `None` where nothing was.
+    pub observed: Option<Observed>,
+    /// Why it was not judged, or what the figure rests on.
+    pub reason: Option<String>,
+}
+
+/// A criterion's outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It held.
+    Passed,
+    /// It did not hold.
+    Failed,
+    /// The run cannot tell.
+    NotJudged,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed {
+    /// A latency quantile, milliseconds.
+    LatencyMs(f64),
+    /// Objective attainment, 0 to 1.
+    ObjectiveAttainment(f64),
+    /// Failed requests.
+    FailedRequests(u64),
+    /// Mean GPU utilization, 0 to 1.
+    GpuUtilization(f64),
+    /// The largest number of waiting requests.
+    QueueDepth(u64),
+    /// Requests that were accepted and not answered.
+    UnansweredRequests(u64),
+}
+
+/// One tier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TierSummary {
+    /// The tier.
+    pub tier: String,
+    /// Whether it answers later.
+    pub asynchronous: bool,
+    /// Requests that came due.
+    pub offered_requests: u64,
+    /// Those answered well.
+    pub succeeded_requests: u64,
+    /// Those that were not.
+    pub failed_requests: u64,
+    /// Requests that an asynchronous tier accepted.
+    pub accepted_requests: u64,
+    /// Offered requests over the planned time.
+    pub offered_per_second: f64,
+    /// Prompt tokens of the answered ones, as the engine counts them.
+    pub prompt_tokens: u64,
+    /// Output tokens of the answered ones.
+    pub output_tokens: u64,
+    /// Offered requests in windows in which every objective held and nothing failed, over all; `None` when nothing was
+    /// offered or an objective could not be measured.
+    pub objective_attainment: Option<f64>,
+    /// Windows in which every objective held and nothing failed; `None` like the attainment.
+    pub windows_held: Option<u64>,
+    /// Windows with requests.
+    pub windows: u64,
+    /// Latencies of the answered ones, counted from the scheduled time.
+    pub latency: BTreeMap<LatencyMetric, Distribution>,
+    /// The same counted from the actual sending: what a tool that waits for its own lag would show.
+    pub latency_from_sending: BTreeMap<LatencyMetric, Distribution>,
+    /// Failed requests by kind.
+    pub failures: Vec<FailureCount>,
+}
+
+/// A distribution of times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Values.
+    pub count: u64,
+    /// Mean.
+    pub mean_ms: f64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 90 of 100 are not above it.
+    pub p90_ms: f64,
+    /// 95 of 100 are not above it.
+    pub p95_ms: f64,
+    /// 99 of 100 are not above it.
+    pub p99_ms: f64,
+    /// The largest.
+    pub max_ms: f64,
+}
+
+/// Failed requests of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureCount {
+    /// The kind.
+    pub kind: String,
+    /// The same in words.
+    pub meaning: String,
+    /// Requests.
+    pub requests: u64,
+}
+
+/// One tier's replicas over the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TierFleet {
+    /// The tier.
+    pub tier: String,
+    /// Samples in order of time.
+    pub timeline: Vec<FleetPoint>,
+}
+
+/// One sample. What was not known is `null`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FleetPoint {
+    /// Since the start of the run.
+    pub at_seconds: f64,
+    /// Replicas that served.
+    pub ready: Option<u32>,
+    /// Replicas wanted.
+    pub desired: Option<u32>,
+    /// Requests waiting.
+    pub queue_depth: Option<u64>,
+    /// Mean GPU utilization, 0 to 1.
+    pub gpu_utilization: Option<f64>,
+}
+
+impl Summary {
+    /// Whether a criterion failed. One that was not judged does not count.
+    pub fn any_failed(&self) -> bool {
+        self.criteria.iter().any(|criterion| criterion.verdict == Verdict::Failed)
+    }
+
+    /// Failed requests of all tiers.
+    pub fn failed_requests(&self) -> u64 {
+        self.tiers.iter().map(|tier| tier.failed_requests).sum()
+    }
+
+    pub(crate) fn new(
+        plan: &Plan,
+        target: String,
+        record: &Record,
+        fleet: Option<&FleetRecord>,
+        ended: Ended,
+        elapsed: Duration,
+    ) -> Self {
+        let planned_seconds = plan.duration.as_secs_f64();
+        Self {
+            target,
+            seed: plan.seed,
+            ended,
+            planned_seconds,
+            elapsed_seconds: elapsed.as_secs_f64(),
+            window_seconds: plan.window.as_secs_f64(),
+            criteria: judge::criteria(&plan.criteria, record, fleet),
+            tiers: record.tiers.iter().map(|tier| tier_summary(tier, planned_seconds)).collect(),
+            lag: Distribution::of(&record.lag),
+            peak_in_flight: record.peak_in_flight as u64,
+            fleet: fleet.map(FleetRecord::timelines).unwrap_or_default(),
+        }
+    }
+}
+
+fn tier_summary(tier: &TierRecord, planned_seconds: f64) -> TierSummary {
+    let attainment = tier.windows.attainment();
+    let measured = tier.succeeded == 0 || tier.windows.unmeasured().is_none();
+    let distributions = |from: &BTreeMap<LatencyMetric, Micros>| {
+        from.iter().map(|(metric, values)| (*metric, Distribution::of(values))).collect()
+    };
+    let failures = tier.failed.iter().map(|(failure, requests)| FailureCount {
+        kind: failure.name().into_owned(),
+        meaning: failure.meaning().into_owned(),
+        requests: *requests,
+    });
+    TierSummary {
+        tier: tier.name.clone(),
+        asynchronous: tier.asynchronous,
+        offered_requests: tier.offered,
+        succeeded_requests: tier.succeeded,
+        failed_requests: tier.all_failed(),
+        accepted_requests: tier.accepted,
+        offered_per_second: tier.offered as f64 / planned_seconds,
+        prompt_tokens: tier.prompt_tokens,
+        output_tokens: tier.output_tokens,
+        objective_attainment: attainment.filter(|_| measured).map(|seen| seen.share),
+        windows_held: attainment.filter(|_| measured).map(|seen| seen.held),
+        windows: attainment.map_or(0, |seen| seen.windows),
+        latency: distributions(&tier.latency),
+        latency_from_sending: distributions(&tier.from_sending),
+        failures: failures.collect(),
+    }
+}
+
+impl Distribution {
+    pub(crate) fn of(values: &Micros) -> Self {
+        let ms = |value: Duration| value.as_secs_f64() * 1e3;
+        Self {
+            count: values.count(),
+            mean_ms: ms(values.mean()),
+            p50_ms: ms(values.quantile(0.5)),
+            p90_ms: ms(values.quantile(0.9)),
+            p95_ms: ms(values.quantile(0.95)),
+            p99_ms: ms(values.quantile(0.99)),
+            max_ms: ms(values.max()),
+        }
+    }
+}
