@@ -5,9 +5,12 @@ use axum::http::StatusCode;
 use evenkeel_adapters::engines::Engines;
 use evenkeel_controller::ports::{Finding, LivingReplica, Source as _};
 use evenkeel_core::observe::{Cause, Mean, Portion, Reading, ReplicaId};
+use evenkeel_core::profile::Profile;
 use evenkeel_core::spec::Signal;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::EngineKind;
+use evenkeel_local::emulated::{OPEN_OUTPUT, Options, Server};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const PATIENT: Duration = Duration::from_secs(20);
@@ -239,4 +242,52 @@ async fn the_emulated_replicas_page_gives_every_signal() {
     assert!(fresh(signals.kv_utilization).sum > 0.0);
     assert_eq!(fresh(signals.engine_waiting), 0);
     assert_eq!(fresh(signals.prefix_cache_miss), Portion { part: 0, whole: 0 });
+}
+
+#[tokio::test]
+async fn a_living_emulated_replica_is_read_while_it_works() {
+    let profile = Profile {
+        iteration_ms: 5.0,
+        per_sequence_ms: 0.0,
+        per_cached_token_ms: 0.0,
+        per_prefill_token_ms: 0.0,
+        per_prefill_token_squared_ms: 0.0,
+        max_batched_tokens: 512,
+        max_sequences: 1,
+        kv_tokens: 20_000,
+        max_model_tokens: 10_000,
+        prefix_hit_share: 0.5,
+        overhead_ms: 0.0,
+    };
+    let options = Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        model: "tiny".to_owned(),
+        profile,
+        start_up: Duration::ZERO,
+        seed: 7,
+        open_output: OPEN_OUTPUT,
+        drain: Duration::ZERO,
+    };
+    let replica = Server::bind(options).await.unwrap();
+    let url = format!("http://{}", replica.address());
+    let serving = tokio::spawn(replica.run(std::future::pending()));
+    let mut engines = engines(EngineKind::Vllm, PATIENT);
+    let only = [living("a", &url)];
+    assert_eq!(fresh(read(&mut engines, 0, &only).await.signals.engine_waiting), 0);
+
+    // Two long requests for one place: one runs, one waits.
+    let request = r#"{"prompt": "once upon a time", "max_tokens": 8000, "stream": true}"#;
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        answers.push(client.post(format!("{url}/v1/completions")).body(request).send().await.unwrap());
+    }
+    answers[0].chunk().await.unwrap().unwrap();
+    let finding = read(&mut engines, 1, &only).await;
+    assert_eq!(fresh(finding.signals.engine_waiting), 1);
+    assert_eq!(finding.replica_load[0].1, 2);
+    assert_eq!(fresh(finding.signals.prefix_cache_miss), Portion { part: 2, whole: 4 });
+    assert!(fresh(finding.signals.gpu_utilization).sum > 0.0);
+    assert!(fresh(finding.signals.kv_utilization).sum > 0.0);
+    serving.abort();
 }

@@ -13,6 +13,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the emulated replica reads the wall clock")]
     pub(super) fn anchored() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self { began: Instant::now(), anchor: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX) }

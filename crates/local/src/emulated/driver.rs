@@ -88,13 +88,13 @@ impl Driver {
             let due = self.due();
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(command) => self.wake(due, Some(command)),
+                    Some(command) => self.wake(self.clock.now(), due, Some(command)),
                     None => return,
                 },
-                () = sleep_until(self.clock, due) => self.wake(due, None),
+                () = sleep_until(self.clock, due) => self.wake(self.clock.now(), due, None),
             }
             while let Ok(command) = commands.try_recv() {
-                self.obey(command);
+                self.obey(command, self.clock.now());
             }
             self.deliver();
         }
@@ -109,29 +109,29 @@ impl Driver {
         boundary.into_iter().chain(event).min()
     }
 
-    fn wake(&mut self, due: Option<Time>, command: Option<Command>) {
-        let now = self.clock.now();
+    /// Catches up with `now`, at which something `due` may be late.
+    fn wake(&mut self, now: Time, due: Option<Time>, command: Option<Command>) {
         if let Some(due) = due.filter(|due| *due <= now) {
             self.metrics.lagged(now.since(due));
         }
         if let Some(command) = command {
-            self.obey(command);
+            self.obey(command, now);
         }
         self.engine.advance(now);
         self.busy.sample(self.engine.now(), self.engine.busy());
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command, now: Time) {
         match command {
             Command::Submit { job, at, reply } => self.submit(&job, at, reply),
             Command::Cancel(id) => {
                 // Nothing to forget where it has finished meanwhile: then its end is still to be counted.
-                if self.engine.cancel(self.clock.now(), id).is_some() {
+                if self.engine.cancel(now, id).is_some() {
                     self.live.remove(&id);
                 }
             }
             Command::Expose(reply) => {
-                self.engine.advance(self.clock.now());
+                self.engine.advance(now);
                 self.deliver();
                 // An asker that has gone needs no answer.
                 let _ = reply.send(self.page());
@@ -154,7 +154,7 @@ impl Driver {
         let (updates, receiver) = mpsc::unbounded_channel();
         if reply.send(Ok(Accepted { id, updates: receiver })).is_err() {
             // The client left before its request was taken.
-            self.engine.cancel(self.clock.now(), id);
+            self.engine.cancel(at, id);
             return;
         }
         let streamed = job.stream.then_some(0);
@@ -210,3 +210,7 @@ async fn sleep_until(clock: Clock, due: Option<Time>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;
