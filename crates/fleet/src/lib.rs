@@ -1,3 +1,67 @@
-//! The fleet file: one collecting reader, places, schema.
+//! The fleet file: one collecting reader, places, schema, schedules.
+//!
+//! `read` turns a text into a [`Fleet`](model::Fleet) or into every mistake at once, each with its place, its cause and
+//! its fix. `schema` describes the same file as JSON schema. Both come from one declaration: the pages in `file` ask for
+//! their keys, and asking over a file reads, asking over nothing describes.
 
+mod check;
+mod diff;
+mod file;
+mod form;
+mod later;
 pub mod model;
+mod problem;
+mod render;
+mod report;
+mod scalar;
+pub mod schedule;
+mod section;
+mod suggest;
+mod unit;
+mod yaml;
+
+pub use diff::{Change, diff};
+pub use problem::{Problem, Problems};
+
+use form::Form;
+use model::Fleet;
+use report::Report;
+use yaml::Place;
+
+/// Reads a fleet file. `name` is what messages call it, its path as a rule.
+///
+/// # Errors
+/// Every mistake in the file at once; only a file that is not YAML at all gives just the first.
+pub fn read(text: &str, name: &str) -> Result<Fleet, Problems> {
+    let mut root = yaml::parse(text).map_err(|problem| Problems::new(name, text, vec![problem]))?;
+    let mut report = Report::default();
+    later::refuse_fake_metric(&mut root, "", &mut report);
+    let draft = file::FILE.read(&root, "", &mut report);
+    if let Some(draft) = &draft {
+        check::check(draft, &mut report);
+    }
+    let fleet = draft.and_then(file::Draft::build);
+    let (mut problems, warnings, settings) = report.into_parts();
+    match fleet {
+        Some(fleet) if problems.is_empty() => Ok(Fleet { warnings, settings, ..fleet }),
+        _ => {
+            if problems.is_empty() {
+                let help = "this is a mistake in Evenkeel; please report it with the file";
+                problems.push(Problem::new(Place::START, "", "the file could not be understood", help));
+            }
+            Err(Problems::new(name, text, problems))
+        }
+    }
+}
+
+/// The fleet file as JSON schema (draft 2020-12), for editors and for other tools that write fleet files.
+pub fn schema() -> serde_json::Value {
+    let mut schema = serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Evenkeel fleet file",
+    });
+    if let (Some(to), serde_json::Value::Object(from)) = (schema.as_object_mut(), file::FILE.schema()) {
+        to.extend(from);
+    }
+    schema
+}

@@ -3,6 +3,7 @@
 
 use evenkeel_core::spec::{FleetSpec, LatencyMetric, TierSpec};
 use evenkeel_core::units::Span;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ pub struct Fleet {
     pub criteria: Vec<Criterion>,
     /// What is allowed but worth a second look, with its place.
     pub warnings: Vec<String>,
+    /// Every key's path with its value in canonical spelling, defaults included: what `diff` compares.
+    pub settings: BTreeMap<String, String>,
 }
 
 impl Fleet {

@@ -1,0 +1,51 @@
+//! Objectives that no number of replicas meets, or that nobody could measure.
+
+use crate::file::tier::TierDraft;
+use crate::report::Report;
+use crate::unit::quantile_name;
+use evenkeel_core::capacity::idle_latency_ms;
+use evenkeel_core::spec::{LatencyMetric, Objective};
+
+pub(super) fn check(tier: &TierDraft, report: &mut Report) {
+    for (index, (path, objective)) in tier.slo.objectives.iter().enumerate() {
+        let twin = |(_, earlier): &&(String, Objective)| {
+            (earlier.metric, quantile_name(earlier.quantile)) == (objective.metric, quantile_name(objective.quantile))
+        };
+        if tier.slo.objectives[..index].iter().any(|earlier| twin(&earlier)) {
+            let message = format!("{} has two bounds", name(objective));
+            report.problem(path, message, "keep the stricter one");
+        }
+        if tier.asynchronous.is_some() && !measured_when_asynchronous(objective.metric) {
+            let message = format!(
+                "nobody waits for the tokens of an asynchronous tier, so `{}` is not measured",
+                objective.metric.name()
+            );
+            report.problem(path, message, "promise `queue_time` or `e2e` instead");
+        } else {
+            idle(tier, path, objective, report);
+        }
+    }
+}
+
+/// What a client of an asynchronous tier can tell.
+pub(super) const fn measured_when_asynchronous(metric: LatencyMetric) -> bool {
+    matches!(metric, LatencyMetric::QueueTime | LatencyMetric::E2e)
+}
+
+fn idle(tier: &TierDraft, path: &str, objective: &Objective, report: &mut Report) {
+    let idle = idle_latency_ms(&tier.profile.fastest(), &tier.requests.shortest(), objective);
+    if idle < objective.bound.as_millis_f64() {
+        return;
+    }
+    let quantile = quantile_name(objective.quantile);
+    let message = format!(
+        "{} is {idle:.1} ms even on an idle replica (its {quantile} of request lengths), so no number of replicas keeps {}",
+        name(objective),
+        objective.bound
+    );
+    report.problem(path, message, "raise the bound, shorten the prompts, or correct `profile`");
+}
+
+fn name(objective: &Objective) -> String {
+    format!("{} {}", objective.metric.name(), quantile_name(objective.quantile))
+}

@@ -1,0 +1,31 @@
+//! Profiles that no engine accepts.
+
+use crate::file::tier::TierDraft;
+use crate::report::Report;
+
+pub(super) fn check(tier: &TierDraft, report: &mut Report) {
+    let profile = &tier.profile;
+    if let (Some(iteration), Some(sequence)) = (profile.iteration_ms, profile.per_sequence_ms)
+        && iteration + sequence <= 0.0
+    {
+        report.problem(&tier.at("profile.iteration"), "an iteration takes no time at all", "write a time above zero");
+    }
+    if let (Some(tokens), Some(sequences)) = (profile.max_batched_tokens, profile.max_sequences)
+        && tokens < sequences
+    {
+        let message = format!("{sequences} sequences decode a token each, but an iteration takes only {tokens} tokens");
+        report.problem(&tier.at("profile.max_batched_tokens"), message, "raise it, or lower `max_sequences`");
+    }
+    let Some(longest) = profile.max_model_tokens else { return };
+    if let Some(kv) = profile.kv_tokens.filter(|kv| *kv < longest) {
+        let message = format!("the KV cache holds {kv} tokens, fewer than one longest request of {longest}");
+        report.problem(&tier.at("profile.kv_tokens"), message, "raise it, or lower `max_model_tokens`");
+    }
+    if let (Some(prompt), Some(output)) = (tier.requests.prompt_tokens, tier.requests.output_tokens)
+        && prompt.mean + output.mean > f64::from(longest)
+    {
+        let tokens = prompt.mean + output.mean;
+        let message = format!("a mean request has {tokens} tokens, more than the longest that the engine accepts");
+        report.problem(&tier.at("profile.max_model_tokens"), message, "raise it, or correct the requests' means");
+    }
+}

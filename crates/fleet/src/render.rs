@@ -1,0 +1,62 @@
+//! Mistakes for a terminal: each with its line of the file underlined.
+
+use crate::problem::{Problem, Problems};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use std::fmt;
+
+/// The mistakes with snippets of the file, in color if asked for.
+pub(crate) fn render(problems: &Problems, color: bool) -> String {
+    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false).with_context_lines(1);
+    let source = NamedSource::new(problems.name(), problems.text().to_owned()).with_language("yaml");
+    let mut out = String::new();
+    for problem in problems.list() {
+        let report = Shown { problem, source: &source, length: problems.text().len() };
+        // Writing to a string cannot fail.
+        let _ = handler.render_report(&mut out, &report);
+        out.push('\n');
+    }
+    let count = problems.list().len();
+    out.push_str(&format!("{}: {count} {}\n", problems.name(), if count == 1 { "problem" } else { "problems" }));
+    out
+}
+
+struct Shown<'a> {
+    problem: &'a Problem,
+    source: &'a NamedSource<String>,
+    length: usize,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.problem.path.is_empty() {
+            write!(f, "{}: ", self.problem.path)?;
+        }
+        f.write_str(&self.problem.message)
+    }
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl Diagnostic for Shown<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.problem.help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let (offset, length) = self.problem.bytes;
+        let offset = offset.min(self.length);
+        let length = length.min(self.length - offset);
+        Some(Box::new(std::iter::once(LabeledSpan::new(None, offset, length))))
+    }
+}

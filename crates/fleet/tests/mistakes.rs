@@ -1,0 +1,53 @@
+//! Every mistake at once, each with its place, its cause and its fix.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use evenkeel_fleet::{Problems, read};
+
+fn mistakes() -> Problems {
+    read(include_str!("files/twelve_mistakes.yaml"), "twelve_mistakes.yaml").unwrap_err()
+}
+
+#[test]
+fn a_file_of_twelve_mistakes_names_each_with_its_place_cause_and_fix() {
+    insta::assert_snapshot!(mistakes());
+}
+
+#[test]
+fn structural_and_semantic_mistakes_are_told_together() {
+    let problems = mistakes();
+    let places: Vec<_> = problems.list().iter().map(|problem| (problem.line, problem.column)).collect();
+    let mut distinct = places.clone();
+    distinct.dedup();
+    assert_eq!((places.len(), distinct.len()), (12, 12), "{problems}");
+    assert!(places.is_sorted(), "in the file's order");
+}
+
+#[test]
+fn a_terminal_shows_each_line_of_the_file_underlined() {
+    insta::assert_snapshot!(mistakes().render(false));
+}
+
+#[test]
+fn json_has_a_stable_shape() {
+    let json = mistakes().to_json();
+    assert_eq!(json["file"], "twelve_mistakes.yaml");
+    let first = &json["problems"][0];
+    assert_eq!(first["line"], 2);
+    assert_eq!(first["column"], 7);
+    assert_eq!(first["path"], "tick");
+    assert!(first["message"].is_string() && first["help"].is_string());
+}
+
+#[test]
+fn text_that_is_not_yaml_gives_its_one_place() {
+    let problems = read("fleet: game\ntiers: {gold: [1, 2}\n", "broken.yaml").unwrap_err();
+    assert_eq!(problems.list().len(), 1);
+    assert_eq!(problems.list()[0].line, 2);
+}
+
+#[test]
+fn an_empty_file_a_list_and_a_second_document_are_refused() {
+    for text in ["", "- a\n- b\n", "fleet: a\n---\nfleet: b\n", "just words"] {
+        assert!(!read(text, "x").unwrap_err().list().is_empty(), "{text:?}");
+    }
+}
