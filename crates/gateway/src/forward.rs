@@ -12,6 +12,7 @@ use crate::upstream::{Broken, Call, Replica, Reply, ReplyBody};
 use bytes::Bytes;
 use evenkeel_core::units::Time;
 use evenkeel_engine::queue::Failure;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, Response, StatusCode};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -101,7 +102,6 @@ impl Delivery {
     pub(crate) fn into_answer(self, tier: &Arc<Tier>) -> Answer {
         let mut head = self.reply.head;
         head.headers = forwarded_response_headers(head.headers);
-        head.headers.insert(TIER_NAME, tier.name_header.clone());
         head.headers.insert(REPLICA_NAME, self.replica.id_header.clone());
         let over = self.first.is_none() || self.reply.body.is_over();
         let body = RelayedBody {
@@ -115,6 +115,57 @@ impl Delivery {
         };
         Response::from_parts(head, body.started(self.first, over))
     }
+
+    /// The least length that the answer will have.
+    fn announced(&self) -> u64 {
+        let first = self.first.as_ref().map_or(0, Bytes::len) as u64;
+        let length = self.reply.head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        length.and_then(|length| length.parse().ok()).unwrap_or(0).max(first)
+    }
+
+    /// The whole answer, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// When it is longer, or breaks off.
+    pub(crate) async fn collect(self, tier: &Arc<Tier>, limit: u64) -> Result<Collected, CollectError> {
+        // Told before anything counts as a success, where the length is known beforehand.
+        if self.announced() > limit {
+            return Err(CollectError::TooLong);
+        }
+        let status = self.reply.head.status;
+        let kind = self.reply.head.headers.get(CONTENT_TYPE);
+        let content_type = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("").to_owned();
+        let mut answer = self.into_answer(tier).into_body();
+        let mut body = Vec::new();
+        while let Some(piece) = poll_fn(|cx| answer.poll_piece(cx)).await {
+            let piece = piece.map_err(|BrokenOff| CollectError::BrokenOff)?;
+            if (body.len() + piece.len()) as u64 > limit {
+                return Err(CollectError::TooLong);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Collected { status, content_type, body })
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    /// Its content type; empty when there was none.
+    pub(crate) content_type: String,
+    /// Its body.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why an answer could not be had whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CollectError {
+    /// It is longer than allowed.
+    TooLong,
+    /// It broke off.
+    BrokenOff,
 }
 
 /// A replica's answer on its way to the client. It is read only as fast as the client reads; dropped, it closes the

@@ -1,23 +1,26 @@
 //! What a gateway process knows, and what it answers by itself.
 
 use crate::answer::{Answer, Refusal, json, with_body};
+use crate::asynchronous::{Desk, RESULTS, accept, result};
 use crate::clock::Clock;
 use crate::forward::{Job, TIER_NAME, deliver};
 use crate::prometheus;
 use crate::request::{Directory, Document, forwarded_request_headers, read_body, split_path};
 use crate::routes::Routes;
+use crate::server::GatewayError;
+use crate::state::StateDirectory;
 use crate::tier::Tier;
 use crate::upstream::Call;
 use bytes::Bytes;
+use evenkeel_core::units::Time;
 use evenkeel_fleet::model::Fleet;
-use evenkeel_wire::report::GatewayReport;
+use evenkeel_wire::report::{GatewayReport, TierReport};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,26 +33,36 @@ pub(crate) struct Gateway {
     directory: Directory,
     pub(crate) tiers: Vec<Arc<Tier>>,
     pub(crate) routes: Routes,
+    /// The durable queue of the asynchronous tiers; `None` when there is no such tier.
+    pub(crate) desk: Option<Arc<Desk>>,
     max_body_bytes: u64,
     first_byte: Duration,
 }
 
 impl Gateway {
-    /// The gateway of `fleet`, with the routes that an earlier one left in `state`.
-    pub(crate) fn new(fleet: &Fleet, state: Option<&Path>, first_byte: Duration) -> Self {
+    /// The gateway of `fleet`, with the routes and the waiting requests that an earlier one left in `state`.
+    ///
+    /// # Errors
+    /// When a tier is asynchronous and its queue cannot be opened.
+    pub(crate) fn new(
+        fleet: &Fleet,
+        state: Option<&StateDirectory>,
+        first_byte: Duration,
+    ) -> Result<Self, GatewayError> {
         let clock = Clock::anchored();
         let halves = fleet.spec.tiers.iter().zip(&fleet.tiers);
         let tier = |(spec, settings)| Arc::new(Tier::new(spec, settings, &fleet.gateway, clock));
         let tiers: Vec<Arc<Tier>> = halves.map(tier).collect();
-        Self {
+        Ok(Self {
             instance: uuid::Uuid::new_v4().to_string(),
             clock,
             directory: Directory::of(fleet),
-            routes: Routes::new(&fleet.spec.name, tiers.clone(), state),
+            routes: Routes::new(&fleet.spec.name, tiers.clone(), state.map(StateDirectory::path)),
+            desk: open_desk(&tiers, state)?.map(Arc::new),
             tiers,
             max_body_bytes: fleet.gateway.max_body_bytes,
             first_byte,
-        }
+        })
     }
 
     /// Answers one request.
@@ -61,6 +74,7 @@ impl Gateway {
             (&Method::GET, "/gateway/report") => json(StatusCode::OK, &self.report()),
             (&Method::GET, "/metrics") => prometheus::answer(&self.report(), &self.tiers),
             (&Method::GET, path) if split_path(path).1 == "/v1/models" => self.models(&head),
+            (&Method::GET, path) if path.starts_with(RESULTS) => self.result(path).await,
             _ => self.infer(head, body).await.unwrap_or_else(|refused| refused.answer()),
         }
     }
@@ -79,8 +93,27 @@ impl Gateway {
             instance: self.instance.clone(),
             at,
             applied: self.routes.applied(),
-            tiers: self.tiers.iter().map(|tier| tier.report(at)).collect(),
+            tiers: self.tiers.iter().map(|tier| self.tier_report(tier, at)).collect(),
         }
+    }
+
+    /// What waits in the durable queue waits as much as what waits in memory.
+    fn tier_report(&self, tier: &Tier, at: Time) -> TierReport {
+        let mut report = tier.report(at);
+        if let Some(depth) = self.desk.as_ref().and_then(|desk| desk.depth(&tier.name)) {
+            report.queued += depth.queued();
+            report.oldest_queued_us = report.oldest_queued_us.max(depth.oldest_age(at));
+        }
+        report
+    }
+
+    async fn result(&self, path: &str) -> Answer {
+        let id = path.strip_prefix(RESULTS).unwrap_or_default();
+        let Some(desk) = &self.desk else {
+            let message = "this fleet has no asynchronous tier";
+            return Refusal::new(StatusCode::NOT_FOUND, "request_not_found", message).answer();
+        };
+        result(desk, id).await.unwrap_or_else(|refused| refused.answer())
     }
 
     /// Every tier is listed, also one at zero: a request for it is what wakes it.
@@ -117,15 +150,23 @@ impl Gateway {
     async fn carry(&self, tier: &Arc<Tier>, job: Job) -> Answer {
         tier.tally.offered.increment();
         tier.tally.offered_prompt_tokens.add(job.document.prompt_tokens);
-        match deliver(tier, &job, self.first_byte).await {
-            Ok(delivery) => delivery.into_answer(tier),
-            Err(refusal) => {
-                let mut answer = refusal.answer();
-                answer.headers_mut().insert(TIER_NAME, tier.name_header.clone());
-                answer
-            }
-        }
+        let answered = match (&tier.asynchronous, &self.desk) {
+            (Some(settings), Some(desk)) => accept(desk, tier, settings, job).await,
+            _ => deliver(tier, &job, self.first_byte).await.map(|delivery| delivery.into_answer(tier)),
+        };
+        let mut answer = answered.unwrap_or_else(|refusal| refusal.answer());
+        answer.headers_mut().insert(TIER_NAME, tier.name_header.clone());
+        answer
     }
+}
+
+/// Opens the durable queue if a tier needs one.
+fn open_desk(tiers: &[Arc<Tier>], state: Option<&StateDirectory>) -> Result<Option<Desk>, GatewayError> {
+    let later = tiers.iter().filter(|tier| tier.asynchronous.is_some());
+    let names: Vec<&str> = later.map(|tier| tier.name.as_str()).collect();
+    let Some(first) = names.first() else { return Ok(None) };
+    let state = state.ok_or_else(|| GatewayError::NoState { tier: (*first).to_owned() })?;
+    Ok(Some(Desk::open(state, &names)?))
 }
 
 /// The model's name inside a compressed body could be neither read nor rewritten.

@@ -7,6 +7,7 @@
 //! [`serve`] runs it all. What it has seen is at `GET /gateway/report` and `/metrics`.
 
 mod answer;
+mod asynchronous;
 mod clock;
 mod forward;
 mod gateway;
@@ -15,7 +16,10 @@ mod prometheus;
 mod request;
 mod routes;
 mod server;
+mod state;
 mod tier;
 mod upstream;
 
+pub use asynchronous::StoreError;
 pub use server::{Bound, GatewayError, Options, bind, serve};
+pub use state::StateError;

@@ -1,7 +1,9 @@
 //! Listening, one task a client connection, and ending in order.
 
+use crate::asynchronous::{Store, StoreError, dispatch};
 use crate::gateway::Gateway;
 use crate::routes::follow;
+use crate::state::{StateDirectory, StateError};
 use crate::upstream::Origin;
 use evenkeel_fleet::model::Fleet;
 use hyper::server::conn::http1;
@@ -80,8 +82,17 @@ pub enum GatewayError {
         /// The directory.
         path: PathBuf,
         /// Why.
-        error: io::Error,
+        error: StateError,
     },
+    /// An asynchronous tier needs a place for its queue.
+    #[error("tier `{tier}` is asynchronous, so the gateway needs a state directory for its queue")]
+    NoState {
+        /// The tier.
+        tier: String,
+    },
+    /// The durable queue cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A gateway that listens and is yet to answer.
@@ -90,8 +101,10 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     gateway: Arc<Gateway>,
-    controller: Option<Origin>,
+    controller: Option<Arc<Origin>>,
     shutdown_limit: Duration,
+    /// Locked as long as the gateway runs.
+    _state: Option<StateDirectory>,
 }
 
 /// Runs the gateway of `fleet` until `shutdown` is there and the requests in flight have ended. Dropped before that, it
@@ -113,24 +126,20 @@ pub async fn serve(
 /// # Errors
 /// When the address or the state directory cannot be used.
 pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError> {
-    if let Some(path) = &options.state_directory {
-        create_private(path).map_err(|error| GatewayError::State { path: path.clone(), error })?;
-    }
+    let state = options
+        .state_directory
+        .as_ref()
+        .map(|path| StateDirectory::open(path).map_err(|error| GatewayError::State { path: path.clone(), error }));
+    let state = state.transpose()?;
     let controller = options.controller_url.map(|url| Origin::new(&url).ok_or(GatewayError::ControllerUrl(url)));
-    let controller = controller.transpose()?;
-    let gateway = Gateway::new(fleet, options.state_directory.as_deref(), options.first_byte_limit);
+    let controller = controller.transpose()?.map(Arc::new);
+    let gateway = Gateway::new(fleet, state.as_ref(), options.first_byte_limit)?;
     let address = options.listen.unwrap_or(fleet.gateway.listen);
     let listen = |error| GatewayError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let shutdown_limit = options.shutdown_limit;
-    Ok(Bound { listener, address, gateway: Arc::new(gateway), controller, shutdown_limit })
-}
-
-/// Only the user who runs the gateway may look into what waits there.
-fn create_private(directory: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    Ok(Bound { listener, address, gateway: Arc::new(gateway), controller, shutdown_limit, _state: state })
 }
 
 impl Bound {
@@ -142,18 +151,10 @@ impl Bound {
     /// Answers until `shutdown` is there and the requests in flight have ended.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         // Everything runs in these two sets, so that dropping this future ends it all.
-        let mut background = JoinSet::new();
-        for tier in &self.gateway.tiers {
-            background.spawn(Arc::clone(tier).keep_time());
-        }
-        background.spawn(sweep_idle(Arc::clone(&self.gateway)));
-        if let Some(controller) = self.controller {
-            let gateway = Arc::clone(&self.gateway);
-            background.spawn(async move { follow(controller, &gateway.routes).await });
-        }
-        tracing::info!(address = %self.address, "the gateway listens");
-        let mut clients = JoinSet::new();
+        let mut background = self.start_background();
         let (ending, ended) = watch::channel(false);
+        let mut clients = self.start_dispatchers(&ended);
+        tracing::info!(address = %self.address, "the gateway listens");
         tokio::select! {
             () = accept(&self.listener, &self.gateway, &mut clients, &ended) => {}
             () = shutdown => {}
@@ -164,6 +165,39 @@ impl Bound {
         if all_ended.is_err() {
             tracing::warn!(open = clients.len(), "ended with requests in flight");
         }
+        clients.shutdown().await;
+        background.shutdown().await;
+        if let Some(desk) = &self.gateway.desk
+            && let Err(error) = desk.ask(Store::give_all_back).await
+        {
+            tracing::warn!(%error, "requests under way are handed out again only after the next start");
+        }
+    }
+
+    /// What runs beside the requests.
+    fn start_background(&self) -> JoinSet<()> {
+        let mut background = JoinSet::new();
+        for tier in &self.gateway.tiers {
+            background.spawn(Arc::clone(tier).keep_time());
+        }
+        background.spawn(sweep_idle(Arc::clone(&self.gateway)));
+        if let Some(controller) = self.controller.clone() {
+            let gateway = Arc::clone(&self.gateway);
+            background.spawn(async move { follow(controller, &gateway.routes).await });
+        }
+        background
+    }
+
+    /// What hands out the requests of asynchronous tiers; it ends like a client's request, after those under way.
+    fn start_dispatchers(&self, ended: &watch::Receiver<bool>) -> JoinSet<()> {
+        let mut dispatchers = JoinSet::new();
+        for tier in &self.gateway.tiers {
+            if let (Some(desk), Some(settings)) = (&self.gateway.desk, &tier.asynchronous) {
+                let (desk, tier) = (Arc::clone(desk), Arc::clone(tier));
+                dispatchers.spawn(dispatch(desk, tier, settings.clone(), ended.clone()));
+            }
+        }
+        dispatchers
     }
 }
 

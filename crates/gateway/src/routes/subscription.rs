@@ -10,6 +10,7 @@ use http::header::{ACCEPT, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{error::Elapsed, sleep, timeout};
 
@@ -40,7 +41,7 @@ enum Lost {
 }
 
 /// Follows forever.
-pub(crate) async fn follow(controller: Origin, routes: &Routes) {
+pub(crate) async fn follow(controller: Arc<Origin>, routes: &Routes) {
     let mut pause = FIRST_PAUSE;
     let mut told = false;
     loop {

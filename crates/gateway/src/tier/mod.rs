@@ -44,7 +44,7 @@ pub(crate) struct Tier {
     state: Mutex<State>,
     /// Rings when the queue has to be looked at earlier than its timer was set for.
     earlier: Notify,
-    /// Rings when the number of places changed: what an asynchronous tier's dispatcher waits for.
+    /// Rings when there may be more places or more requests: what an asynchronous tier's dispatcher waits for.
     pub(crate) places_changed: Notify,
 }
 
@@ -70,7 +70,7 @@ impl Tier {
     /// Replaces the routes. A replica that vanished keeps the requests that are in it until they end.
     pub(crate) fn set_routes(&self, routes: &[Route]) {
         self.with_state(|state| state.set_routes(self.clock.now(), routes));
-        self.places_changed.notify_waiters();
+        self.places_changed.notify_one();
     }
 
     /// Does what the queue has to do at its own times: expire, probe. Runs as long as the gateway.
@@ -91,6 +91,13 @@ impl Tier {
     pub(crate) fn close_idle(&self) {
         let replicas = self.lock().replicas();
         replicas.iter().for_each(|replica| replica.origin.close_idle());
+    }
+
+    /// Requests that the serving replicas take at once, all together.
+    pub(crate) fn places(&self) -> u32 {
+        let state = self.lock();
+        let serving = state.queue.replicas().filter(|view| view.standing == Standing::Serving);
+        serving.map(|view| view.max_outstanding).sum()
     }
 
     /// Replicas that take work.
@@ -118,6 +125,11 @@ impl Tier {
         self.lock().queue.replicas().filter(|view| view.ejected).count()
     }
 
+    /// Seconds after which a refused client may come back: a start-up when nothing serves, else soon.
+    pub(crate) fn retry_after(&self) -> u64 {
+        if self.serving() == 0 { retry_seconds(self.start_up) } else { 1 }
+    }
+
     /// The refusal that tells `reason`.
     fn refusal(&self, reason: Rejection) -> Refusal {
         let name = &self.name;
@@ -125,7 +137,7 @@ impl Tier {
             |code, message, after| Refusal::for_now(StatusCode::SERVICE_UNAVAILABLE, code, message, after);
         match reason {
             Rejection::QueueFull => {
-                let after = if self.serving() == 0 { retry_seconds(self.start_up) } else { 1 };
+                let after = self.retry_after();
                 unavailable("queue_full", format!("the queue of tier `{name}` is full: try again in {after} s"), after)
             }
             Rejection::HeldTooLong => {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod asynchronous;
 mod failures;
 mod holding;
 mod measuring;

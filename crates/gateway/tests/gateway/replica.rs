@@ -41,6 +41,8 @@ pub(crate) enum Behavior {
     Silence,
     /// Waits for `FakeReplica::let_go`, then one JSON document.
     Gated,
+    /// One JSON document of so many bytes.
+    Large(usize),
     /// 64 KiB pieces without end.
     Flood,
 }
@@ -235,6 +237,7 @@ impl Script {
                 self.guard.shared.pieces.fetch_add(1, Ordering::SeqCst);
                 Some(Ok(Bytes::from_static(&[b'x'; 64 * 1024])))
             }
+            Behavior::Large(bytes) => last(vec![b' '; bytes]),
             _ => last(DOCUMENT.into()),
         }
     }

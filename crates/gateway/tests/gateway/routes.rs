@@ -1,7 +1,7 @@
 //! The route table: what is applied, what is refused, what stays while the controller is gone.
 
 use crate::replica::{Behavior, FakeReplica};
-use crate::stage::{Controller, Stage, chat, fleet};
+use crate::stage::{Stage, chat, fleet};
 use evenkeel_gateway::{GatewayError, Options, bind};
 use evenkeel_wire::routes::{RouteTable, RouteVersion};
 use http::StatusCode;
@@ -99,11 +99,12 @@ async fn a_new_address_under_an_old_name_is_a_new_replica() {
 #[tokio::test]
 async fn a_taken_address_and_a_bad_controller_address_are_told_at_the_start() {
     let stage = Stage::open().await;
-    let taken = bind(&fleet(), Options { listen: Some(stage.address), ..Options::default() }).await.unwrap_err();
+    let state = tempfile::tempdir().unwrap();
+    let options = Options { state_directory: Some(state.path().into()), ..Options::default() };
+    let taken = bind(&fleet(), Options { listen: Some(stage.address), ..options.clone() }).await.unwrap_err();
     assert!(matches!(taken, GatewayError::Listen { .. }));
     assert!(taken.to_string().contains("choose another address"), "{taken}");
     let url = Some("controller:7600".to_owned());
-    let bad = bind(&fleet(), Options { controller_url: url, ..Options::default() }).await.unwrap_err();
+    let bad = bind(&fleet(), Options { controller_url: url, ..options }).await.unwrap_err();
     assert!(matches!(bad, GatewayError::ControllerUrl(_)));
-    drop(Controller::start().await);
 }

@@ -9,7 +9,7 @@ use evenkeel_fleet::model::{
     AsynchronousSettings, BackendSettings, ControllerSettings, EngineKind, EventSettings, Fleet, GatewaySettings,
     LocalSettings, Mode, TierSettings,
 };
-use evenkeel_gateway::{Options, bind};
+use evenkeel_gateway::{Bound, GatewayError, Options, StateError, bind};
 use evenkeel_wire::report::{GatewayReport, TierReport};
 use evenkeel_wire::routes::{Route, RouteTable, RouteVersion, TierRoutes};
 use http::{Request, Response, StatusCode};
@@ -131,6 +131,7 @@ pub(crate) struct Stage {
     pub(crate) controller: Controller,
     running: JoinHandle<()>,
     shutdown: Option<oneshot::Sender<()>>,
+    _state: Option<tempfile::TempDir>,
 }
 
 impl Stage {
@@ -148,13 +149,15 @@ impl Stage {
 
     /// A gateway beside this controller, whichever one `options` names.
     pub(crate) async fn open_behind(controller: Controller, fleet: &Fleet, options: Options) -> Self {
-        let bound = bind(fleet, options).await.unwrap();
+        let temporary = options.state_directory.is_none().then(|| tempfile::tempdir().unwrap());
+        let own = temporary.as_ref().map(|directory| directory.path().join("state"));
+        let bound = bind_soon(fleet, Options { state_directory: options.state_directory.or(own), ..options }).await;
         let address = bound.address();
         let (shutdown, ended) = oneshot::channel::<()>();
         let running = tokio::spawn(bound.run(async {
             let _ = ended.await;
         }));
-        Self { address, controller, running, shutdown: Some(shutdown) }
+        Self { address, controller, running, shutdown: Some(shutdown), _state: temporary }
     }
 
     /// A gateway that has these replicas for gold.
@@ -241,6 +244,22 @@ impl Stage {
         let _ = self.running.await;
         self.controller
     }
+}
+
+/// Binds; the tasks of a gateway that was just killed may still hold its state for a moment.
+async fn bind_soon(fleet: &Fleet, options: Options) -> Bound {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match bind(fleet, options.clone()).await {
+                Ok(bound) => return bound,
+                Err(GatewayError::State { error: StateError::InUse, .. }) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    waited.await.expect("the state stayed locked")
 }
 
 /// A chat request whose body names `model`.
