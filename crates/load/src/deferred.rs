@@ -12,10 +12,12 @@ use http::header::{HOST, LOCATION};
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use serde::Deserialize;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Polls come at a tenth of the age, so that a late answer is timed to 10 % and a long wait costs few polls.
+/// Polls come at a tenth of the age: a long wait costs few polls, and an answer whose own times are not told is still
+/// timed to 10 %.
 const SHORTEST_POLL: Duration = Duration::from_millis(250);
 const LONGEST_POLL: Duration = Duration::from_secs(5);
 
@@ -28,15 +30,36 @@ const ANSWER_BYTES: usize = 16 << 20;
 struct StatusDocument {
     status_url: Option<String>,
     status: Option<String>,
+    accepted_at_us: Option<i64>,
+    finished_at_us: Option<i64>,
     queue_time_us: Option<u64>,
+    result: Option<ResultDocument>,
     usage: Option<Usage>,
-    #[serde(alias = "result")]
-    response: Option<Answer>,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    usage: Option<Usage>,
+/// The engine's answer inside the status.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResultDocument {
+    /// JSON where the engine spoke JSON, else text.
+    body: Value,
+}
+
+impl StatusDocument {
+    fn parse(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+
+    /// From acceptance to the answer by the gateway's own clock, on which polling leaves no mark.
+    fn worked_for(&self) -> Option<Duration> {
+        let micros = self.finished_at_us?.checked_sub(self.accepted_at_us?)?;
+        u64::try_from(micros).ok().map(Duration::from_micros)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let inside = || Usage::deserialize(self.result.as_ref()?.body.get("usage")?).ok();
+        self.usage.or_else(inside)
+    }
 }
 
 /// How one look at the status came out.
@@ -56,10 +79,11 @@ pub(crate) async fn defer(
 ) -> Result<Measured, Failure> {
     let sent = Instant::now();
     let path = submit(connections, target, request).await?;
+    let accepted = Instant::now();
     ticket.accepted();
     loop {
         tokio::time::sleep((sent.elapsed() / 10).clamp(SHORTEST_POLL, LONGEST_POLL)).await;
-        if let Look::Answered(measured) = look(connections, target, &path).await? {
+        if let Look::Answered(measured) = look(connections, target, &path, accepted).await? {
             return Ok(*measured);
         }
     }
@@ -87,9 +111,8 @@ async fn submit(
 /// From `status_url` in the body, else from the `Location` header. Only the path is used: an answer cannot send this
 /// client to another host.
 fn status_path(headers: &HeaderMap, body: &[u8], target: &Target) -> Option<String> {
-    let document: StatusDocument = serde_json::from_slice(body).unwrap_or_default();
     let header = || headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let uri: Uri = document.status_url.or_else(header)?.parse().ok()?;
+    let uri: Uri = StatusDocument::parse(body).status_url.or_else(header)?.parse().ok()?;
     let path = uri.path_and_query()?.as_str();
     // An absolute address holds any prefix already; a bare path may not.
     if uri.host().is_some() || path.starts_with(&target.path("/")) {
@@ -99,7 +122,7 @@ fn status_path(headers: &HeaderMap, body: &[u8], target: &Target) -> Option<Stri
     }
 }
 
-async fn look(connections: &Arc<Connections>, target: &Target, path: &str) -> Result<Look, Failure> {
+async fn look(connections: &Arc<Connections>, target: &Target, path: &str, accepted: Instant) -> Result<Look, Failure> {
     let request = Request::get(path).header(HOST, target.authority()).body(Full::default());
     let Ok(request) = request else { return Err(Failure::Malformed) };
     // Looking again is harmless, so a gateway that restarts between two looks loses nothing.
@@ -115,15 +138,15 @@ async fn look(connections: &Arc<Connections>, target: &Target, path: &str) -> Re
     let (head, body) = response.into_parts();
     let Ok(body) = Limited::new(body, ANSWER_BYTES).collect().await else { return Ok(Look::Unreachable) };
     lease.give_back();
-    understand(head.status, &head.headers, &body.to_bytes())
+    understand(head.status, &head.headers, &body.to_bytes(), accepted)
 }
 
 /// 202 means wait; 200 means answered, unless its `status` word says otherwise.
-fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Look, Failure> {
+fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8], accepted: Instant) -> Result<Look, Failure> {
     if status == StatusCode::ACCEPTED {
         return Ok(Look::Waiting);
     }
-    let document: StatusDocument = serde_json::from_slice(body).unwrap_or_default();
+    let document = StatusDocument::parse(body);
     match document.status.as_deref() {
         Some("accepted" | "queued" | "pending" | "running" | "in_progress" | "processing") => {
             return Ok(Look::Waiting);
@@ -131,10 +154,11 @@ fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Lo
         Some("failed" | "error" | "expired" | "cancelled" | "canceled") => return Err(Failure::Deferred),
         _ => {}
     }
-    let usage = document.usage.or(document.response.and_then(|answer| answer.usage));
+    let (usage, now) = (document.usage(), Instant::now());
     Ok(Look::Answered(Box::new(Measured {
         first_token: None,
-        end: Instant::now(),
+        // An answer is never later than the moment it was seen.
+        end: document.worked_for().map_or(now, |worked| (accepted + worked).min(now)),
         gaps: Vec::new(),
         prompt_tokens: usage.map(|usage| usage.prompt_tokens),
         output_tokens: usage.map_or(0, |usage| usage.completion_tokens),
@@ -168,22 +192,44 @@ mod tests {
         assert_eq!(status_path(&headers, b"", &target).unwrap(), "/v1/async/9");
     }
 
+    /// The answer that a status of 200 with this body is.
+    fn answered(body: &str, accepted: Instant) -> Option<Measured> {
+        match understand(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), accepted) {
+            Ok(Look::Answered(measured)) => Some(*measured),
+            _ => None,
+        }
+    }
+
     #[test]
     fn the_status_words_are_told_apart() {
-        let seen = |code, body: &str| match understand(
-            StatusCode::from_u16(code).unwrap(),
-            &HeaderMap::new(),
-            body.as_bytes(),
-        ) {
-            Ok(Look::Answered(measured)) => format!("answered {}", measured.output_tokens),
-            Ok(_) => "waiting".to_owned(),
-            Err(failure) => failure.name().into_owned(),
-        };
-        assert_eq!(seen(202, ""), "waiting");
-        assert_eq!(seen(200, r#"{"status":"queued"}"#), "waiting");
-        assert_eq!(seen(200, r#"{"status":"failed"}"#), "deferred_failed");
-        assert_eq!(seen(200, r#"{"usage":{"completion_tokens":9}}"#), "answered 9");
-        let nested = r#"{"status":"succeeded","response":{"usage":{"completion_tokens":8}}}"#;
-        assert_eq!(seen(200, nested), "answered 8");
+        let now = Instant::now();
+        let look =
+            |code, body: &str| understand(StatusCode::from_u16(code).unwrap(), &HeaderMap::new(), body.as_bytes(), now);
+        assert!(matches!(look(202, ""), Ok(Look::Waiting)));
+        assert!(matches!(look(200, r#"{"status":"queued"}"#), Ok(Look::Waiting)));
+        assert!(matches!(look(200, r#"{"status":"running"}"#), Ok(Look::Waiting)));
+        assert!(matches!(look(200, r#"{"status":"failed"}"#), Err(Failure::Deferred)));
+        assert!(matches!(look(200, r#"{"status":"succeeded"}"#), Ok(Look::Answered(_))));
+    }
+
+    #[test]
+    fn tokens_are_found_in_the_engine_s_answer_or_beside_it() {
+        let now = Instant::now();
+        assert_eq!(answered(r#"{"usage":{"completion_tokens":9}}"#, now).unwrap().output_tokens, 9);
+        let inside = r#"{"status":"succeeded","result":{"body":{"usage":{"completion_tokens":8}}}}"#;
+        assert_eq!(answered(inside, now).unwrap().output_tokens, 8);
+        let text = r#"{"status":"succeeded","result":{"body":"plain words"}}"#;
+        assert_eq!(answered(text, now).unwrap().output_tokens, 0);
+    }
+
+    #[test]
+    fn an_answer_is_timed_by_the_gateway_s_own_clock_where_it_is_told() {
+        let accepted = Instant::now() - Duration::from_secs(10);
+        let told = r#"{"status":"succeeded","accepted_at_us":1000000,"finished_at_us":4000000}"#;
+        assert_eq!(answered(told, accepted).unwrap().end, accepted + Duration::from_secs(3));
+        // A clock that jumped puts no answer into the future.
+        let jumped = r#"{"status":"succeeded","accepted_at_us":1000000,"finished_at_us":99000000}"#;
+        assert!(answered(jumped, accepted).unwrap().end <= Instant::now());
+        assert!(answered(r#"{"status":"succeeded"}"#, accepted).unwrap().end > accepted + Duration::from_secs(9));
     }
 }

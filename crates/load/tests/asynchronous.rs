@@ -12,7 +12,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 use support::{Asked, Reply, Server, failures, fleet, options, plan, run, tier};
 
-const ANSWER: &str = r#"{"status":"succeeded","queue_time_us":1500,"response":{"usage":{"completion_tokens":12}}}"#;
+const ANSWER: &str = r#"{"status":"succeeded","queue_time_us":1500,
+    "result":{"status_code":200,"body":{"usage":{"completion_tokens":12}}}}"#;
 
 fn bronze_plan() -> Plan {
     let drained = Criterion::QueueDrained { tier: "bronze".to_owned() };
