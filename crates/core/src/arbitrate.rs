@@ -112,15 +112,18 @@ impl Claim {
 /// once the other has let it go, so that the sum never passes the maximum in between.
 fn share(maximum: u32, claims: &[Claim]) -> Vec<u32> {
     let present: u32 = claims.iter().map(|it| it.current).sum();
-    let limit = maximum.max(present);
+    if present > maximum {
+        // The maximum was lowered: nobody can gain, so nothing is taken from anyone for another's sake.
+        return claims.iter().map(|it| it.wanted.min(it.current)).collect();
+    }
     let mut grants: Vec<u32> = claims.iter().map(|it| it.floor).collect();
-    let mut left = limit.saturating_sub(grants.iter().sum());
+    let mut left = maximum.saturating_sub(grants.iter().sum());
     while left > 0 {
         let Some(next) = neediest(claims, &grants) else { break };
         grants[next] += 1;
         left -= 1;
     }
-    let mut free = limit - present;
+    let mut free = maximum - present;
     let mut order: Vec<usize> = (0..claims.len()).collect();
     order.sort_by_key(|&index| (Reverse(claims[index].priority), index));
     for index in order {
@@ -173,9 +176,6 @@ fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
 }
 
 fn held(proposal: &Proposal, chain: &Chain) -> Reason {
-    if proposal.blind {
-        return Reason::HeldBlind;
-    }
     match chain.clamps.last().map(|it| it.guard) {
         Some(Guard::Window) => Reason::HeldInWindow,
         Some(Guard::Cooldown) => Reason::HeldInCooldown,
@@ -185,6 +185,7 @@ fn held(proposal: &Proposal, chain: &Chain) -> Reason {
         Some(Guard::SharedMaximum) => Reason::HeldAtSharedMaximum,
         Some(Guard::Minimum) => Reason::HeldAtMinimum,
         Some(Guard::Freshness) => Reason::HeldBlind,
+        None if proposal.blind => Reason::HeldBlind,
         None if proposal.unachievable() => Reason::Unachievable,
         None if proposal.holding => Reason::HeldInWindow,
         None => Reason::HeldSteady,
