@@ -15,6 +15,14 @@ fn the_maximum_is_not_passed_and_the_wish_is_told() {
 }
 
 #[test]
+fn the_maximum_is_told_also_while_another_policy_cannot_see() {
+    let policies = vec![by_players().policies[0].clone(), crate::specs::capacity()];
+    let mut tier = Timeline::of(TierSpec { maximum: 6, policies, ..by_players() });
+    tier.feed().players = Some(2_500);
+    tier.at(minutes(1)).expect(6).because(Reason::HeldAtMaximum);
+}
+
+#[test]
 fn the_minimum_is_kept_and_told() {
     let mut tier = Timeline::of(TierSpec { minimum: 3, ..by_players() });
     tier.feed().players = Some(0);

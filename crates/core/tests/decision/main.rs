@@ -2,16 +2,21 @@
 //! checker looks at each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod arbitration;
 mod blind;
 mod capacity_policy;
 mod classic_policies;
 mod cooldowns;
 mod crash;
+mod journal_forms;
 mod limits;
 mod operator;
+mod planted_faults;
+mod properties;
 mod reload;
 mod restart;
 mod specs;
 mod steps;
 mod timeline;
+mod victims;
 mod windows;

@@ -135,6 +135,20 @@ impl Tier {
         ready.take(count).for_each(|it| it.state = ReplicaState::Failed);
     }
 
+    fn inputs(&self, signals: Signals, now: Time) -> TierInputs {
+        let replicas = if self.listed {
+            Reading::Fresh { value: self.replicas.clone(), at: now }
+        } else {
+            Reading::Missing { cause: Cause::Unreachable }
+        };
+        TierInputs {
+            observation: Observation { signals, replicas },
+            forecast: self.forecast,
+            schedule: self.schedule.clone(),
+            operator: self.operator.clone(),
+        }
+    }
+
     fn obey(&mut self, decision: &Decision) {
         for _ in self.supply().current()..decision.desired {
             self.add(ReplicaState::Starting, decision.at);
@@ -207,6 +221,11 @@ impl Timeline {
         self.autoscaler.spec()
     }
 
+    /// The moment of the next tick.
+    pub(crate) const fn moment(&self) -> Time {
+        self.next
+    }
+
     pub(crate) fn feed(&mut self) -> &mut Feed {
         &mut self.tiers[0].feed
     }
@@ -226,10 +245,29 @@ impl Timeline {
 
     /// One tick.
     pub(crate) fn tick(&mut self) {
-        let now = self.next;
-        let tick = self.spec().tick;
+        let (now, tick) = (self.next, self.spec().tick);
         self.tiers.iter_mut().for_each(|tier| tier.grow_up(now));
-        self.inputs = FleetInputs { now, tiers: self.tiers.iter_mut().map(|tier| inputs(tier, now, tick)).collect() };
+        let tiers = self.tiers.iter_mut().map(|tier| {
+            let supply = tier.supply();
+            let signals = tier.feed.signals(now, tick, supply);
+            tier.inputs(signals, now)
+        });
+        let inputs = FleetInputs { now, tiers: tiers.collect() };
+        self.decide(inputs);
+    }
+
+    /// One tick in which the sources say `signals`.
+    pub(crate) fn tick_with(&mut self, signals: Vec<Signals>) {
+        let now = self.next;
+        self.tiers.iter_mut().for_each(|tier| tier.grow_up(now));
+        let tiers = self.tiers.iter().zip(signals).map(|(tier, signals)| tier.inputs(signals, now));
+        let inputs = FleetInputs { now, tiers: tiers.collect() };
+        self.decide(inputs);
+    }
+
+    fn decide(&mut self, inputs: FleetInputs) {
+        let now = inputs.now;
+        self.inputs = inputs;
         self.decisions = self.autoscaler.decide(&self.inputs);
         let violations = check(self.spec(), &self.inputs, &self.decisions);
         assert!(violations.is_empty(), "{violations:?} in {:?}", self.decisions);
@@ -239,7 +277,7 @@ impl Timeline {
             }
             *lowest = (*lowest).min(decision.desired);
         }
-        self.next = now + tick;
+        self.next = now + self.spec().tick;
     }
 
     /// Begins to watch for the lowest count anew.
@@ -297,23 +335,6 @@ impl Timeline {
         let mut spec = self.spec().clone();
         change(&mut spec);
         self.autoscaler.reload(spec, self.next);
-    }
-}
-
-fn inputs(tier: &mut Tier, now: Time, tick: Span) -> TierInputs {
-    let supply = tier.supply();
-    TierInputs {
-        observation: Observation {
-            signals: tier.feed.signals(now, tick, supply),
-            replicas: if tier.listed {
-                Reading::Fresh { value: tier.replicas.clone(), at: now }
-            } else {
-                Reading::Missing { cause: Cause::Unreachable }
-            },
-        },
-        forecast: tier.forecast,
-        schedule: tier.schedule.clone(),
-        operator: tier.operator.clone(),
     }
 }
 
