@@ -79,7 +79,7 @@ impl Connections {
     }
 
     async fn connect(&self) -> Result<Sender, Failure> {
-        let stream = TcpStream::connect(&self.address).await.map_err(|_| Failure::Connect)?;
+        let stream = TcpStream::connect(&self.address).await.map_err(|error| whose_fault(&error))?;
         stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Connect)?;
         // Its errors reach the request that meets them; the task ends when the sender is dropped.
@@ -89,5 +89,25 @@ impl Connections {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Sender)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the target refused a connection, or this machine could not even try.
+fn whose_fault(error: &std::io::Error) -> Failure {
+    // ENFILE and EMFILE, the same numbers on every Unix; the standard library has no names for them.
+    let no_files = matches!(error.raw_os_error(), Some(23 | 24));
+    if no_files || error.kind() == std::io::ErrorKind::AddrNotAvailable { Failure::OwnLimit } else { Failure::Connect }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn running_out_of_files_or_ports_is_not_blamed_on_the_target() {
+        assert_eq!(whose_fault(&Error::from_raw_os_error(24)), Failure::OwnLimit);
+        assert_eq!(whose_fault(&Error::from(ErrorKind::AddrNotAvailable)), Failure::OwnLimit);
+        assert_eq!(whose_fault(&Error::from(ErrorKind::ConnectionRefused)), Failure::Connect);
     }
 }

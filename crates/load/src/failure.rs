@@ -23,6 +23,8 @@ pub enum Failure {
     Deferred,
     /// Not sent: the limit of requests in flight was reached.
     NotSent,
+    /// Not sent: this machine had no file descriptor or no port left. The service has no part in it.
+    OwnLimit,
     /// Still under way when the run's last deadline came.
     Unfinished,
 }
@@ -40,6 +42,7 @@ impl Failure {
             Self::Malformed => "malformed",
             Self::Deferred => "deferred_failed",
             Self::NotSent => "not_sent",
+            Self::OwnLimit => "own_limit",
             Self::Unfinished => "unfinished",
         })
     }
@@ -59,6 +62,7 @@ impl Failure {
             Self::Malformed => "the answer was not what the protocol says",
             Self::Deferred => "accepted, and failed later",
             Self::NotSent => "not sent, as too many were in flight",
+            Self::OwnLimit => "not sent, as this machine ran out of files (`ulimit -n`) or ports",
             Self::Unfinished => "still under way at the end of the drain time",
         })
     }

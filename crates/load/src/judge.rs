@@ -162,7 +162,7 @@ fn queue_drained(tier: &TierRecord) -> Judgement {
     }
     let unanswered = tier.accepted.saturating_sub(tier.succeeded);
     Judgement::seen(unanswered == 0, Observed::UnansweredRequests(unanswered))
-        .because(format!("of {} accepted", tier.accepted))
+        .because(format!("unanswered of {} accepted", tier.accepted))
 }
 
 fn gpu_utilization(fleet: Option<&FleetRecord>, tier: &str, band: (f64, f64), while_ready: u32) -> Judgement {

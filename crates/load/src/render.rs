@@ -32,8 +32,10 @@ fn heading(out: &mut String, summary: &Summary) {
         Ended::RequestLimit => ", ended at the limit of requests",
         Ended::Interrupted => ", interrupted",
     };
-    let (elapsed, planned) = (seconds(summary.elapsed_seconds), seconds(summary.planned_seconds));
-    line!(out, "\n  {}  seed {}  {elapsed} of {planned}{how}\n", summary.target, summary.seed);
+    let (sent, planned) = (seconds(summary.sent_seconds), seconds(summary.planned_seconds));
+    let draining = seconds(summary.elapsed_seconds - summary.sent_seconds);
+    line!(out, "\n  {}  seed {}", summary.target, summary.seed);
+    line!(out, "  sent for {sent} of {planned}{how}, then awaited answers for {draining}\n");
 }
 
 fn criteria(out: &mut String, criteria: &[CriterionResult]) {

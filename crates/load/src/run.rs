@@ -48,11 +48,12 @@ pub async fn run(
     let client = Arc::new(Client { connections: Connections::new(target.address()), target, plan, options });
     let mut run = Run { client: Arc::clone(&client), record, started, sent: 0, tasks: JoinSet::new(), reported: None };
     let ended = run.send(progress, shutdown).await;
+    let sent = started.elapsed();
     run.drain(progress).await;
     progress.finish();
     let fleet = sampler.map(|sampler| sampler.take());
     let record = run.record.lock();
-    Summary::new(&client.plan, address, &record, fleet.as_ref(), ended, started.elapsed())
+    Summary::new(&client.plan, address, &record, fleet.as_ref(), ended, (sent, started.elapsed()))
 }
 
 /// What every request needs.

@@ -20,6 +20,8 @@ pub struct Summary {
     pub ended: Ended,
     /// How long requests were to be sent.
     pub planned_seconds: f64,
+    /// How long they were sent: less than planned for a run that ended early.
+    pub sent_seconds: f64,
     /// How long it took, draining included.
     pub elapsed_seconds: f64,
     /// Length of the windows of objective attainment.
@@ -110,7 +112,7 @@ pub struct TierSummary {
     pub failed_requests: u64,
     /// Requests that an asynchronous tier accepted.
     pub accepted_requests: u64,
-    /// Offered requests over the planned time.
+    /// Offered requests over the time in which they were sent.
     pub offered_per_second: f64,
     /// Prompt tokens of the answered ones, as the engine counts them.
     pub prompt_tokens: u64,
@@ -202,18 +204,18 @@ impl Summary {
         record: &Record,
         fleet: Option<&FleetRecord>,
         ended: Ended,
-        elapsed: Duration,
+        (sent, elapsed): (Duration, Duration),
     ) -> Self {
-        let planned_seconds = plan.duration.as_secs_f64();
         Self {
             target,
             seed: plan.seed,
             ended,
-            planned_seconds,
+            planned_seconds: plan.duration.as_secs_f64(),
+            sent_seconds: sent.as_secs_f64(),
             elapsed_seconds: elapsed.as_secs_f64(),
             window_seconds: plan.window.as_secs_f64(),
             criteria: judge::criteria(&plan.criteria, record, fleet),
-            tiers: record.tiers.iter().map(|tier| tier_summary(tier, planned_seconds)).collect(),
+            tiers: record.tiers.iter().map(|tier| tier_summary(tier, sent.as_secs_f64())).collect(),
             lag: Distribution::of(&record.lag),
             peak_in_flight: record.peak_in_flight as u64,
             fleet: fleet.map(FleetRecord::timelines).unwrap_or_default(),
@@ -221,7 +223,7 @@ impl Summary {
     }
 }
 
-fn tier_summary(tier: &TierRecord, planned_seconds: f64) -> TierSummary {
+fn tier_summary(tier: &TierRecord, sent_seconds: f64) -> TierSummary {
     let attainment = tier.windows.attainment();
     let measured = tier.succeeded == 0 || tier.windows.unmeasured().is_none();
     let distributions = |from: &BTreeMap<LatencyMetric, Micros>| {
@@ -239,7 +241,7 @@ fn tier_summary(tier: &TierRecord, planned_seconds: f64) -> TierSummary {
         succeeded_requests: tier.succeeded,
         failed_requests: tier.all_failed(),
         accepted_requests: tier.accepted,
-        offered_per_second: tier.offered as f64 / planned_seconds,
+        offered_per_second: if sent_seconds > 0.0 { tier.offered as f64 / sent_seconds } else { 0.0 },
         prompt_tokens: tier.prompt_tokens,
         output_tokens: tier.output_tokens,
         objective_attainment: attainment.filter(|_| measured).map(|seen| seen.share),

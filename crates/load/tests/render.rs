@@ -62,7 +62,7 @@ fn criteria() -> Vec<CriterionResult> {
             "queue_drained",
             Some("bronze"),
             "queue drained at the end",
-            (Verdict::Passed, Some(Observed::UnansweredRequests(0)), Some("of 120 accepted")),
+            (Verdict::Passed, Some(Observed::UnansweredRequests(0)), Some("unanswered of 120 accepted")),
         ),
     ]
 }
@@ -132,6 +132,7 @@ fn summary() -> Summary {
         seed: 42,
         ended: Ended::Completed,
         planned_seconds: 240.0,
+        sent_seconds: 240.01,
         elapsed_seconds: 243.62,
         window_seconds: 4.0,
         criteria: criteria(),
@@ -154,8 +155,8 @@ fn programs_read_names_that_carry_their_units() {
 
 #[test]
 fn a_run_that_ended_early_says_so() {
-    let interrupted = Summary { ended: Ended::Interrupted, ..summary() };
-    assert!(render::text(&interrupted).contains("244 s of 240 s, interrupted"));
+    let interrupted = Summary { ended: Ended::Interrupted, sent_seconds: 31.4, ..summary() };
+    assert!(render::text(&interrupted).contains("sent for 31.4 s of 240 s, interrupted"));
 }
 
 #[test]

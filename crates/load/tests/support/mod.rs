@@ -36,6 +36,8 @@ pub enum Reply {
     Tokens { first: Duration, gap: Duration, tokens: usize, ending: Ending },
     /// An answer as a whole.
     Json(u16, String),
+    /// One server-sent event; the stream then stays open without another.
+    Event(String),
     /// Closes the connection without a word.
     Close,
     /// Never answers.
@@ -128,6 +130,12 @@ async fn answer(stream: &mut BufReader<TcpStream>, reply: Reply) -> bool {
     match reply {
         Reply::Close => false,
         Reply::Silence => std::future::pending().await,
+        Reply::Event(text) => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            let event = format!("{head}{:x}\r\n{text}\r\n", text.len());
+            stream.write_all(event.as_bytes()).await.unwrap();
+            std::future::pending().await
+        }
         Reply::Json(status, body) => {
             let head = format!(
                 "HTTP/1.1 {status} Any\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
