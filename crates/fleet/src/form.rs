@@ -148,7 +148,11 @@ impl<K, F: Form> Form for Named<K, F> {
             return None;
         }
         let mut read = Vec::new();
-        for entry in entries {
+        for (index, entry) in entries.iter().enumerate() {
+            if entries[..index].iter().any(|earlier| earlier.key == entry.key) {
+                // Reported as written twice.
+                continue;
+            }
             let path = child(path, &entry.key);
             let key = (self.key)(&entry.key);
             let value = self.form.read(&entry.value, &path, report);
@@ -163,6 +167,7 @@ impl<K, F: Form> Form for Named<K, F> {
 
     fn schema(&self) -> Value {
         json!({
+            "title": self.what,
             "type": "object",
             "minProperties": 1,
             "additionalProperties": false,

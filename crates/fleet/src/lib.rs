@@ -11,6 +11,7 @@ mod form;
 mod later;
 pub mod model;
 mod problem;
+mod reference;
 mod render;
 mod report;
 mod scalar;
@@ -22,6 +23,7 @@ mod yaml;
 
 pub use diff::{Change, diff};
 pub use problem::{Problem, Problems};
+pub use reference::reference;
 
 use form::Form;
 use model::Fleet;

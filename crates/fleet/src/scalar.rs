@@ -129,7 +129,7 @@ impl Leaf for Text {
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": self.pattern, "examples": [self.example] })
+        json!({ "title": self.what, "type": "string", "pattern": self.pattern, "examples": [self.example] })
     }
 }
 

@@ -121,11 +121,16 @@ impl Leaf for Duration {
     }
 
     fn show(&self, value: &Span) -> String {
-        value.to_string()
+        match value.as_micros() {
+            0 => "0s".to_owned(),
+            micros if micros % 86_400_000_000 == 0 => format!("{}d", micros / 86_400_000_000),
+            micros if micros % 3_600_000_000 == 0 => format!("{}h", micros / 3_600_000_000),
+            _ => value.to_string(),
+        }
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": TIME_PATTERN, "examples": ["16ms", "90s", "5m", "2h", "14d"] })
+        json!({ "title": "a time", "type": "string", "pattern": TIME_PATTERN, "examples": ["16ms", "90s", "5m", "2h", "14d"] })
     }
 }
 
@@ -150,11 +155,16 @@ impl Leaf for Milliseconds {
     }
 
     fn show(&self, value: &f64) -> String {
-        format!("{value}ms")
+        let rounded = |value: f64| libm::round(value * 1e6) / 1e6;
+        match *value {
+            millis if millis >= 1.0 || millis == 0.0 => format!("{}ms", rounded(millis)),
+            millis if millis >= 1e-3 => format!("{}us", rounded(millis * 1e3)),
+            millis => format!("{}ns", rounded(millis * 1e6)),
+        }
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ns|us|ms|s)$", "examples": ["6.5ms", "90us", "90ns"] })
+        json!({ "title": "a time", "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ns|us|ms|s)$", "examples": ["6.5ms", "90us", "90ns"] })
     }
 }
 
@@ -190,6 +200,7 @@ impl Leaf for Price {
 
     fn describe(&self) -> Value {
         json!({
+            "title": "a price",
             "type": "string",
             "pattern": r"^\$[0-9]+(\.[0-9]+)?/(hour|day|month)$",
             "examples": ["$1.006/hour", "$80000/month"],
@@ -247,7 +258,7 @@ impl Leaf for Share {
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$", "examples": ["99%", "99.9%"] })
+        json!({ "title": "a percentage", "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$", "examples": ["99%", "99.9%"] })
     }
 }
 
@@ -294,7 +305,7 @@ impl Leaf for Bytes {
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(B|kB|MB|GB|KiB|MiB|GiB)$", "examples": ["8MiB"] })
+        json!({ "title": "a size", "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(B|kB|MB|GB|KiB|MiB|GiB)$", "examples": ["8MiB"] })
     }
 }
 
@@ -319,11 +330,12 @@ impl Leaf for PerMinute {
     }
 
     fn show(&self, value: &f64) -> String {
-        format!("{value}/min")
+        let rounded = |value: f64| libm::round(value * 1e9) / 1e9;
+        if *value < 1.0 { format!("{}/hour", rounded(value * 60.0)) } else { format!("{}/min", rounded(*value)) }
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|min|hour)$", "examples": ["3.4/min"] })
+        json!({ "title": "a rate", "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|min|hour)$", "examples": ["3.4/min"] })
     }
 }
 
@@ -364,6 +376,9 @@ mod tests {
         assert_eq!(micros("5m"), Ok(300_000_000));
         assert_eq!(micros("2h"), Ok(7_200_000_000));
         assert_eq!(micros("14d"), Ok(14 * 86_400_000_000));
+        for written in ["16ms", "90s", "2h", "14d", "0s"] {
+            assert_eq!(Duration::OR_ZERO.show(&Duration::OR_ZERO.parse(&text(written)).unwrap()), written);
+        }
         assert!(micros("90ns").is_err(), "finer than a microsecond");
         assert!(micros("400d").is_err() && micros("-5s").is_err() && micros("5.s").is_err() && micros("s").is_err());
         assert!(micros("5 s").is_err() && micros("5min").is_err(), "one spelling each, as the schema says");
@@ -375,6 +390,9 @@ mod tests {
         assert_eq!(Milliseconds.parse(&text("0.09us")), Ok(9e-5));
         assert_eq!(Milliseconds.parse(&text("90us")), Ok(0.09));
         assert_eq!(Milliseconds.parse(&text("6.5ms")), Ok(6.5));
+        for written in ["90ns", "203.5us", "6.5ms", "0ms", "3000ms"] {
+            assert_eq!(Milliseconds.show(&Milliseconds.parse(&text(written)).unwrap()), written);
+        }
         assert!(Milliseconds.parse(&text("1h")).is_err());
     }
 

@@ -46,6 +46,27 @@ fn text_that_is_not_yaml_gives_its_one_place() {
 }
 
 #[test]
+fn an_anchor_is_read_wherever_it_is_used() {
+    let sound = include_str!("files/sound.yaml");
+    let shared = sound
+        .replacen("prompt_tokens: {mean: 300, sigma: 0.8}", "prompt_tokens: &prompts {mean: 300, sigma: 0.8}", 1)
+        .replacen("prompt_tokens: {mean: 300, sigma: 0.8}", "prompt_tokens: *prompts", 1);
+    let fleet = read(&shared, "x").unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(fleet.spec.tiers[0].requests.prompt_tokens, fleet.spec.tiers[1].requests.prompt_tokens);
+    let problems = read(&shared.replace("&prompts {mean: 300", "&prompts {mean: none"), "x").unwrap_err();
+    let paths: Vec<_> = problems.list().iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["tiers.gold.requests.prompt_tokens.mean", "tiers.bronze.requests.prompt_tokens.mean"]);
+}
+
+#[test]
+fn a_tier_written_twice_is_one_mistake() {
+    let sound =
+        include_str!("files/sound.yaml").replace("  bronze:\n", "  gold:\n").replace("tier: bronze", "tier: gold");
+    let problems = read(&sound, "x").unwrap_err();
+    assert!(problems.list()[0].message.contains("`gold` is written twice, first on line"), "{problems}");
+}
+
+#[test]
 fn an_empty_file_a_list_and_a_second_document_are_refused() {
     for text in ["", "- a\n- b\n", "fleet: a\n---\nfleet: b\n", "just words"] {
         assert!(!read(text, "x").unwrap_err().list().is_empty(), "{text:?}");

@@ -20,6 +20,15 @@ pub(super) fn shared(draft: &Draft, report: &mut Report) {
     }
 }
 
+/// Shares may add up to more than all players, as one player uses several tiers; less leaves players out.
+pub(super) fn players(draft: &Draft, report: &mut Report) {
+    let shares = draft.tiers.iter().map(|tier| tier.requests.players_share).sum::<Option<f64>>();
+    if let Some(sum) = shares.filter(|sum| *sum < 1.0 - 1e-9 && !draft.tiers.is_empty()) {
+        let message = format!("the tiers' players_share add up to {:.0} %, so some players use no tier", sum * 100.0);
+        report.warning("tiers", message, "raise a share if that is not meant");
+    }
+}
+
 pub(super) fn tier(tier: &TierDraft, report: &mut Report) {
     let (minimum, maximum) = (tier.replicas.minimum, tier.replicas.maximum);
     if let (Some(minimum), Some(maximum)) = (minimum, maximum)

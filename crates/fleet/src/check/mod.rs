@@ -18,6 +18,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report) {
     listeners::check(draft, report);
     names::check(draft, report);
     limits::shared(draft, report);
+    limits::players(draft, report);
     timing::fleet(draft, report);
     for tier in &draft.tiers {
         limits::tier(tier, report);

@@ -81,6 +81,6 @@ impl Leaf for ClockTime {
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["18:30"] })
+        json!({ "title": "a time of day", "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["18:30"] })
     }
 }

@@ -127,6 +127,6 @@ impl Leaf for Address {
     }
 
     fn describe(&self) -> Value {
-        json!({ "type": "string", "pattern": r"^.+:[0-9]{1,5}$", "examples": ["127.0.0.1:8080"] })
+        json!({ "title": "an address and a port", "type": "string", "pattern": r"^.+:[0-9]{1,5}$", "examples": ["127.0.0.1:8080"] })
     }
 }
