@@ -1,6 +1,6 @@
 //! The fleet file: one collecting reader, places, schema, schedules.
 //!
-//! `read` turns a text into a [`Fleet`](model::Fleet) or into every mistake at once, each with its place, its cause and
+//! `read` turns a text into a [`Fleet`] or into every mistake at once, each with its place, its cause and
 //! its fix. `schema` describes the same file as JSON schema. Both come from one declaration: the pages in `file` ask for
 //! their keys, and asking over a file reads, asking over nothing describes.
 
