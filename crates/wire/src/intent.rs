@@ -9,3 +9,9 @@ pub const TIER: &str = "EVENKEEL_TIER";
 pub const INTENT: &str = "EVENKEEL_INTENT";
 /// Environment variable with the port that the replica was given.
 pub const PORT: &str = "EVENKEEL_PORT";
+/// Environment variable with the fleet's state directory: two fleets of one name on one machine differ by it.
+pub const STATE_DIR: &str = "EVENKEEL_STATE_DIR";
+/// Environment variable with the replica's index, the smallest that was free in its tier.
+pub const INDEX: &str = "EVENKEEL_INDEX";
+/// Environment variable with the GPU that the replica was given, where its tier lists GPUs.
+pub const GPU: &str = "EVENKEEL_GPU";

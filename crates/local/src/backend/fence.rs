@@ -1,0 +1,202 @@
+//! One controller per fleet: a file lock held for as long as the controller lives, and an epoch that only grows, so that
+//! a controller which lost the lock without noticing is refused.
+//!
+//! In the state directory: `controller.lock` (held by the controller; tells who holds it), `epoch` (the highest epoch
+//! issued or obeyed) and `epoch.lock` (held while an order is carried out, so that a takeover waits for it and then
+//! sees everything that it started).
+
+use super::state_files::{self, create_private, write_atomically};
+use evenkeel_controller::ports::BackendError;
+use evenkeel_core::units::Time;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+const LOCK: &str = "controller.lock";
+
+/// The right to act on a fleet, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct FleetLock {
+    state_dir: PathBuf,
+    epoch: u64,
+    // Held for its lock; the kernel frees it with the last descriptor, also after a kill -9.
+    _file: File,
+}
+
+/// Why the lock was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error(transparent)]
+    Held(#[from] HeldBy),
+    /// The state directory cannot be used.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Who acts on the fleet now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("another controller acts on this fleet (process {})", pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()))]
+pub struct HeldBy {
+    /// Its process number; `None` when it has not written it yet.
+    pub pid: Option<u32>,
+    /// Since when.
+    pub since: Option<Time>,
+}
+
+impl FleetLock {
+    /// Takes the lock of the fleet that lives in `state_dir` (made if it does not exist) and raises its epoch. Waits for
+    /// an order of the previous holder that is being carried out this very moment.
+    ///
+    /// # Errors
+    /// `Held` when another process has the lock; `Io` when the directory cannot be used.
+    pub fn acquire(state_dir: &Path, now: Time) -> Result<Self, LockError> {
+        let io_error = |source| LockError::Io { path: state_dir.join(LOCK), source };
+        state_files::create_dir(state_dir).map_err(io_error)?;
+        let state_dir = state_dir.canonicalize().map_err(io_error)?;
+        let mut file = create_private(&state_dir.join(LOCK)).map_err(io_error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(read_holder(&mut file).into()),
+            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+        }
+        write_holder(&mut file, HeldBy { pid: Some(std::process::id()), since: Some(now) }).map_err(io_error)?;
+        let epoch =
+            Fence::new(&state_dir).raise().map_err(|source| LockError::Io { path: state_dir.join("epoch"), source })?;
+        Ok(Self { state_dir, epoch, _file: file })
+    }
+
+    /// The epoch that this controller's orders carry.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The fleet's state directory, absolute.
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+}
+
+fn read_holder(file: &mut File) -> HeldBy {
+    let mut text = String::new();
+    let read = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
+    // The holder may be about to write it.
+    read.unwrap_or(HeldBy { pid: None, since: None })
+}
+
+fn write_holder(file: &mut File, holder: HeldBy) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(serde_json::to_string(&holder)?.as_bytes())
+}
+
+/// The durable epoch.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    epoch_file: PathBuf,
+    lock_file: PathBuf,
+}
+
+/// While it lives no other order is carried out on this fleet, by any process.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    _lock: File,
+}
+
+impl Fence {
+    pub(crate) fn new(state_dir: &Path) -> Self {
+        Self { epoch_file: state_dir.join("epoch"), lock_file: state_dir.join("epoch.lock") }
+    }
+
+    /// The highest epoch issued or obeyed; zero before the first.
+    pub(crate) fn current(&self) -> io::Result<u64> {
+        match std::fs::read_to_string(&self.epoch_file) {
+            Ok(text) => text.trim().parse().map_err(|_| {
+                let path = self.epoch_file.display();
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{path} does not hold a number; restore it or remove it while no controller runs"),
+                )
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets an order of `epoch` through, unless a newer one was seen, and remembers a newer one durably before it has
+    /// any effect. Blocks while another order passes.
+    pub(crate) fn pass(&self, epoch: u64) -> Result<Passage, BackendError> {
+        let not_known = |error: io::Error| BackendError::Unknown(format!("the fleet's epoch: {error}"));
+        let lock = self.lock().map_err(not_known)?;
+        let current = self.current().map_err(not_known)?;
+        if epoch < current {
+            return Err(BackendError::Fenced { current });
+        }
+        if epoch > current {
+            self.write(epoch).map_err(not_known)?;
+        }
+        Ok(Passage { _lock: lock })
+    }
+
+    fn raise(&self) -> io::Result<u64> {
+        let _lock = self.lock()?;
+        let next = self.current()?.saturating_add(1);
+        self.write(next)?;
+        Ok(next)
+    }
+
+    fn lock(&self) -> io::Result<File> {
+        let file = create_private(&self.lock_file)?;
+        file.lock()?;
+        Ok(file)
+    }
+
+    fn write(&self, epoch: u64) -> io::Result<()> {
+        write_atomically(&self.epoch_file, format!("{epoch}\n").as_bytes(), true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    const NOW: Time = Time::from_micros(1_700_000_000_000_000);
+
+    #[test]
+    fn a_second_controller_is_told_who_holds_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = FleetLock::acquire(dir.path(), NOW).unwrap();
+        let Err(LockError::Held(holder)) = FleetLock::acquire(dir.path(), NOW) else { panic!("got the lock twice") };
+        assert_eq!(holder, HeldBy { pid: Some(std::process::id()), since: Some(NOW) });
+        drop(lock);
+        FleetLock::acquire(dir.path(), NOW).unwrap();
+    }
+
+    #[test]
+    fn every_holder_gets_a_higher_epoch_and_the_earlier_one_is_fenced() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = FleetLock::acquire(dir.path(), NOW).unwrap().epoch();
+        let second = FleetLock::acquire(dir.path(), NOW).unwrap().epoch();
+        assert!(second > first);
+        let fence = Fence::new(dir.path());
+        assert_eq!(fence.pass(first).unwrap_err(), BackendError::Fenced { current: second });
+        drop(fence.pass(second).unwrap());
+        // An order from a controller that counts elsewhere is remembered, also by the next lock holder.
+        drop(fence.pass(second + 10).unwrap());
+        assert_eq!(FleetLock::acquire(dir.path(), NOW).unwrap().epoch(), second + 11);
+    }
+
+    #[test]
+    fn a_damaged_epoch_lets_nothing_pass() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("epoch"), "x").unwrap();
+        assert!(matches!(Fence::new(dir.path()).pass(7), Err(BackendError::Unknown(_))));
+    }
+}

@@ -1,0 +1,117 @@
+//! What the backend and the tasks that tend its replicas have in common.
+
+use super::fence::Fence;
+use super::log_file::LogLimits;
+use super::registry::{Entry, Registry};
+use super::state_files::Record;
+use evenkeel_controller::ports::{BackendError, Clock};
+use evenkeel_core::observe::{ReplicaId, ReplicaState};
+use evenkeel_core::units::{Span, Time};
+use evenkeel_fleet::model::LocalSettings;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+pub(crate) struct Shared {
+    pub(crate) fleet: String,
+    /// Absolute.
+    pub(crate) fleet_file: PathBuf,
+    /// The folder of the fleet file: replicas run here, and relative programs are found from here.
+    pub(crate) working_dir: PathBuf,
+    /// Absolute.
+    pub(crate) state_dir: PathBuf,
+    /// The program that a first word `evenkeel` stands for.
+    pub(crate) evenkeel: PathBuf,
+    pub(crate) logs: LogLimits,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) fence: Fence,
+    /// The newest epoch that this backend has obeyed.
+    pub(crate) epoch: AtomicU64,
+    pub(crate) tiers: RwLock<BTreeMap<String, LocalSettings>>,
+    pub(crate) registry: Mutex<Registry>,
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The registry. A task that panicked while it held it left whole entries behind: each is changed in one step.
+    pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn settings(&self, tier: &str) -> Option<LocalSettings> {
+        self.tiers.read().unwrap_or_else(PoisonError::into_inner).get(tier).cloned()
+    }
+
+    /// Whether no newer controller has taken over. An unreadable epoch means that it cannot be known.
+    pub(crate) fn still_in_charge(&self) -> bool {
+        self.fence.current().is_ok_and(|current| current <= self.epoch.load(Ordering::Relaxed))
+    }
+
+    /// Changes a replica, unless it was forgotten meanwhile.
+    pub(crate) fn change(&self, id: &ReplicaId, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.registry().entries.get_mut(id) {
+            change(entry);
+        }
+    }
+
+    /// Notes that a replica failed, for its tier's breaker and for people.
+    pub(crate) fn failed(&self, id: &ReplicaId, note: String) {
+        let now = self.now();
+        let mut registry = self.registry();
+        let Some(entry) = registry.entries.get_mut(id) else { return };
+        tracing::warn!(tier = entry.place.tier, %id, note, "a replica failed");
+        entry.enter(ReplicaState::Failed, now, Some(note.clone()));
+        let (tier, launched) = (entry.place.tier.clone(), entry.launched);
+        registry.breaker(&tier).failed(launched, now, note);
+    }
+
+    /// Notes that all processes of a replica have ended. A failed one stays listed for a while, any other is forgotten.
+    pub(crate) fn gone(&self, tier: &str, id: &ReplicaId) {
+        Record::remove(&self.state_dir, tier, id);
+        let mut registry = self.registry();
+        let failed = registry.entries.get_mut(id).is_some_and(|entry| {
+            entry.gone = true;
+            entry.state == ReplicaState::Failed
+        });
+        if !failed {
+            registry.entries.remove(id);
+        }
+    }
+
+    /// Tells the task that tends a replica of `tier` to end it. One that is ending, has failed or is unknown stays as it
+    /// is.
+    pub(crate) fn order_end(&self, tier: &str, id: &ReplicaId, grace: Duration) {
+        let now = self.now();
+        let mut registry = self.registry();
+        let Some(entry) = registry.entries.get_mut(id).filter(|entry| entry.place.tier == tier) else { return };
+        let never_ready = entry.state == ReplicaState::Starting;
+        if matches!(entry.state, ReplicaState::Draining | ReplicaState::Failed) {
+            return;
+        }
+        // Written first: a controller that takes over in this moment goes on with the end.
+        let micros = u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
+        if let Err(error) = Record::mark_ending(&self.state_dir, tier, id, micros) {
+            tracing::warn!(tier, %id, %error, "could not write down that a replica ends");
+        }
+        entry.enter(ReplicaState::Draining, now, None);
+        entry.end.send_replace(Some(grace));
+        if never_ready {
+            registry.breaker(tier).abandoned();
+        }
+    }
+}
+
+/// A span as the runtime's timers take it.
+pub(crate) fn duration(span: Span) -> Duration {
+    Duration::from_micros(span.as_micros().max(0).cast_unsigned())
+}
+
+/// The error for a tier that the fleet file does not have.
+pub(crate) fn no_such_tier(tier: &str) -> BackendError {
+    BackendError::NotFound(format!("the fleet file has no local tier {tier}"))
+}

@@ -1,0 +1,46 @@
+//! Ending a fleet without a controller.
+
+use super::adopt::{Found, find};
+use super::fence::FleetLock;
+use super::state_files::Record;
+use evenkeel_core::observe::ReplicaId;
+use futures::future::join_all;
+use std::io;
+use std::time::Duration;
+
+/// A replica that was ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stopped {
+    /// Its tier.
+    pub tier: String,
+    /// Its name.
+    pub id: ReplicaId,
+}
+
+/// Ends every replica of `fleet`: SIGTERM to its group, SIGKILL after `grace`. The lock proves that no controller runs,
+/// which would start them again. Work in flight is not waited for beyond the grace.
+///
+/// # Errors
+/// When the processes of this machine cannot be read.
+pub async fn stop_fleet(lock: &FleetLock, fleet: &str, grace: Duration) -> io::Result<Vec<Stopped>> {
+    let mut stopped = Vec::new();
+    // Again, for what was being forked while the first look was taken.
+    loop {
+        let found = find(fleet, lock.state_dir())?;
+        if found.is_empty() {
+            stopped.sort();
+            stopped.dedup();
+            return Ok(stopped);
+        }
+        for ended in join_all(found.iter().map(|replica| end(lock, replica, grace))).await {
+            stopped.push(ended?);
+        }
+    }
+}
+
+async fn end(lock: &FleetLock, replica: &Found, grace: Duration) -> io::Result<Stopped> {
+    let place = &replica.place;
+    replica.group()?.end(grace).await;
+    Record::remove(lock.state_dir(), &place.tier, &place.id);
+    Ok(Stopped { tier: place.tier.clone(), id: place.id.clone() })
+}
