@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep};
 /// Longest pause between two looks at a group that is ending.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// Longest time between two attempts to kill a group that does not go.
+const RAREST_KILL: Duration = Duration::from_secs(30);
+
 /// The processes of one replica.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -98,12 +101,28 @@ impl Group {
         self.signal(Signal::TERM).await;
         if !self.emptied(Some(Instant::now() + grace)).await {
             tracing::warn!(intent = self.intent, group = self.id, ?grace, "killing what did not end in time");
-        }
-        while !self.emptied(Some(Instant::now() + LONGEST_PAUSE)).await {
-            self.signal(Signal::KILL).await;
+            self.kill().await;
         }
         self.reap();
         end_strays(&self.intent).await;
+    }
+
+    /// Kills the group until it is empty, more and more rarely: what hangs in the kernel ends when the kernel lets it.
+    async fn kill(&mut self) {
+        let mut patience = LONGEST_PAUSE;
+        loop {
+            self.signal(Signal::KILL).await;
+            if self.emptied(Some(Instant::now() + patience)).await {
+                return;
+            }
+            patience = (patience * 2).min(RAREST_KILL);
+        }
+    }
+
+    /// Waits, without doing anything about it, until the group is empty.
+    pub(crate) async fn left_to_itself(&mut self) {
+        self.emptied(None).await;
+        self.reap();
     }
 
     /// Sends `signal` to the whole group, if a process that is known to be a member lives.

@@ -1,5 +1,6 @@
 //! Starting one replica: its command line, its environment, its port, its process group.
 
+use super::group::Group;
 use super::log_file;
 use super::process_table::Identity;
 use super::registry::Place;
@@ -9,6 +10,7 @@ use evenkeel_controller::ports::BackendError;
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_fleet::model::LocalSettings;
 use evenkeel_wire::intent;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -17,21 +19,27 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Starts a replica's first process as the leader of a new group, with `log` as its output, and writes the record of it.
+/// After an error nothing runs.
 pub(crate) fn spawn(
     shared: &Shared,
     settings: &LocalSettings,
     place: &Place,
     log: File,
-) -> Result<Identity, BackendError> {
+) -> Result<Group, BackendError> {
     let mut command = command(shared, settings, place)?;
     let program = command.get_program().to_owned();
     command.stdin(Stdio::null()).stderr(log.try_clone().map_err(unusable)?).stdout(log).process_group(0);
-    let child = command.spawn().map_err(|error| not_started(&program, &error))?;
-    // Unreaped until its group is empty, so the number is still this process's when it is looked up.
-    let process = Identity::of(child.id().cast_signed()).map_err(unusable)?;
+    let mut child = command.spawn().map_err(|error| not_started(&program, &error))?;
+    let (process, group) = match watch(&child, &place.id) {
+        Ok(watched) => watched,
+        Err(error) => {
+            give_up(&mut child);
+            return Err(unusable(error));
+        }
+    };
     let record = Record {
         fleet: shared.fleet.clone(),
         tier: place.tier.clone(),
@@ -45,7 +53,24 @@ pub(crate) fn spawn(
     if let Err(error) = record.write(&shared.state_dir) {
         tracing::warn!(tier = place.tier, id = %place.id, %error, "no record of a replica; its environment must do");
     }
-    Ok(process)
+    Ok(group)
+}
+
+/// Who the child is, and its group. It is not reaped before its group is empty, so its number is still its own here.
+fn watch(child: &Child, id: &ReplicaId) -> io::Result<(Identity, Group)> {
+    let process = Identity::of(child.id().cast_signed())?;
+    let group = Group::led_by(&process, &id.0)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok((process, group))
+}
+
+/// Ends a child that cannot be watched, for want of descriptors for example.
+fn give_up(child: &mut Child) {
+    if let Err(error) = kill_process_group(Pid::from_child(child), Signal::KILL) {
+        tracing::warn!(%error, "could not kill a replica that cannot be watched");
+    }
+    if let Err(error) = child.wait() {
+        tracing::warn!(%error, "could not reap it");
+    }
 }
 
 /// A replica's log, made anew: an error of kind `AlreadyExists` means that its intent was launched before.

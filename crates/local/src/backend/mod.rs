@@ -44,7 +44,6 @@ use registry::{Entry, Place, Registry};
 use shared::{Shared, no_such_tier};
 use state_files::{create_dir, is_plain, replicas_dir};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -102,6 +101,24 @@ pub fn local_tiers(fleet: &Fleet) -> BTreeMap<String, LocalSettings> {
         .collect()
 }
 
+/// What a backend may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It carries out orders, and of itself ends what failed. Only the holder of the [`FleetLock`] acts.
+    Acts {
+        /// The lock's epoch.
+        epoch: u64,
+    },
+    /// It lists, and touches nothing: a second controller, or one in mode `observe`.
+    Observes,
+}
+
+impl From<&FleetLock> for Role {
+    fn from(lock: &FleetLock) -> Self {
+        Self::Acts { epoch: lock.epoch() }
+    }
+}
+
 /// Replicas as processes of this machine.
 pub struct LocalBackend {
     shared: Arc<Shared>,
@@ -110,15 +127,14 @@ pub struct LocalBackend {
 
 impl LocalBackend {
     /// Opens the backend and adopts every replica of the fleet that runs already; those that answer are ready at once.
-    /// Must be called inside a tokio runtime. A controller that acts takes the [`FleetLock`] first, and opens then.
+    /// Must be called inside a tokio runtime. An observer that is to act takes the [`FleetLock`] and opens anew.
     ///
     /// # Errors
     /// When the state directory or the machine's processes cannot be read.
-    pub async fn open(options: LocalOptions, clock: Arc<dyn Clock>) -> io::Result<Self> {
+    pub async fn open(options: LocalOptions, role: Role, clock: Arc<dyn Clock>) -> io::Result<Self> {
         create_dir(&replicas_dir(&options.state_dir))?;
         let state_dir = options.state_dir.canonicalize()?;
         let fleet_file = options.fleet_file.canonicalize()?;
-        let fence = Fence::new(&state_dir);
         let shared = Arc::new(Shared {
             fleet: options.fleet,
             working_dir: fleet_file.parent().map_or_else(|| state_dir.clone(), Path::to_owned),
@@ -126,8 +142,9 @@ impl LocalBackend {
             evenkeel: options.evenkeel,
             logs: options.logs,
             clock,
-            epoch: AtomicU64::new(fence.current()?),
-            fence,
+            acts: matches!(role, Role::Acts { .. }),
+            epoch: AtomicU64::new(if let Role::Acts { epoch } = role { epoch } else { 0 }),
+            fence: Fence::new(&state_dir),
             state_dir,
             tiers: RwLock::new(options.tiers),
             registry: Mutex::new(Registry::default()),
@@ -183,6 +200,9 @@ impl Backend for LocalBackend {
 
 /// Carries out an order while no other can pass: first the ends, then the launches up to the first that fails.
 fn carry_out(shared: &Arc<Shared>, order: &Order) -> Result<(), BackendError> {
+    if !shared.acts {
+        return Err(BackendError::Denied("this controller only observes; another one acts on the fleet".to_owned()));
+    }
     let _passage = shared.fence.pass(order.epoch)?;
     shared.epoch.fetch_max(order.epoch, Ordering::Relaxed);
     for id in &order.end {
@@ -210,7 +230,7 @@ fn launch_once(shared: &Arc<Shared>, tier: &str, id: &ReplicaId) -> Result<(), B
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             log => log.map_err(launch::unusable)?,
         };
-        start(shared, &settings, &place, log).map(|group| Some((place, group)))
+        launch::spawn(shared, &settings, &place, log).map(|group| Some((place, group)))
     });
     match launched {
         Ok(Some((place, group))) => tend(shared, place, settings, group, Start::Launched),
@@ -236,12 +256,6 @@ fn reserve(shared: &Shared, settings: &LocalSettings, tier: &str, id: &ReplicaId
     };
     registry.entries.insert(id.clone(), Entry::starting(place.clone(), shared.now()));
     Ok(place)
-}
-
-fn start(shared: &Shared, settings: &LocalSettings, place: &Place, log: File) -> Result<Group, BackendError> {
-    let leader = launch::spawn(shared, settings, place, log)?;
-    let group = Group::led_by(&leader, &place.id.0).map_err(launch::unusable)?;
-    Ok(group.unwrap_or_else(|| Group::remains(leader.pid, &place.id.0)))
 }
 
 /// Undoes what a launch that came to nothing has reserved, so that the same intent may be tried again.
@@ -299,16 +313,34 @@ async fn adopt_all(shared: &Arc<Shared>) -> io::Result<()> {
     let found = tokio::task::spawn_blocking(move || adopt::find(&looking.fleet, &looking.state_dir))
         .await
         .map_err(io::Error::other)??;
-    let unknown = found.into_iter().filter(|found| !shared.registry().entries.contains_key(&found.place.id));
-    join_all(unknown.map(|found| adopt(shared, found))).await.into_iter().collect()
+    let (known, unknown): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|found| shared.registry().entries.contains_key(&found.place.id));
+    if !shared.in_charge() {
+        known.iter().filter(|found| found.ending.is_some()).for_each(|found| see_draining(shared, &found.place.id));
+    }
+    join_all(unknown.into_iter().map(|found| adopt(shared, found))).await.into_iter().collect()
+}
+
+/// Shows an end that another controller ordered.
+fn see_draining(shared: &Shared, id: &ReplicaId) {
+    let now = shared.now();
+    shared.change(id, |entry| {
+        if entry.state != ReplicaState::Failed {
+            entry.enter(ReplicaState::Draining, now, None);
+        }
+    });
 }
 
 async fn adopt(shared: &Arc<Shared>, found: Found) -> io::Result<()> {
-    let group = found.group()?;
+    let mut group = found.group()?;
+    if group.members().await?.is_empty() {
+        // It ended while it was looked for.
+        return Ok(());
+    }
     let (place, now) = (found.place, shared.now());
     let settings = shared.settings(&place.tier).unwrap_or_else(unlisted);
     let led = matches!(found.processes, Processes::Led(_));
-    tracing::info!(tier = place.tier, id = %place.id, group = group.id(), led, "adopted a replica");
+    tracing::debug!(tier = place.tier, id = %place.id, group = group.id(), led, "adopted a replica");
     let serves = led && found.ending.is_none();
     let ready = serves && ask(place.port, &settings.ready_path, group.id(), &place.id.0, true).await == Answer::Ready;
     let mut entry = Entry::starting(place.clone(), now);
@@ -317,7 +349,7 @@ async fn adopt(shared: &Arc<Shared>, found: Found) -> io::Result<()> {
     }
     if let Some(grace) = found.ending {
         entry.enter(ReplicaState::Draining, now, None);
-        entry.end.send_replace(Some(grace));
+        entry.end.send_replace(shared.in_charge().then_some(grace));
     }
     shared.registry().entries.entry(place.id.clone()).or_insert(entry);
     tend(shared, place, settings, group, Start::Adopted { ready });

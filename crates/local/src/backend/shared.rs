@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) logs: LogLimits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fence: Fence,
+    /// False for one that only observes.
+    pub(crate) acts: bool,
     /// The newest epoch that this backend has obeyed.
     pub(crate) epoch: AtomicU64,
     pub(crate) tiers: RwLock<BTreeMap<String, LocalSettings>>,
@@ -47,9 +49,11 @@ impl Shared {
         self.tiers.read().unwrap_or_else(PoisonError::into_inner).get(tier).cloned()
     }
 
-    /// Whether no newer controller has taken over. An unreadable epoch means that it cannot be known.
-    pub(crate) fn still_in_charge(&self) -> bool {
-        self.fence.current().is_ok_and(|current| current <= self.epoch.load(Ordering::Relaxed))
+    /// Whether this backend may act and no newer controller has taken over. An unreadable epoch means that it cannot be
+    /// known.
+    pub(crate) fn in_charge(&self) -> bool {
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        self.acts && self.fence.current().is_ok_and(|current| current <= epoch)
     }
 
     /// Changes a replica, unless it was forgotten meanwhile.
@@ -73,6 +77,11 @@ impl Shared {
     /// Notes that all processes of a replica have ended. A failed one stays listed for a while, any other is forgotten.
     pub(crate) fn gone(&self, tier: &str, id: &ReplicaId) {
         Record::remove(&self.state_dir, tier, id);
+        self.left(id);
+    }
+
+    /// The same as far as this process knows of it.
+    pub(crate) fn left(&self, id: &ReplicaId) {
         let mut registry = self.registry();
         let failed = registry.entries.get_mut(id).is_some_and(|entry| {
             entry.gone = true;

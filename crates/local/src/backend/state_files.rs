@@ -82,6 +82,13 @@ impl Record {
         record.write(state_dir)
     }
 
+    /// Whether the replica was told to end. One without a record has ended already, on order.
+    pub(crate) fn is_ending(state_dir: &Path, tier: &str, id: &ReplicaId) -> bool {
+        let record = fs::read(record_path(state_dir, tier, id)).ok();
+        let record = record.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
+        record.is_none_or(|record| record.ending_grace_micros.is_some())
+    }
+
     /// Removes it; one that does not exist is fine.
     pub(crate) fn remove(state_dir: &Path, tier: &str, id: &ReplicaId) {
         if let Err(error) = fs::remove_file(record_path(state_dir, tier, id))

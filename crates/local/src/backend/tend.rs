@@ -8,7 +8,7 @@ use super::log_file;
 use super::readiness::{Answer, ask, owner};
 use super::registry::Place;
 use super::shared::{Shared, duration};
-use super::state_files::log_path;
+use super::state_files::{Record, log_path};
 use evenkeel_controller::ports::BackendError;
 use evenkeel_core::observe::ReplicaState;
 use evenkeel_fleet::model::LocalSettings;
@@ -66,6 +66,13 @@ impl Tender {
         loop {
             let stop = self.serve(ready).await;
             ready = false;
+            if !self.shared.in_charge() {
+                match stop {
+                    // Ending it is for the controller that is in charge to decide.
+                    Stop::Unanswered(_) | Stop::PortTaken(_) => continue,
+                    Stop::Ended { .. } | Stop::Ordered(_) => return self.watch_it_end(&stop).await,
+                }
+            }
             let moved = match &stop {
                 Stop::Ordered(grace) => {
                     self.group.end(*grace).await;
@@ -79,10 +86,6 @@ impl Tender {
                 }
                 Stop::PortTaken(_) => true,
             };
-            if !self.shared.still_in_charge() {
-                tracing::warn!(id = %self.place.id, "another controller has taken over; leaving the replica to it");
-                return;
-            }
             if moved && other_ports > 0 && self.restart_elsewhere(&stop).await {
                 other_ports -= 1;
                 continue;
@@ -91,6 +94,16 @@ impl Tender {
             self.end_leftovers().await;
             return self.gone();
         }
+    }
+
+    /// Sees an end that another controller brings about, or has to clear away.
+    async fn watch_it_end(&mut self, stop: &Stop) {
+        let ordered = Record::is_ending(&self.shared.state_dir, &self.place.tier, &self.place.id);
+        if !ordered && !matches!(stop, Stop::Ordered(_)) {
+            self.shared.failed(&self.place.id, self.explain(stop));
+        }
+        self.group.left_to_itself().await;
+        self.shared.left(&self.place.id);
     }
 
     /// Watches until there is a reason to stop.
@@ -241,7 +254,6 @@ fn restart(shared: &Shared, settings: &LocalSettings, mut place: Place) -> Resul
     place.port = launch::free_port(&taken)?;
     let log = log_file::reopen(&log_path(&shared.state_dir, &place.tier, &place.id)).map_err(launch::unusable)?;
     shared.change(&place.id, |entry| entry.place.port = place.port);
-    let leader = launch::spawn(shared, settings, &place, log)?;
-    let group = Group::led_by(&leader, &place.id.0).map_err(launch::unusable)?;
-    Ok((place.clone(), group.unwrap_or_else(|| Group::remains(leader.pid, &place.id.0))))
+    let group = launch::spawn(shared, settings, &place, log)?;
+    Ok((place, group))
 }

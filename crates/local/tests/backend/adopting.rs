@@ -1,9 +1,9 @@
 use crate::machine::{Machine, Seen, end, find, launch, leader_of, look, new_id, order, processes_of, serving};
 use crate::machine::{until, until_gone, until_state};
-use evenkeel_controller::ports::{Backend, Order};
+use evenkeel_controller::ports::{Backend, BackendError, Order};
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
 use evenkeel_core::units::Span;
-use evenkeel_local::backend::{FleetLock, LockError};
+use evenkeel_local::backend::{FleetLock, LockError, Role};
 use rustix::process::Signal;
 use std::env;
 use std::fs;
@@ -58,7 +58,7 @@ async fn after_a_kill_9_of_the_controller_the_next_one_has_the_lock_a_higher_epo
 
     let lock = FleetLock::acquire(&machine.options.state_dir, now).unwrap();
     assert_eq!(lock.epoch(), 2);
-    let backend = machine.open().await;
+    let backend = machine.open_as(Role::from(&lock)).await;
     assert_eq!(find(&backend, &owner.id).await.unwrap().state, ReplicaState::Ready);
     backend.apply(&Order { epoch: 2, ..order(&[&owner.id], &[]) }).await.unwrap();
     assert_eq!(processes_of(&owner.id).len(), 2, "nothing is launched twice");
@@ -160,6 +160,46 @@ async fn replicas_of_a_tier_that_left_the_fleet_file_are_shown_and_left_running(
     assert_eq!(find(&next, &id).await.unwrap().state, ReplicaState::Ready);
 }
 
+#[tokio::test]
+async fn an_observer_sees_what_the_controller_does_and_touches_nothing() {
+    let mut machine = Machine::new(&["ignore-term"]);
+    let backend = machine.open().await;
+    let id = serving(&backend).await;
+    machine.gold().start_deadline = Span::ZERO;
+    let observer = machine.open_as(Role::Observes).await;
+    assert_eq!(find(&observer, &id).await.unwrap().state, ReplicaState::Ready);
+    assert!(matches!(launch(&observer, &[&new_id()]).await, Err(BackendError::Denied(_))));
+
+    // A replica that hangs past the observer's deadline is not ended by it.
+    leader_of(&id).signal(Signal::STOP);
+    until_state(&observer, &id, ReplicaState::Starting).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(find(&observer, &id).await.unwrap().state, ReplicaState::Starting);
+    leader_of(&id).signal(Signal::CONT);
+    until_state(&observer, &id, ReplicaState::Ready).await;
+
+    end(&backend, &[&id]).await;
+    until_state(&observer, &id, ReplicaState::Draining).await;
+    leader_of(&id).signal(Signal::KILL);
+    until_gone(&observer, &id).await;
+    until_gone(&backend, &id).await;
+}
+
+#[tokio::test]
+async fn a_controller_that_was_superseded_leaves_a_hanging_replica_to_its_successor() {
+    let mut machine = Machine::new(&["never-ready"]);
+    machine.gold().start_deadline = Span::from_secs(2);
+    let stale = machine.open().await;
+    let id = new_id();
+    launch(&stale, &[&id]).await.unwrap();
+    // The successor's lock raises the epoch; it has not looked at the replica yet.
+    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now()).unwrap();
+    assert_eq!(lock.epoch(), 2);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(find(&stale, &id).await.unwrap().state, ReplicaState::Starting);
+    assert!(!processes_of(&id).is_empty());
+}
+
 /// A controller in a process of its own, so that it can be killed.
 struct Owner {
     process: Child,
@@ -204,7 +244,7 @@ async fn a_controller_to_be_killed() {
     let flags = env::var("OWNER_FLAGS").unwrap();
     let machine = Machine::at(dir, &flags.split_whitespace().collect::<Vec<_>>());
     let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now()).unwrap();
-    let backend = machine.open().await;
+    let backend = machine.open_as(Role::from(&lock)).await;
     let id = ReplicaId(env::var("OWNER_ID").unwrap());
     backend.apply(&Order { epoch: lock.epoch(), ..order(&[&id], &[]) }).await.unwrap();
     until_state(&backend, &id, ReplicaState::Ready).await;

@@ -4,7 +4,7 @@ use evenkeel_controller::ports::{Backend, BackendError, BackendReplica, Clock, O
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::LocalSettings;
-use evenkeel_local::backend::{LocalBackend, LocalOptions, LogLimits};
+use evenkeel_local::backend::{LocalBackend, LocalOptions, LogLimits, Role};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs;
@@ -92,7 +92,12 @@ impl Machine {
     }
 
     pub(crate) async fn open(&self) -> LocalBackend {
-        LocalBackend::open(self.options.clone(), Arc::<TestClock>::clone(&self.clock)).await.unwrap()
+        // Several at once are for the fence to tell apart: no test relies on the lock here.
+        self.open_as(Role::Acts { epoch: 1 }).await
+    }
+
+    pub(crate) async fn open_as(&self, role: Role) -> LocalBackend {
+        LocalBackend::open(self.options.clone(), role, Arc::<TestClock>::clone(&self.clock)).await.unwrap()
     }
 
     pub(crate) fn clock_now(&self) -> Time {
