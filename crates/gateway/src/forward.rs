@@ -100,20 +100,23 @@ fn silent_replica(tier: &Tier, limit: Duration) -> Refusal {
 impl Delivery {
     /// The answer to the client, whose body is relayed as it comes.
     pub(crate) fn into_answer(self, tier: &Arc<Tier>) -> Answer {
-        let mut head = self.reply.head;
-        head.headers = forwarded_response_headers(head.headers);
-        head.headers.insert(REPLICA_NAME, self.replica.id_header.clone());
+        let status = self.reply.head.status;
+        let mut headers = forwarded_response_headers(self.reply.head.headers);
+        headers.insert(REPLICA_NAME, self.replica.id_header.clone());
         let over = self.first.is_none() || self.reply.body.is_over();
         let body = RelayedBody {
             tier: Arc::clone(tier),
-            status: head.status,
+            status,
             first: None,
             rest: self.reply.body,
             seat: self.seat,
             meter: self.meter,
             broke_off: false,
         };
-        Response::from_parts(head, body.started(self.first, over))
+        let mut answer = Response::new(body.started(self.first, over));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        answer
     }
 
     /// The least length that the answer will have.

@@ -2,6 +2,7 @@
 
 use crate::answer::Refusal;
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::StatusCode;
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -51,7 +52,11 @@ where
         if body.is_end_stream() {
             return Ok(None);
         }
-        let frame = timeout(LONGEST_PAUSE, body.frame()).await.map_err(|_elapsed| too_slow())?;
+        // Most bodies have come with their head: a timer is only set for those that have not.
+        let frame = match body.frame().now_or_never() {
+            Some(frame) => frame,
+            None => timeout(LONGEST_PAUSE, body.frame()).await.map_err(|_elapsed| too_slow())?,
+        };
         match frame {
             None => return Ok(None),
             Some(Err(_)) => return Err(broken()),

@@ -35,7 +35,9 @@ impl From<&Broken> for Failure {
     fn from(broken: &Broken) -> Self {
         match broken {
             Broken::NotConnected(_) | Broken::ConnectTimedOut => Self::Unreached,
-            Broken::Cut(_) => Self::Broke,
+            Broken::Cut(_) | Broken::Closed => Self::Broke,
+            // It answered, and wrongly: another try at the cost of the budget.
+            Broken::Malformed(_) => Self::Error,
         }
     }
 }

@@ -1,86 +1,128 @@
 //! One HTTP/1.1 connection to a replica, and the answer that comes over it.
 
+use super::head::{Head, Malformed, Progress, take_head, write_request};
+use super::origin::Call;
 use super::pool::Pool;
-use bytes::Bytes;
-use http::{Request, Response, response};
-use http_body::Body;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// A replica that does not take a connection within this long counts as broken.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// Bytes read at once.
+const READ_SIZE: usize = 16 * 1024;
+/// A body up to this size is copied behind its head, so that both go out in one write.
+const COPIED_BODY: usize = 16 * 1024;
 
 /// The connection to a replica could not be made or broke.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     /// No connection was made.
     #[error("the replica takes no connection")]
-    NotConnected(#[source] std::io::Error),
+    NotConnected(#[source] io::Error),
     /// It took too long.
     #[error("the replica took no connection within {} s", CONNECT_LIMIT.as_secs())]
     ConnectTimedOut,
     /// It broke while in use.
     #[error("the connection to the replica broke")]
-    Cut(#[source] Option<hyper::Error>),
+    Cut(#[source] io::Error),
+    /// The replica closed it before its answer was whole.
+    #[error("the replica closed the connection early")]
+    Closed,
+    /// What came is no answer.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
 }
 
-/// A connection that is not in use.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<TcpStream>, Full<Bytes>>,
+/// A connection. It is large, so it is moved around in a box.
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// What was read and not yet taken.
+    unread: BytesMut,
+    /// Where the socket's bytes land first. It lives as long as the connection, so it is cleared only once.
+    landing: [u8; READ_SIZE],
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("stream", &self.stream).finish_non_exhaustive()
+    }
 }
 
 impl Connection {
     /// Connects to `address`, which is `host:port`.
-    pub(super) async fn open(address: &str) -> Result<Self, Broken> {
+    pub(super) async fn open(address: &str) -> Result<Box<Self>, Broken> {
         let connecting = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
         let stream = connecting.map_err(|_elapsed| Broken::ConnectTimedOut)?.map_err(Broken::NotConnected)?;
         // Tokens are small and each one is awaited: they must not wait for each other.
         stream.set_nodelay(true).map_err(Broken::NotConnected)?;
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (sender, driver) = handshake.map_err(|error| Broken::Cut(Some(error)))?;
-        let mut connection = Self { sender, driver };
-        if connection.is_usable().await { Ok(connection) } else { Err(Broken::Cut(None)) }
+        Ok(Box::new(Self { stream, unread: BytesMut::new(), landing: [0; READ_SIZE] }))
     }
 
-    /// Whether the next request may be sent; drives the connection once, which shows whether the replica closed it.
+    /// Whether the next request may be sent: the replica has neither closed nor said anything unasked.
     pub(super) async fn is_usable(&mut self) -> bool {
-        poll_fn(|cx| Poll::Ready(self.poll_usable(cx))).await
+        poll_fn(|cx| Poll::Ready(self.unread.is_empty() && self.poll_read(cx).is_pending())).await
     }
 
-    fn poll_usable(&mut self, cx: &mut Context<'_>) -> bool {
-        Pin::new(&mut self.driver).poll(cx).is_pending() && self.sender.is_ready()
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(
+        mut self: Box<Self>,
+        call: &Call,
+        host: &HeaderValue,
+        body: &Bytes,
+        pool: Arc<Pool>,
+    ) -> Result<Reply, Broken> {
+        let sent = self.write(call, host, body).await;
+        // A replica may answer before it has read everything, and close: the answer counts.
+        let answered = self.read_head(&call.method).await;
+        let head = match (sent, answered) {
+            (_, Ok(head)) => head,
+            (Err(error), Err(_)) => return Err(Broken::Cut(error)),
+            (Ok(()), Err(broken)) => return Err(broken),
+        };
+        let mut body =
+            ReplyBody { progress: head.framing.into(), connection: Some(self), reusable: head.keep_alive, pool };
+        body.release_if_over();
+        Ok(Reply { head, body })
     }
 
-    /// Sends `request` and waits for the head of its answer.
-    pub(super) async fn send(mut self, request: Request<Full<Bytes>>, pool: Arc<Pool>) -> Result<Reply, Broken> {
-        let answered = self.head(request).await?;
-        let (head, incoming) = answered.into_parts();
-        Ok(Reply { head, body: ReplyBody { incoming, connection: Some(self), pool } })
+    async fn write(&mut self, call: &Call, host: &HeaderValue, body: &Bytes) -> io::Result<()> {
+        let copied = if body.len() <= COPIED_BODY { body.as_ref() } else { &[] };
+        let mut out = Vec::with_capacity(1_024 + copied.len());
+        write_request(&mut out, call, host, body.len());
+        out.extend_from_slice(copied);
+        self.stream.write_all(&out).await?;
+        if copied.len() < body.len() {
+            self.stream.write_all(body).await?;
+        }
+        Ok(())
     }
 
-    async fn head(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
-        let mut answer = pin!(self.sender.send_request(request));
-        let driver = &mut self.driver;
-        poll_fn(|cx| {
-            let driven = Pin::new(&mut *driver).poll(cx);
-            match (answer.as_mut().poll(cx), driven) {
-                (Poll::Ready(answer), _) => Poll::Ready(answer.map_err(|error| Broken::Cut(Some(error)))),
-                (Poll::Pending, Poll::Ready(ended)) => Poll::Ready(Err(Broken::Cut(ended.err()))),
-                (Poll::Pending, Poll::Pending) => Poll::Pending,
+    async fn read_head(&mut self, method: &Method) -> Result<Head, Broken> {
+        loop {
+            if let Some(head) = take_head(&mut self.unread, method)? {
+                return Ok(head);
             }
-        })
-        .await
+            if poll_fn(|cx| self.poll_read(cx)).await.map_err(Broken::Cut)? == 0 {
+                return Err(Broken::Closed);
+            }
+        }
+    }
+
+    /// Reads what is there; 0 at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut landing = ReadBuf::new(&mut self.landing);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut landing))?;
+        self.unread.extend_from_slice(landing.filled());
+        Poll::Ready(Ok(landing.filled().len()))
     }
 }
 
@@ -88,7 +130,7 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// Status and headers.
-    pub(crate) head: response::Parts,
+    pub(crate) head: Head,
     /// The body.
     pub(crate) body: ReplyBody,
 }
@@ -97,8 +139,10 @@ pub(crate) struct Reply {
 /// connection is closed, which tells the replica that nobody waits any more.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
-    incoming: Incoming,
-    connection: Option<Connection>,
+    progress: Progress,
+    /// `None` once it is over.
+    connection: Option<Box<Connection>>,
+    reusable: bool,
     pool: Arc<Pool>,
 }
 
@@ -106,45 +150,44 @@ impl ReplyBody {
     /// The next piece; `None` at the end.
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
-            let frame = match ready!(self.poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(Broken::Cut(Some(error))))),
-                None => {
-                    self.release(cx);
-                    return Poll::Ready(None);
+            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            match self.progress.take(&mut connection.unread) {
+                Ok(None) => {}
+                Ok(Some(data)) => {
+                    self.release_if_over();
+                    return Poll::Ready(Some(Ok(data)));
                 }
-            };
-            // Trailers are not passed on: no engine sends any that a client needs.
-            let Ok(data) = frame.into_data() else { continue };
-            if self.incoming.is_end_stream() {
-                self.release(cx);
+                Err(malformed) => return self.broken(malformed.into()),
             }
-            return Poll::Ready(Some(Ok(data)));
+            if self.progress == Progress::Over {
+                self.release_if_over();
+                return Poll::Ready(None);
+            }
+            match ready!(connection.poll_read(cx)) {
+                Ok(0) if self.progress.end() => self.connection = None,
+                Ok(0) => return self.broken(Broken::Closed),
+                Ok(_) => {}
+                Err(error) => return self.broken(Broken::Cut(error)),
+            }
         }
-    }
-
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<http_body::Frame<Bytes>>>> {
-        // Asking first tells the driver that the next piece is wanted; only then does it read one.
-        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
-            return Poll::Ready(frame);
-        }
-        if let Some(connection) = &mut self.connection
-            && Pin::new(&mut connection.driver).poll(cx).is_ready()
-        {
-            // Closed; what it read before is still to be taken.
-            self.connection = None;
-        }
-        Pin::new(&mut self.incoming).poll_frame(cx)
     }
 
     /// Whether everything was read.
     pub(crate) fn is_over(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.progress == Progress::Over
     }
 
-    fn release(&mut self, cx: &mut Context<'_>) {
-        if let Some(mut connection) = self.connection.take()
-            && connection.poll_usable(cx)
+    fn broken(&mut self, broken: Broken) -> Poll<Option<Result<Bytes, Broken>>> {
+        self.progress.end();
+        self.connection = None;
+        Poll::Ready(Some(Err(broken)))
+    }
+
+    fn release_if_over(&mut self) {
+        if self.is_over()
+            && let Some(connection) = self.connection.take()
+            && self.reusable
+            && connection.unread.is_empty()
         {
             self.pool.put(connection);
         }

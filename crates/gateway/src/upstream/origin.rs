@@ -3,10 +3,9 @@
 use super::connection::{Broken, Connection, Reply};
 use super::pool::Pool;
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
+use http::header::HeaderValue;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Uri};
-use http_body_util::Full;
+use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
 
 /// One server.
@@ -43,26 +42,17 @@ impl Origin {
     /// new one: the server most likely closed it just as we took it.
     pub(crate) async fn send(&self, call: &Call, body: &Bytes) -> Result<Reply, Broken> {
         if let Some(connection) = self.pool.take().await
-            && let Ok(reply) = connection.send(self.request(call, body), Arc::clone(&self.pool)).await
+            && let Ok(reply) = connection.send(call, &self.host, body, Arc::clone(&self.pool)).await
         {
             return Ok(reply);
         }
         let connection = Connection::open(&self.address).await?;
-        connection.send(self.request(call, body), Arc::clone(&self.pool)).await
+        connection.send(call, &self.host, body, Arc::clone(&self.pool)).await
     }
 
     /// Closes connections that idled too long.
     pub(crate) fn close_idle(&self) {
         self.pool.close_idle();
-    }
-
-    fn request(&self, call: &Call, body: &Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body.clone()));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = Uri::from(call.path.clone());
-        *request.headers_mut() = call.headers.clone();
-        request.headers_mut().insert(HOST, self.host.clone());
-        request
     }
 }
 

@@ -11,12 +11,12 @@ const IDLE_LIMIT: Duration = Duration::from_secs(4);
 /// The newest is used first, so that surplus ones grow old and go.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    idle: Mutex<Vec<(Instant, Connection)>>,
+    idle: Mutex<Vec<(Instant, Box<Connection>)>>,
 }
 
 impl Pool {
     /// Takes the connection used last, if it still stands.
-    pub(super) async fn take(&self) -> Option<Connection> {
+    pub(super) async fn take(&self) -> Option<Box<Connection>> {
         loop {
             let (since, mut connection) = self.lock().pop()?;
             if since.elapsed() < IDLE_LIMIT && connection.is_usable().await {
@@ -26,7 +26,7 @@ impl Pool {
     }
 
     /// Gives a usable connection back.
-    pub(super) fn put(&self, connection: Connection) {
+    pub(super) fn put(&self, connection: Box<Connection>) {
         self.lock().push((Instant::now(), connection));
     }
 
@@ -41,7 +41,7 @@ impl Pool {
         drop(old);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Connection)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Box<Connection>)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,6 +4,7 @@
 
 mod asynchronous;
 mod failures;
+mod fixture;
 mod holding;
 mod measuring;
 mod replica;

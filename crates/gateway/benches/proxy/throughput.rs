@@ -1,0 +1,53 @@
+//! Requests a second through the gateway and through nginx, by wrk with 64 connections.
+
+use crate::servers::Servers;
+use crate::{median, tell};
+use std::net::SocketAddr;
+use std::process::Command;
+
+const PAIRS: usize = 5;
+const SECONDS: &str = "3s";
+const GOAL: f64 = 0.8;
+
+const SCRIPT: &str = r#"
+wrk.method = "POST"
+wrk.path = "/v1/chat/completions"
+wrk.headers["content-type"] = "application/json"
+wrk.body = '{"model":"gold","messages":[{"role":"user","content":"hello wide world"}]}'
+"#;
+
+pub(crate) fn measure(servers: &Servers) {
+    let Some(nginx) = servers.nginx else {
+        println!("gateway_throughput_of_nginx\tskipped: nginx is not installed");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("post.lua");
+    std::fs::write(&script, SCRIPT).unwrap();
+    let run = |address: SocketAddr| requests_per_second(address, &script);
+    let (mut ours, mut theirs, mut shares, mut direct) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..PAIRS {
+        let (Some(mine), Some(other), Some(none)) = (run(servers.gateway), run(nginx), run(servers.upstream)) else {
+            println!("gateway_throughput_of_nginx\tskipped: wrk is not installed");
+            return;
+        };
+        shares.push(mine / other);
+        ours.push(mine);
+        theirs.push(other);
+        direct.push(none);
+    }
+    println!("# requests/s: gateway {:.0}, nginx {:.0}, direct {:.0}", median(ours), median(theirs), median(direct));
+    let share = median(shares);
+    tell("gateway_throughput_of_nginx", share, "ratio", ">= 0.8", share >= GOAL);
+}
+
+fn requests_per_second(address: SocketAddr, script: &std::path::Path) -> Option<f64> {
+    let url = format!("http://{address}");
+    let output = Command::new("wrk").args(["-t1", "-c64", "-d", SECONDS, "-s"]).arg(script).arg(url).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if let Some(bad) = text.lines().find(|line| line.contains("Non-2xx")) {
+        panic!("{address}: {bad}");
+    }
+    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"))?;
+    line.trim().parse().ok()
+}

@@ -1,0 +1,393 @@
+//! Heads of HTTP/1.1 messages: writing a request's, reading an answer's (RFC 9112).
+//!
+//! The gateway speaks to replicas by itself instead of through a client library: one write and one read for a request,
+//! no channel and no task between them. What is ambiguous is refused, never guessed at.
+
+use super::origin::Call;
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, StatusCode};
+use memchr::memmem;
+
+/// A longer head of an answer is refused.
+const LONGEST_HEAD: usize = 64 * 1024;
+/// Headers of an answer at most.
+const MAX_HEADERS: usize = 100;
+
+/// An answer that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the replica's answer is malformed: {0}")]
+pub(crate) struct Malformed(pub(super) &'static str);
+
+/// How the end of an answer's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is no body.
+    Empty,
+    /// After so many bytes.
+    Length(u64),
+    /// By a chunk of length zero.
+    Chunked,
+    /// By the end of the connection.
+    UntilClose,
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
+    pub(super) framing: Framing,
+    /// Whether the connection may serve another request.
+    pub(super) keep_alive: bool,
+}
+
+/// Writes the head of a request with a body of `length` bytes.
+pub(super) fn write_request(out: &mut Vec<u8>, call: &Call, host: &HeaderValue, length: usize) {
+    let bodiless = length == 0 && matches!(call.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
+    for part in [call.method.as_str(), " ", call.path.as_str(), " HTTP/1.1\r\nhost: "] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(host.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    if !bodiless {
+        out.extend_from_slice(b"content-length: ");
+        out.extend_from_slice(length.to_string().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    // Neither a name nor a value of the crate `http` can hold a line break.
+    for (name, value) in &call.headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Takes a head off the front of `buffer`; `None` while it is not whole. Interim answers (1xx) are passed over.
+pub(super) fn take_head(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head>, Malformed> {
+    loop {
+        let Some(end) = memmem::find(buffer, b"\r\n\r\n") else {
+            let too_long = buffer.len() > LONGEST_HEAD;
+            return if too_long { Err(Malformed("its head is too long")) } else { Ok(None) };
+        };
+        let head = parse(&buffer.split_to(end + 4).freeze(), method)?;
+        match head.status {
+            StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed("it switches protocols, which nobody asked for")),
+            status if status.is_informational() => {}
+            _ => return Ok(Some(head)),
+        }
+    }
+}
+
+fn parse(head: &Bytes, method: &Method) -> Result<Head, Malformed> {
+    let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut slots);
+    match parsed.parse(head) {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        _ => return Err(Malformed("its head is no HTTP/1 head")),
+    }
+    let code = parsed.code.unwrap_or(0);
+    let status = StatusCode::from_u16(code).map_err(|_| Malformed("its status is none"))?;
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len() + 2);
+    for header in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Malformed("a header's name is none"))?;
+        // Shares the head's bytes.
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(header.value));
+        headers.append(name, value.map_err(|_| Malformed("a header's value is none"))?);
+    }
+    let one_dot_one = parsed.version == Some(1);
+    let framing = framing(status, &headers, method, one_dot_one)?;
+    let keep_alive = one_dot_one && framing != Framing::UntilClose && !closes(&headers);
+    Ok(Head { status, headers, framing, keep_alive })
+}
+
+/// RFC 9112, section 6.3, without its leniencies.
+fn framing(status: StatusCode, headers: &HeaderMap, method: &Method, one_dot_one: bool) -> Result<Framing, Malformed> {
+    let bodiless = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless || method == Method::HEAD {
+        return Ok(Framing::Empty);
+    }
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match (encodings.next(), lengths.next()) {
+        (Some(_), Some(_)) => Err(Malformed("it has both a length and an encoding")),
+        (Some(encoding), None) => {
+            let only_chunked = encodings.next().is_none() && encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+            if only_chunked && one_dot_one { Ok(Framing::Chunked) } else { Err(Malformed("its encoding is unknown")) }
+        }
+        (None, Some(length)) => {
+            if lengths.next().is_some() {
+                return Err(Malformed("it has two lengths"));
+            }
+            match number(length.as_bytes(), 10) {
+                Some(0) => Ok(Framing::Empty),
+                Some(length) => Ok(Framing::Length(length)),
+                None => Err(Malformed("its length is no number")),
+            }
+        }
+        (None, None) => Ok(Framing::UntilClose),
+    }
+}
+
+/// Digits and nothing else: no sign, no blank.
+fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let text = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
+    u64::from_str_radix(text, radix).ok()
+}
+
+fn closes(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
+/// Where the reading of a body stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// So many bytes to come, by the announced length.
+    Length(u64),
+    /// So many bytes of the present chunk to come.
+    Chunk(u64),
+    /// The line break after a chunk.
+    ChunkEnd,
+    /// The line with the next chunk's length.
+    ChunkHead,
+    /// Lines after the last chunk.
+    Trailers,
+    /// Everything up to the end of the connection.
+    UntilClose,
+    /// Nothing to come.
+    Over,
+}
+
+/// A longer line between chunks is refused.
+const LONGEST_LINE: usize = 4 * 1024;
+
+impl From<Framing> for Progress {
+    fn from(framing: Framing) -> Self {
+        match framing {
+            Framing::Empty => Self::Over,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::ChunkHead,
+            Framing::UntilClose => Self::UntilClose,
+        }
+    }
+}
+
+impl Progress {
+    /// Takes the next piece of the body off the front of `buffer`; `None` when more must be read or nothing is to come.
+    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
+        while self.skip_framing(buffer)? {}
+        let left = match self {
+            Self::Length(left) | Self::Chunk(left) => Some(left),
+            Self::UntilClose => None,
+            _ => return Ok(None),
+        };
+        let available = buffer.len() as u64;
+        let take = left.as_ref().map_or(available, |left| available.min(**left));
+        if take == 0 {
+            return Ok(None);
+        }
+        if let Some(left) = left {
+            *left -= take;
+        }
+        let data = buffer.split_to(take as usize).freeze();
+        // What follows may be here already, so that the end is known with the last piece.
+        while self.skip_framing(buffer)? {}
+        Ok(Some(data))
+    }
+
+    /// One step through what is not data; false when there is none to make.
+    fn skip_framing(&mut self, buffer: &mut BytesMut) -> Result<bool, Malformed> {
+        let next = match self {
+            Self::Length(0) => Some(Self::Over),
+            Self::Chunk(0) => Some(Self::ChunkEnd),
+            Self::ChunkEnd => take_line(buffer)?.map(|line| chunk_ended(&line)).transpose()?,
+            Self::ChunkHead => take_line(buffer)?.map(|line| chunk_begins(&line)).transpose()?,
+            Self::Trailers => take_line(buffer)?.map(|line| if line.is_empty() { Self::Over } else { Self::Trailers }),
+            Self::Length(_) | Self::Chunk(_) | Self::UntilClose | Self::Over => None,
+        };
+        if let Some(next) = next {
+            *self = next;
+        }
+        Ok(next.is_some())
+    }
+
+    /// The connection ended: whether the body had.
+    pub(super) fn end(&mut self) -> bool {
+        let whole = matches!(self, Self::UntilClose | Self::Over);
+        *self = Self::Over;
+        whole
+    }
+}
+
+fn take_line(buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
+    let Some(end) = memmem::find(buffer, b"\r\n") else {
+        let too_long = buffer.len() > LONGEST_LINE;
+        return if too_long { Err(Malformed("a line between chunks is too long")) } else { Ok(None) };
+    };
+    let line = buffer.split_to(end).freeze();
+    buffer.advance(2);
+    Ok(Some(line))
+}
+
+fn chunk_ended(line: &[u8]) -> Result<Progress, Malformed> {
+    if line.is_empty() { Ok(Progress::ChunkHead) } else { Err(Malformed("a chunk is longer than it said")) }
+}
+
+fn chunk_begins(line: &[u8]) -> Result<Progress, Malformed> {
+    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
+    match number(digits, 16) {
+        None => Err(Malformed("a chunk's length is no number")),
+        Some(0) => Ok(Progress::Trailers),
+        Some(length) => Ok(Progress::Chunk(length)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn head(text: &str) -> Result<Option<Head>, Malformed> {
+        take_head(&mut BytesMut::from(text), &Method::POST)
+    }
+
+    fn framed(headers: &str) -> Result<Framing, Malformed> {
+        head(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n")).map(|head| head.unwrap().framing)
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_told_by_length_chunks_or_the_connection() {
+        assert_eq!(framed("content-length: 12\r\n"), Ok(Framing::Length(12)));
+        assert_eq!(framed("Content-Length: 0\r\n"), Ok(Framing::Empty));
+        assert_eq!(framed("transfer-encoding: Chunked\r\n"), Ok(Framing::Chunked));
+        assert_eq!(framed("server: x\r\n"), Ok(Framing::UntilClose));
+        let no_content = head("HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap();
+        assert_eq!((no_content.framing, no_content.keep_alive), (Framing::Empty, true));
+        let asked_for_the_head = take_head(&mut "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n".into(), &Method::HEAD);
+        assert_eq!(asked_for_the_head.unwrap().unwrap().framing, Framing::Empty);
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for headers in [
+            "content-length: 3\r\ntransfer-encoding: chunked\r\n",
+            "content-length: 3\r\ncontent-length: 4\r\n",
+            "content-length: +3\r\n",
+            "content-length: 3, 3\r\n",
+            "transfer-encoding: gzip, chunked\r\n",
+            "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        ] {
+            assert!(framed(headers).is_err(), "{headers}");
+        }
+        for text in ["HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "nonsense\r\n\r\n", "HTTP/2 200\r\n\r\n"]
+        {
+            assert!(head(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_connection_serves_again_unless_told_otherwise() {
+        let keeps = |text: &str| head(text).unwrap().unwrap().keep_alive;
+        assert!(keeps("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n"));
+        assert!(!keeps("HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: x, Close\r\n\r\n"));
+        assert!(!keeps("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n"));
+        assert!(!keeps("HTTP/1.1 200 OK\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_head_is_taken_once_it_is_whole_and_interim_ones_are_passed_over() {
+        let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nx-a: 1\r\nx-a: 2\r\n\r\nbody";
+        let whole = text.len() - "body".len();
+        for cut in 0..whole {
+            let mut buffer = BytesMut::from(&text[..cut]);
+            assert!(take_head(&mut buffer, &Method::POST).unwrap().is_none(), "cut at {cut}");
+            buffer.extend_from_slice(&text.as_bytes()[cut..]);
+            let head = take_head(&mut buffer, &Method::POST).unwrap().unwrap();
+            assert_eq!(head.status, StatusCode::CREATED);
+            assert_eq!(head.headers.get_all("x-a").iter().count(), 2);
+            assert_eq!(buffer, "body");
+        }
+        let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(LONGEST_HEAD));
+        assert!(head(&endless).is_err());
+    }
+
+    /// Reads `stream` in two pieces cut at `cut`; the body, and how many bytes were left over.
+    fn unchunk(stream: &[u8], cut: usize) -> Result<(Vec<u8>, usize, Progress), Malformed> {
+        let (mut progress, mut buffer, mut body) = (Progress::ChunkHead, BytesMut::new(), Vec::new());
+        for piece in [&stream[..cut], &stream[cut..]] {
+            buffer.extend_from_slice(piece);
+            while let Some(data) = progress.take(&mut buffer)? {
+                body.extend_from_slice(&data);
+            }
+        }
+        Ok((body, buffer.len(), progress))
+    }
+
+    #[test]
+    fn chunks_are_the_same_wherever_the_stream_is_cut() {
+        let stream = b"4;x=y\r\nwide\r\n1 \r\n \r\n005\r\nworld\r\n0\r\ntrailer: x\r\n\r\nHTTP";
+        for cut in 0..stream.len() {
+            let (body, left, progress) = unchunk(stream, cut).unwrap();
+            assert_eq!(
+                (body.as_slice(), left, progress),
+                (b"wide world".as_slice(), 4, Progress::Over),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_chunks_are_refused() {
+        for stream in ["x\r\n", "-1\r\n", "+4\r\nwide\r\n", "fffffffffffffffff\r\n", "\r\n", "2\r\nwide\r\n0\r\n\r\n"] {
+            assert!(unchunk(stream.as_bytes(), 0).is_err(), "{stream}");
+        }
+        assert!(unchunk(&[b'1'; LONGEST_LINE + 1], 0).is_err());
+    }
+
+    #[test]
+    fn the_end_is_known_with_the_last_piece() {
+        let mut progress = Progress::from(Framing::Chunked);
+        let mut buffer = BytesMut::from("4\r\nwide\r\n0\r\n\r\n");
+        assert_eq!(progress.take(&mut buffer).unwrap().unwrap(), "wide");
+        assert_eq!(progress, Progress::Over);
+        let mut progress = Progress::from(Framing::Length(4));
+        let mut buffer = BytesMut::from("wideNEXT");
+        assert_eq!(progress.take(&mut buffer).unwrap().unwrap(), "wide");
+        assert_eq!((progress, buffer.as_ref()), (Progress::Over, b"NEXT".as_slice()));
+    }
+
+    #[test]
+    fn a_body_cut_short_is_not_whole() {
+        for (mut progress, whole) in [
+            (Progress::Length(1), false),
+            (Progress::ChunkHead, false),
+            (Progress::Trailers, false),
+            (Progress::UntilClose, true),
+            (Progress::Over, true),
+        ] {
+            assert_eq!(progress.end(), whole);
+        }
+    }
+
+    #[test]
+    fn a_request_tells_its_length_unless_it_has_no_body() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-a", HeaderValue::from_static("1"));
+        let call =
+            |method| Call { method, path: http::uri::PathAndQuery::from_static("/v1/x?y=z"), headers: headers.clone() };
+        let host = HeaderValue::from_static("one:80");
+        let written = |method, length| {
+            let mut out = Vec::new();
+            write_request(&mut out, &call(method), &host, length);
+            String::from_utf8(out).unwrap()
+        };
+        let post = "POST /v1/x?y=z HTTP/1.1\r\nhost: one:80\r\ncontent-length: 0\r\nx-a: 1\r\n\r\n";
+        assert_eq!(written(Method::POST, 0), post);
+        assert_eq!(written(Method::GET, 0), "GET /v1/x?y=z HTTP/1.1\r\nhost: one:80\r\nx-a: 1\r\n\r\n");
+    }
+}
