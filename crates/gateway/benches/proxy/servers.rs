@@ -23,12 +23,14 @@ const TOKEN: &[u8] = b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n
 
 /// All servers, ended when dropped.
 pub(crate) struct Servers {
-    children: Vec<Child>,
     pub(crate) upstream: SocketAddr,
     pub(crate) gateway: SocketAddr,
     /// `None` where nginx is not installed.
     pub(crate) nginx: Option<SocketAddr>,
-    _directory: tempfile::TempDir,
+    /// Ours are killed, nginx is told to stop: killed, it would leave its workers behind.
+    ours: Vec<Child>,
+    nginx_process: Option<Child>,
+    directory: tempfile::TempDir,
 }
 
 impl Servers {
@@ -36,20 +38,21 @@ impl Servers {
         let directory = tempfile::tempdir().unwrap();
         let (upstream_process, upstream) = start_self(&["upstream"]);
         let (gateway_process, gateway) = start_self(&["gateway", &upstream.to_string()]);
-        let mut children = vec![upstream_process, gateway_process];
-        let nginx = start_nginx(directory.path(), upstream).map(|(process, address)| {
-            children.push(process);
-            address
-        });
-        Self { children, upstream, gateway, nginx, _directory: directory }
+        let (nginx_process, nginx) = start_nginx(directory.path(), upstream).unzip();
+        Self { upstream, gateway, nginx, ours: vec![upstream_process, gateway_process], nginx_process, directory }
     }
 }
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        for child in &mut self.children {
+        for child in &mut self.ours {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if let Some(nginx) = &mut self.nginx_process {
+            let configuration = self.directory.path().join("nginx.conf");
+            let _ = Command::new("nginx").arg("-c").arg(configuration).args(["-s", "stop"]).status();
+            let _ = nginx.wait();
         }
     }
 }
@@ -67,7 +70,7 @@ fn start_nginx(directory: &std::path::Path, upstream: SocketAddr) -> Option<(Chi
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let path = directory.display();
     let configuration = format!(
-        "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log; worker_processes 1;
+        "daemon off; pid {path}/pid; error_log {path}/error.log; worker_processes auto;
          events {{ worker_connections 4096; }}
          http {{ access_log off; client_body_temp_path {path}; proxy_temp_path {path}; fastcgi_temp_path {path};
            uwsgi_temp_path {path}; scgi_temp_path {path};
@@ -151,8 +154,7 @@ pub(crate) fn run_gateway(upstream: &str) {
     };
     std::fs::write(directory.path().join("gateway-routes.json"), serde_json::to_vec(&table).unwrap()).unwrap();
     let options = Options { state_directory: Some(directory.path().into()), ..Options::default() };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let bound = bind(&fleet(), options).await.unwrap();
         print_address(bound.address());

@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
 use memchr::memmem;
+use std::mem::MaybeUninit;
 
 /// A longer head of an answer is refused.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -84,9 +85,10 @@ pub(super) fn take_head(buffer: &mut BytesMut, method: &Method) -> Result<Option
 }
 
 fn parse(head: &Bytes, method: &Method) -> Result<Head, Malformed> {
-    let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut parsed = httparse::Response::new(&mut slots);
-    match parsed.parse(head) {
+    // Clearing so many slots first would cost as much as the parsing.
+    let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut slots) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         _ => return Err(Malformed("its head is no HTTP/1 head")),
     }
