@@ -10,9 +10,9 @@ use crate::request::{Document, forwarded_response_headers};
 use crate::tier::{Next, Seat, Tier};
 use crate::upstream::{Broken, Call, Replica, Reply, ReplyBody};
 use bytes::Bytes;
-use evenkeel_core::units::Time;
+use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::Failure;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Response, StatusCode};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use tokio::time::timeout;
 pub(crate) const TIER_NAME: HeaderName = HeaderName::from_static("x-evenkeel-tier");
 /// Tells the replica that answered.
 const REPLICA_NAME: HeaderName = HeaderName::from_static("x-evenkeel-replica");
+
+/// Tells how long the request waited here for that replica or an earlier one that failed it, microseconds.
+const QUEUE_TIME: HeaderName = HeaderName::from_static("x-evenkeel-queue-time-us");
 
 /// A request, ready to be carried to any replica of its tier.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ pub(crate) struct Delivery {
     reply: Reply,
     first: Option<Bytes>,
     replica: Arc<Replica>,
+    queue_time: Option<Span>,
     /// `None` when the answer is the last failure of a request that is given up.
     seat: Option<Seat>,
     meter: Meter,
@@ -67,7 +71,8 @@ pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, first_byte: Duration) -
                     continue;
                 }
                 let meter = Meter::new(job.arrived, job.document.prompt_tokens, &reply.head.headers);
-                return Ok(Delivery { reply, first, replica, seat: (!bad).then_some(seat), meter });
+                let queue_time = seat.queue_time();
+                return Ok(Delivery { reply, first, replica, queue_time, seat: (!bad).then_some(seat), meter });
             }
             Ok(Err(broken)) => (Failure::from(&broken), unreachable_replica(tier, &replica, &broken)),
             Err(_elapsed) => (Failure::TimedOut, silent_replica(tier, first_byte)),
@@ -103,6 +108,9 @@ impl Delivery {
         let status = self.reply.head.status;
         let mut headers = forwarded_response_headers(self.reply.head.headers);
         headers.insert(REPLICA_NAME, self.replica.id_header.clone());
+        if let Some(waited) = self.queue_time {
+            headers.insert(QUEUE_TIME, HeaderValue::from(waited.as_micros()));
+        }
         let over = self.first.is_none() || self.reply.body.is_over();
         let body = RelayedBody {
             tier: Arc::clone(tier),

@@ -105,6 +105,8 @@ struct ProgressDocument<'a> {
     attempts: u32,
     accepted_at_us: i64,
     finished_at_us: Option<i64>,
+    /// From acceptance to the first hand-over.
+    queue_time_us: Option<i64>,
     result: Option<ResultDocument<'a>>,
     error: Option<&'a str>,
 }
@@ -133,6 +135,7 @@ impl<'a> ProgressDocument<'a> {
             attempts: progress.attempts,
             accepted_at_us: progress.accepted.as_micros(),
             finished_at_us: progress.finished.map(|at| at.as_micros()),
+            queue_time_us: progress.first_handed_out.map(|at| at.since(progress.accepted).as_micros()),
             result: progress.answer.as_ref().map(ResultDocument::of),
             error: progress.error.as_deref(),
         }

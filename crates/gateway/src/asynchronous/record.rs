@@ -108,6 +108,8 @@ pub(crate) struct Progress {
     pub(crate) attempts: u32,
     /// When it was accepted.
     pub(crate) accepted: Time,
+    /// When it was first handed out.
+    pub(crate) first_handed_out: Option<Time>,
     /// When it ended.
     pub(crate) finished: Option<Time>,
     /// What the replica said.

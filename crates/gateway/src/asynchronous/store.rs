@@ -26,6 +26,7 @@ const SCHEMA: &str = "
         accepted_us INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
         lease_until_us INTEGER,
+        handed_out_us INTEGER,
         finished_us INTEGER,
         answer_status INTEGER,
         answer_type TEXT,
@@ -134,12 +135,14 @@ impl Store {
     /// Hands out the first `limit` requests that wait, each until its lease ends.
     pub(crate) fn hand_out(&self, tier: &str, limit: u32, now: Time, lease: Span) -> rusqlite::Result<Vec<HandedOut>> {
         let mut update = self.connection.prepare_cached(
-            "UPDATE requests SET standing = ?, attempts = attempts + 1, lease_until_us = ? WHERE number IN
+            "UPDATE requests SET standing = ?, attempts = attempts + 1, lease_until_us = ?,
+                handed_out_us = coalesce(handed_out_us, ?) WHERE number IN
                 (SELECT number FROM requests WHERE tier = ? AND standing = ? ORDER BY number LIMIT ?)
              RETURNING number, id, attempts, accepted_us, path, headers, body",
         )?;
         let until = (now + lease).as_micros();
-        let values = params![Standing::Running.code(), until, tier, Standing::Queued.code(), limit];
+        let (at, queued) = (now.as_micros(), Standing::Queued.code());
+        let values = params![Standing::Running.code(), until, at, tier, queued, limit];
         let rows = update.query_map(values, |row| Ok((row.get::<_, i64>(0)?, handed_out(row)?)))?;
         // RETURNING promises no order.
         let mut handed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -188,7 +191,9 @@ impl Store {
     /// Puts a request back to its old place, forgetting `uncounted` of its attempts.
     fn give_back(&self, id: &str, attempt: u32, uncounted: u32) -> rusqlite::Result<Option<Standing>> {
         let mut update = self.connection.prepare_cached(
-            "UPDATE requests SET standing = ?, attempts = attempts - ? WHERE id = ? AND standing = ? AND attempts = ?",
+            "UPDATE requests SET standing = ?1, attempts = attempts - ?2,
+                handed_out_us = CASE attempts WHEN ?2 THEN NULL ELSE handed_out_us END
+             WHERE id = ?3 AND standing = ?4 AND attempts = ?5",
         )?;
         let values = params![Standing::Queued.code(), uncounted, id, Standing::Running.code(), attempt];
         Ok((update.execute(values)? > 0).then_some(Standing::Queued))
@@ -220,7 +225,8 @@ impl Store {
 
     /// Puts back all that is handed out, as if it had not been: for an end in order.
     pub(crate) fn give_all_back(&self) -> rusqlite::Result<()> {
-        let sql = "UPDATE requests SET standing = ?, attempts = attempts - 1 WHERE standing = ?";
+        let sql = "UPDATE requests SET standing = ?, attempts = attempts - 1,
+                handed_out_us = CASE attempts WHEN 1 THEN NULL ELSE handed_out_us END WHERE standing = ?";
         let values = params![Standing::Queued.code(), Standing::Running.code()];
         self.connection.execute(sql, values).map(|_changed| ())
     }
@@ -236,7 +242,8 @@ impl Store {
     /// A request by its name.
     pub(crate) fn find(&self, id: &str) -> rusqlite::Result<Option<Progress>> {
         let mut select = self.connection.prepare_cached(
-            "SELECT tier, standing, attempts, accepted_us, finished_us, error, answer_status, answer_type, answer
+            "SELECT tier, standing, attempts, accepted_us, finished_us, error, answer_status, answer_type, answer,
+                handed_out_us
              FROM requests WHERE id = ?",
         )?;
         select.query_row([id], progress).optional()
@@ -287,6 +294,7 @@ fn progress(row: &Row<'_>) -> rusqlite::Result<Progress> {
         attempts: row.get(2)?,
         accepted: Time::from_micros(row.get(3)?),
         finished: row.get::<_, Option<i64>>(4)?.map(Time::from_micros),
+        first_handed_out: row.get::<_, Option<i64>>(9)?.map(Time::from_micros),
         error: row.get(5)?,
         answer,
     })
@@ -399,7 +407,9 @@ mod tests {
         assert_eq!(end(1, &failed()), Some(Standing::Queued));
         assert_eq!(hand_out(&file.store, 1, at(12)), [named("a", 2)]);
         assert_eq!(end(2, &failed()), Some(Standing::Failed));
-        assert_eq!(file.store.find("a").unwrap().unwrap().error.unwrap(), "the replica answered 500");
+        let progress = file.store.find("a").unwrap().unwrap();
+        assert_eq!(progress.error.unwrap(), "the replica answered 500");
+        assert_eq!(progress.first_handed_out, Some(at(11)), "the first hand-out that counted");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::state::{Verdict, Word};
 use crate::answer::Refusal;
 use crate::upstream::{Broken, Replica};
 use evenkeel_core::spec::LatencyMetric;
-use evenkeel_core::units::Time;
+use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::{Failure, RequestId};
 use std::sync::Arc;
 
@@ -17,8 +17,10 @@ pub(crate) struct Seat {
     arrived: Time,
     /// The queue's word on where it goes next; `None` once it was taken.
     word: Option<Word>,
-    /// Whether the hand-over is still to be measured.
-    unmeasured: bool,
+    /// Whether the first hand-over counts as queue time.
+    counts: bool,
+    /// From arrival to the first hand-over; `None` before it.
+    queue_time: Option<Span>,
     over: bool,
 }
 
@@ -43,10 +45,10 @@ impl From<&Broken> for Failure {
 }
 
 impl Seat {
-    /// Queues a request that arrived at `arrived`; `first` tells that its hand-over counts as queue time.
-    pub(crate) fn take(tier: &Arc<Tier>, arrived: Time, first: bool) -> Self {
+    /// Queues a request that arrived at `arrived`; `counts` tells that its hand-over counts as queue time.
+    pub(crate) fn take(tier: &Arc<Tier>, arrived: Time, counts: bool) -> Self {
         let (id, word) = tier.with_state(|state| state.enqueue(tier.clock.now()));
-        Self { tier: Arc::clone(tier), id, arrived, word: Some(word), unmeasured: first, over: false }
+        Self { tier: Arc::clone(tier), id, arrived, word: Some(word), counts, queue_time: None, over: false }
     }
 
     /// Waits for the replica that the request goes to.
@@ -56,16 +58,29 @@ impl Seat {
     pub(crate) async fn replica(&mut self) -> Result<Arc<Replica>, Refusal> {
         match self.verdict().await {
             Verdict::Go(replica) => {
-                if std::mem::take(&mut self.unmeasured) {
-                    let waited = self.tier.clock.now().since(self.arrived);
-                    self.tier.tally.record(LatencyMetric::QueueTime, waited);
-                }
+                self.note_hand_over();
                 Ok(replica)
             }
             Verdict::Refused(reason) => {
                 self.end_failed();
                 Err(self.tier.refusal(reason))
             }
+        }
+    }
+
+    /// From arrival to the first hand-over; `None` before it.
+    pub(crate) fn queue_time(&self) -> Option<Span> {
+        self.queue_time
+    }
+
+    fn note_hand_over(&mut self) {
+        if self.queue_time.is_some() {
+            return;
+        }
+        let waited = self.tier.clock.now().since(self.arrived);
+        self.queue_time = Some(waited);
+        if self.counts {
+            self.tier.tally.record(LatencyMetric::QueueTime, waited);
         }
     }
 

@@ -98,7 +98,8 @@ async fn requests_wait_as_long_as_there_is_no_replica_and_are_the_tiers_queue_in
     let replica = FakeReplica::start("b1", Behavior::Answer).await;
     stage.route("bronze", vec![replica.route()]).await;
     until(&stage, &first, "succeeded").await;
-    until(&stage, &second, "succeeded").await;
+    let done = until(&stage, &second, "succeeded").await;
+    assert!(done["queue_time_us"].as_i64().unwrap() >= 300_000, "{done}");
     let bronze = stage.until_tier("bronze", |bronze| bronze.queued == 0 && bronze.in_flight == 0).await;
     assert_eq!((bronze.succeeded, bronze.output_tokens, bronze.oldest_queued_us), (2, 10, Span::ZERO));
     let waited = bronze.latency.iter().find(|h| h.metric == LatencyMetric::QueueTime).unwrap();

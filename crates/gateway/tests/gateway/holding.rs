@@ -2,6 +2,7 @@
 
 use crate::replica::{Behavior, FakeReplica};
 use crate::stage::{Stage, chat, eventually, fleet};
+use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_gateway::Options;
 use http::StatusCode;
@@ -18,6 +19,10 @@ async fn a_request_for_a_tier_at_zero_is_held_and_served_when_a_replica_comes() 
     stage.route("gold", vec![replica.route()]).await;
     let answer = held.await.unwrap();
     assert_eq!((answer.status, answer.header("x-evenkeel-replica")), (StatusCode::OK, Some("woken")));
+    let waited: i64 = answer.header("x-evenkeel-queue-time-us").unwrap().parse().unwrap();
+    let counted = stage.tier("gold").await.latency.into_iter().find(|h| h.metric == LatencyMetric::QueueTime).unwrap();
+    assert!(waited > 0);
+    assert_eq!(counted.sum_us, Span::from_micros(waited));
 }
 
 #[tokio::test]
