@@ -1,0 +1,24 @@
+# `make demo` and `make test` are the two commands; each checks first for what it needs (scripts/need).
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench audit
+
+help: ## Tells what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## A whole fleet on this machine: players, gateway, replicas, controller, page
+	@scripts/need demo
+	cargo build --release --locked --package evenkeel-cli
+	target/release/evenkeel demo
+
+test: ## Everything that CI judges
+	@scripts/need test
+	@scripts/check
+
+bench: ## A line per goal, and the same as JSON in target/bench.json
+	@scripts/need bench
+	@scripts/bench
+
+audit: ## Known weaknesses of the libraries in use; needs a network
+	@scripts/need audit
+	cargo deny --locked check advisories
