@@ -1,2 +1,4 @@
 //! The `evenkeel` binary.
+mod api;
+
 fn main() {}
