@@ -36,7 +36,16 @@ pub(crate) struct Gateway {
     /// The durable queue of the asynchronous tiers; `None` when there is no such tier.
     pub(crate) desk: Option<Arc<Desk>>,
     max_body_bytes: u64,
-    first_byte: Duration,
+    patience: Patience,
+}
+
+/// How long a replica may take to begin its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Where it is streamed.
+    pub(crate) streamed: Duration,
+    /// Where it comes in one piece, which begins when all of it is there.
+    pub(crate) whole: Duration,
 }
 
 impl Gateway {
@@ -44,11 +53,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When a tier is asynchronous and its queue cannot be opened.
-    pub(crate) fn new(
-        fleet: &Fleet,
-        state: Option<&StateDirectory>,
-        first_byte: Duration,
-    ) -> Result<Self, GatewayError> {
+    pub(crate) fn new(fleet: &Fleet, state: Option<&StateDirectory>, patience: Patience) -> Result<Self, GatewayError> {
         let clock = Clock::anchored();
         let halves = fleet.spec.tiers.iter().zip(&fleet.tiers);
         let tier = |(spec, settings)| Arc::new(Tier::new(spec, settings, &fleet.gateway, clock));
@@ -61,7 +66,7 @@ impl Gateway {
             desk: open_desk(&tiers, state)?.map(Arc::new),
             tiers,
             max_body_bytes: fleet.gateway.max_body_bytes,
-            first_byte,
+            patience,
         })
     }
 
@@ -152,7 +157,10 @@ impl Gateway {
         tier.tally.offered_prompt_tokens.add(job.document.prompt_tokens);
         let answered = match (&tier.asynchronous, &self.desk) {
             (Some(settings), Some(desk)) => accept(desk, tier, settings, job).await,
-            _ => deliver(tier, &job, self.first_byte).await.map(|delivery| delivery.into_answer(tier)),
+            _ => {
+                let limit = if job.document.streamed { self.patience.streamed } else { self.patience.whole };
+                deliver(tier, &job, limit).await.map(|delivery| delivery.into_answer(tier))
+            }
         };
         let mut answer = answered.unwrap_or_else(|refusal| refusal.answer());
         answer.headers_mut().insert(TIER_NAME, tier.name_header.clone());

@@ -1,7 +1,7 @@
 //! Listening, one task a client connection, and ending in order.
 
 use crate::asynchronous::{Store, StoreError, dispatch};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Patience};
 use crate::routes::follow;
 use crate::state::{StateDirectory, StateError};
 use crate::upstream::Origin;
@@ -22,8 +22,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// A client that does not finish a request's head within this long is let go.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// A client that does not finish its next request's head within this long is let go, whether it is slow or idle; much
+/// less would close connections that clients keep for their next request.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
 /// Headers of one request at most; more are answered with 431.
 const MAX_HEADERS: usize = 100;
 /// Bytes of one request's head at most, and so of what is read ahead of a slow reader.
@@ -43,20 +44,24 @@ pub struct Options {
     pub controller_url: Option<String>,
     /// Directory for what has to outlive the process: the last routes, and the queues of asynchronous tiers.
     pub state_directory: Option<PathBuf>,
-    /// A replica that has not begun its answer after this long is given up for another one.
+    /// A replica that has not begun a streamed answer after this long is given up for another one.
     pub first_byte_limit: Duration,
+    /// The same for an answer in one piece, which begins only when all of it is there.
+    pub whole_answer_limit: Duration,
     /// On shutdown, how long requests in flight may take to end.
     pub shutdown_limit: Duration,
 }
 
 impl Default for Options {
-    /// No controller, no state; two minutes to the first byte, half a minute to end.
+    /// No controller, no state; a minute to the first byte of a stream, ten to an answer in one piece, half a minute to
+    /// end.
     fn default() -> Self {
         Self {
             listen: None,
             controller_url: None,
             state_directory: None,
-            first_byte_limit: Duration::from_secs(120),
+            first_byte_limit: Duration::from_secs(60),
+            whole_answer_limit: Duration::from_secs(600),
             shutdown_limit: Duration::from_secs(30),
         }
     }
@@ -133,7 +138,8 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let state = state.transpose()?;
     let controller = options.controller_url.map(|url| Origin::new(&url).ok_or(GatewayError::ControllerUrl(url)));
     let controller = controller.transpose()?.map(Arc::new);
-    let gateway = Gateway::new(fleet, state.as_ref(), options.first_byte_limit)?;
+    let patience = Patience { streamed: options.first_byte_limit, whole: options.whole_answer_limit };
+    let gateway = Gateway::new(fleet, state.as_ref(), patience)?;
     let address = options.listen.unwrap_or(fleet.gateway.listen);
     let listen = |error| GatewayError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;

@@ -20,6 +20,8 @@ pub(crate) struct Document {
     place: Option<Range<usize>>,
     /// Tokens of the prompt, estimated at four bytes each.
     pub(crate) prompt_tokens: u64,
+    /// Whether the answer is wanted token by token.
+    pub(crate) streamed: bool,
 }
 
 /// The members read; all others are skipped. A second `model` is an error, so no reader behind us can see another one.
@@ -27,6 +29,7 @@ pub(crate) struct Document {
 struct Members<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
+    stream: Option<bool>,
     #[serde(default)]
     messages: Text,
     #[serde(default)]
@@ -45,12 +48,13 @@ impl Document {
         let text = members.messages.bytes + members.prompt.bytes + members.input.bytes;
         let tokens = members.messages.tokens + members.prompt.tokens + members.input.tokens;
         let prompt_tokens = text.div_ceil(BYTES_PER_TOKEN) + tokens;
-        let Some(raw) = members.model else { return Ok(Self { model: None, place: None, prompt_tokens }) };
+        let streamed = members.stream.unwrap_or(false);
+        let Some(raw) = members.model else { return Ok(Self { prompt_tokens, streamed, ..Self::default() }) };
         let name: Cow<'_, str> = serde_json::from_str(raw.get())?;
         // The raw value borrows from the body, so its address tells its place.
         let start = raw.get().as_ptr() as usize - body.as_ptr() as usize;
         let place = Some(start..start + raw.get().len());
-        Ok(Self { model: Some(name.into_owned()), place, prompt_tokens })
+        Ok(Self { model: Some(name.into_owned()), place, prompt_tokens, streamed })
     }
 
     /// The body with the model's name replaced by `served`; every other byte stays as the client sent it.
@@ -185,5 +189,13 @@ mod tests {
         assert_eq!(read(r#"{"prompt":"123456789"}"#).prompt_tokens, 3);
         assert_eq!(read(r#"{"prompt":[17,4,9]}"#).prompt_tokens, 3);
         assert_eq!(read(r#"{"model":"gold"}"#).prompt_tokens, 0);
+    }
+
+    #[test]
+    fn only_a_true_stream_is_streamed() {
+        assert!(read(r#"{"stream":true}"#).streamed);
+        for body in [r#"{"stream":false}"#, r#"{"stream":null}"#, "{}"] {
+            assert!(!read(body).streamed, "{body}");
+        }
     }
 }

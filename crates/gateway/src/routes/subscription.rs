@@ -78,7 +78,7 @@ async fn follow_stream(controller: &Origin, routes: &Routes, heard: &mut bool) -
     while let Some(chunk) = timeout(LONGEST_SILENCE, next(&mut body)).await? {
         for event in reader.read(&chunk?)? {
             if event.name == EVENT {
-                routes.apply(&serde_json::from_str::<RouteTable>(&event.data)?);
+                routes.apply(serde_json::from_str::<RouteTable>(&event.data)?).await;
                 *heard = true;
             }
         }

@@ -3,8 +3,10 @@
 use super::kept::KeptTable;
 use crate::tier::Tier;
 use evenkeel_wire::routes::{RouteTable, RouteVersion};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::task::spawn_blocking;
 
 /// The tiers' common route table.
 #[derive(Debug)]
@@ -45,10 +47,10 @@ impl Routes {
     }
 
     /// Puts `table` in force if it is newer than the one that is, and keeps it.
-    pub(crate) fn apply(&self, table: &RouteTable) -> Applied {
-        let became = self.put_in_force(table);
+    pub(crate) async fn apply(&self, table: RouteTable) -> Applied {
+        let became = self.put_in_force(&table);
         match became {
-            Applied::InForce => self.keep(table),
+            Applied::InForce => self.keep(table).await,
             Applied::NotNewer => self.tell_older(table.version),
             Applied::OtherFleet => {
                 tracing::warn!(ours = self.fleet, theirs = table.fleet, "refused another fleet's route table");
@@ -74,8 +76,11 @@ impl Routes {
         Applied::InForce
     }
 
-    fn keep(&self, table: &RouteTable) {
-        if let Some(Err(error)) = self.kept.as_ref().map(|kept| kept.write(table)) {
+    /// Written by a thread of its own: no disk holds up a request.
+    async fn keep(&self, table: RouteTable) {
+        let Some(kept) = self.kept.clone() else { return };
+        let written = spawn_blocking(move || kept.write(&table)).await;
+        if let Err(error) = written.map_err(io::Error::from).flatten() {
             tracing::warn!(%error, "the route table could not be kept: a restart without the controller would not serve");
         }
     }

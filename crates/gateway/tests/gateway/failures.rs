@@ -2,9 +2,13 @@
 
 use crate::replica::{Behavior, FakeReplica};
 use crate::stage::{Stage, chat, eventually, fleet};
+use evenkeel_core::observe::ReplicaId;
 use evenkeel_gateway::Options;
+use evenkeel_wire::routes::{Route, RouteState};
 use http::StatusCode;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn an_error_before_the_first_byte_is_tried_elsewhere() {
@@ -97,7 +101,7 @@ async fn after_the_first_byte_nothing_is_tried_again() {
 async fn the_head_is_held_until_the_first_piece_so_a_replica_that_stalls_after_it_is_given_up() {
     let stalled = FakeReplica::start("stalled", Behavior::HeadOnly).await;
     let good = FakeReplica::start("good", Behavior::Answer).await;
-    let options = Options { first_byte_limit: Duration::from_millis(300), ..Options::default() };
+    let options = Options { whole_answer_limit: Duration::from_millis(300), ..Options::default() };
     let mut stage = Stage::open_with(&fleet(), options).await;
     stage.route("gold", vec![stalled.route()]).await;
     let waiting = stage.begin_apart(chat("gold"));
@@ -136,4 +140,77 @@ async fn a_pooled_connection_that_the_replica_closed_meanwhile_is_replaced_unsee
     assert_eq!(replica.connections(), 2);
     let gold = stage.tier("gold").await;
     assert_eq!((gold.failed, gold.retried), (0, 0), "the queue need not know");
+}
+
+#[tokio::test]
+async fn a_stream_that_no_replica_begins_is_504_long_before_an_answer_in_one_piece_would_be() {
+    let silent = FakeReplica::start("silent", Behavior::Silence).await;
+    let options = Options { first_byte_limit: Duration::from_millis(100), ..Options::default() };
+    let mut stage = Stage::open_with(&fleet(), options).await;
+    stage.route("gold", vec![silent.route()]).await;
+    let mut request = chat("gold");
+    *request.body_mut() = r#"{"model":"gold","stream":true,"messages":[]}"#.into();
+    let answer = stage.send(request).await;
+    assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(silent.asked().len(), 3);
+    eventually("the replica is told each time", || silent.abandoned() == 3).await;
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.failed, gold.retried), (1, 2));
+}
+
+/// A replica that sends these bytes to every request and closes.
+async fn raw_replica(name: &str, answer: &'static str) -> Route {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let served_model = "served-model".to_owned();
+    Route { id: ReplicaId(name.into()), url, served_model, max_outstanding: 8, state: RouteState::Serving }
+}
+
+#[tokio::test]
+async fn an_answer_that_could_be_read_in_two_ways_is_never_passed_on() {
+    let mut stage = Stage::open().await;
+    let ambiguous = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    stage.route("gold", vec![raw_replica("odd", ambiguous).await]).await;
+    let answer = stage.chat().await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(answer.json()["error"]["code"], "replica_unreachable");
+    assert_eq!(stage.tier("gold").await.failed, 1);
+}
+
+#[tokio::test]
+async fn old_ways_of_ending_an_answer_are_understood() {
+    let mut stage = Stage::open().await;
+    for answer in [
+        "HTTP/1.0 200 OK\r\n\r\nhello",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+    ] {
+        stage.route("gold", vec![raw_replica("old", answer).await]).await;
+        let whole = stage.chat().await;
+        assert_eq!((whole.status, whole.body.as_ref()), (StatusCode::OK, b"hello".as_slice()), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_shorter_than_it_said_is_tried_elsewhere_when_nothing_of_it_came_and_broken_off_else() {
+    let mut stage = Stage::open().await;
+    let good = FakeReplica::start("good", Behavior::Answer).await;
+    let nothing = raw_replica("nothing", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await;
+    stage.route("gold", vec![nothing, good.route()]).await;
+    for _ in 0..4 {
+        assert_eq!(stage.chat().await.header("x-evenkeel-replica"), Some("good"));
+    }
+    let part = raw_replica("part", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart").await;
+    stage.route("gold", vec![part]).await;
+    let mut answer = stage.begin(chat("gold")).await;
+    assert_eq!(answer.next().await.unwrap().unwrap(), "part");
+    assert!(matches!(answer.next().await, Some(Err(_))));
 }
