@@ -160,8 +160,8 @@ impl Live {
         let fleet = self.controller.fleet().clone();
         let started = Instant::now();
         let now = self.around.clock.now();
-        let told =
-            gather::gather(&fleet, &mut self.around.sources, &*self.around.backend, &self.routes.borrow(), now).await;
+        let routes = self.routes.borrow().clone();
+        let told = gather::gather(&fleet, &mut self.around.sources, &*self.around.backend, &routes, now).await;
         let gathered = told.gathered((self.around.gateway)());
         let state = self.state_to_save(now);
         let may_shrink = self.journal_writable(now);
