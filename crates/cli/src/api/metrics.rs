@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use evenkeel_controller::operator::Mode;
-use evenkeel_controller::view::{FleetView, TierView};
+use evenkeel_controller::view::{FleetView, SourceView, TierView};
+use evenkeel_core::observe::Reading;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -54,6 +55,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     if let Some(view) = view {
         let age = shared.clock.now().since(view.at_us).as_secs_f64();
         page.fleet(&view, age);
+        page.sources(&view.sources);
         page.tiers(&view.tiers);
     }
     let mut text = String::new();
@@ -98,7 +100,6 @@ impl MetricsPage {
     }
 
     fn fleet(&mut self, view: &FleetView, age_seconds: f64) {
-        let truth = |it: bool| f64::from(u8::from(it));
         self.one("tick_age", Some("seconds"), "Age of the newest tick", age_seconds);
         self.one(
             "holds_fleet",
@@ -127,65 +128,59 @@ impl MetricsPage {
             "1 for the mode in force",
             modes.map(|mode| (vec![("mode", mode_name(mode))], Some(truth(mode == view.mode)))),
         );
-        let problems =
-            view.sources.iter().map(|it| (vec![("source", it.name.clone())], Some(truth(it.problem.is_some()))));
+    }
+
+    fn sources(&mut self, sources: &[SourceView]) {
+        let labels = |it: &SourceView| vec![("source", it.name.clone())];
+        let problems = sources.iter().map(|it| (labels(it), Some(truth(it.problem.is_some()))));
         self.gauge("source_problem", None, "1 while a source could not be read in the last tick", problems);
-        let took = view.sources.iter().map(|it| (vec![("source", it.name.clone())], Some(it.took_us as f64 / 1e6)));
+        let took = sources.iter().map(|it| (labels(it), Some(it.took_us as f64 / 1e6)));
         self.gauge("source_read", Some("seconds"), "How long a source's last read took", took);
     }
 
     fn tiers(&mut self, tiers: &[TierView]) {
-        // While the backend cannot list, the counts are those last decided over, so they are left out.
-        let listed = |tier: &TierView, count: u32| tier.replicas_known.then_some(f64::from(count));
-        self.tier("desired", "replicas", "Ready and starting replicas there shall be", tiers, |it| {
-            Some(it.decision.desired.into())
-        });
-        self.tier("ready", "replicas", "Replicas that serve", tiers, |it| listed(it, it.decision.supply.ready));
-        self.tier("starting", "replicas", "Replicas ordered, not yet serving", tiers, |it| {
-            listed(it, it.decision.supply.starting)
-        });
-        self.tier("draining", "replicas", "Replicas finishing their work", tiers, |it| {
-            listed(it, it.decision.supply.draining)
-        });
-        self.tier("failed", "replicas", "Replicas that ended without being told", tiers, |it| {
-            listed(it, it.decision.supply.failed)
-        });
-        self.tier("minimum", "replicas", "Replicas at least", tiers, |it| Some(it.minimum.into()));
-        self.tier("maximum", "replicas", "Replicas at most", tiers, |it| Some(it.maximum.into()));
-        self.tier("demand", "replicas", "Demand in replicas, where the capacity policy tells", tiers, |it| {
-            it.demand_replicas
-        });
-        self.tier("offered", "requests_per_second", "Offered requests", tiers, |it| it.requests_per_second);
-        self.tier("queue_depth", "requests", "Requests waiting before a replica", tiers, |it| {
-            it.signals.queue_depth.fresh().map(|it| *it as f64)
-        });
-        self.tier("oldest_queued", "seconds", "Age of the oldest waiting request", tiers, |it| {
-            it.signals.oldest_queued.fresh().map(|it| it.as_secs_f64())
-        });
-        self.tier("online", "players", "Players online", tiers, |it| it.signals.players.fresh().map(|it| *it as f64));
-        self.tier("cost", "usd_per_hour", "What its replicas cost, draining ones too", tiers, |it| {
-            it.replicas_known.then_some(it.cost_usd_per_hour)
-        });
-        self.tier(
-            "objective_attainment",
-            "ratio",
-            "Share of offered requests in one-minute windows that met every objective",
-            tiers,
-            |it| it.objective_attainment_share,
-        );
+        for (name, unit, help, value) in TIER_GAUGES {
+            let samples = tiers.iter().map(|tier| (vec![("tier", tier.tier.clone())], value(tier)));
+            self.gauge(&format!("tier_{name}"), Some(unit), help, samples);
+        }
     }
+}
 
-    fn tier(
-        &mut self,
-        name: &str,
-        unit: &str,
-        help: &str,
-        tiers: &[TierView],
-        value: impl Fn(&TierView) -> Option<f64>,
-    ) {
-        let samples = tiers.iter().map(|tier| (vec![("tier", tier.tier.clone())], value(tier)));
-        self.gauge(&format!("tier_{name}"), Some(unit), help, samples);
-    }
+/// Each tier's gauges: name, unit, help, value.
+const TIER_GAUGES: [(&str, &str, &str, fn(&TierView) -> Option<f64>); 14] = [
+    ("desired", "replicas", "Ready and starting replicas there shall be", |it| Some(it.decision.desired.into())),
+    ("ready", "replicas", "Replicas that serve", |it| listed(it, it.decision.supply.ready)),
+    ("starting", "replicas", "Replicas ordered, not yet serving", |it| listed(it, it.decision.supply.starting)),
+    ("draining", "replicas", "Replicas finishing their work", |it| listed(it, it.decision.supply.draining)),
+    ("failed", "replicas", "Replicas that ended without being told", |it| listed(it, it.decision.supply.failed)),
+    ("minimum", "replicas", "Replicas at least", |it| Some(it.minimum.into())),
+    ("maximum", "replicas", "Replicas at most", |it| Some(it.maximum.into())),
+    ("demand", "replicas", "Demand in replicas, where the capacity policy tells", |it| it.demand_replicas),
+    ("offered", "requests_per_second", "Offered requests", |it| it.requests_per_second),
+    ("queue_depth", "requests", "Requests waiting before a replica", |it| fresh(&it.signals.queue_depth)),
+    ("oldest_queued", "seconds", "Age of the oldest waiting request", |it| {
+        it.signals.oldest_queued.fresh().map(|age| age.as_secs_f64())
+    }),
+    ("online", "players", "Players online", |it| fresh(&it.signals.players)),
+    ("cost", "usd_per_hour", "What its replicas cost, draining ones too", |it| {
+        it.replicas_known.then_some(it.cost_usd_per_hour)
+    }),
+    ("objective_attainment", "ratio", "Share of offered requests in minutes that met every objective", |it| {
+        it.objective_attainment_share
+    }),
+];
+
+/// While the backend cannot list, the counts are those last decided over: they are not known to hold.
+fn listed(tier: &TierView, count: u32) -> Option<f64> {
+    tier.replicas_known.then_some(f64::from(count))
+}
+
+fn fresh(reading: &Reading<u64>) -> Option<f64> {
+    reading.fresh().map(|value| *value as f64)
+}
+
+fn truth(it: bool) -> f64 {
+    f64::from(u8::from(it))
 }
 
 fn mode_name(mode: Mode) -> String {

@@ -2,6 +2,7 @@
 //! routes, and answers orders.
 
 mod document;
+mod live;
 mod orders;
 mod reading;
 mod safety;
@@ -91,9 +92,6 @@ struct Rig {
 
 impl Rig {
     async fn start() -> Self {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
         let folder = tempfile::tempdir().unwrap();
         let (view, views) = watch::channel(None);
         let (routes, tables) = watch::channel(Arc::new(RouteTable::default()));
@@ -101,15 +99,8 @@ impl Rig {
         let (commands, received) = mpsc::channel(8);
         let clock = Arc::new(SetClock(AtomicI64::new(START.as_micros())));
         let players = PlayersPush::default();
-        let api = Api {
-            published: Published { view: views, routes: tables, commands: commands.clone() },
-            journal: JournalReader::new(&folder.path().join("journal.db")),
-            players: players.clone(),
-            clock: clock.clone(),
-            token: Token::obtain(folder.path(), Some(TOKEN.to_owned())).unwrap(),
-            fleet: fleets,
-            allowed_hosts: vec!["fleet.internal".to_owned()],
-        };
+        let published = Published { view: views, routes: tables, commands: commands.clone() };
+        let api = api(&folder, published, clock.clone(), players.clone(), fleets);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = oneshot::channel();
@@ -117,7 +108,7 @@ impl Rig {
         tokio::spawn(obey(received, Arc::clone(&orders), durable.clone()));
         let shutdown = async move { drop(stopped.await) };
         let server = tokio::spawn(serve(api, listener, shutdown));
-        let client = Client::builder().no_proxy().tls_certs_only([]).timeout(LONG).build().unwrap();
+        let client = client();
         let base = format!("http://127.0.0.1:{port}");
         // Once it answers it has looked at the clock, which the test may now set.
         client.get(format!("{base}/healthz")).send().await.unwrap();
@@ -183,6 +174,27 @@ impl Rig {
         self.stop.send(()).unwrap();
         self.server.await.unwrap().unwrap();
     }
+}
+
+/// An API over what is published, with the journal in `folder`.
+fn api(
+    folder: &tempfile::TempDir,
+    published: Published,
+    clock: Arc<dyn Clock>,
+    players: PlayersPush,
+    fleet: watch::Receiver<Arc<Fleet>>,
+) -> Api {
+    let journal = JournalReader::new(&folder.path().join("journal.db"));
+    let token = Token::obtain(folder.path(), Some(TOKEN.to_owned())).unwrap();
+    Api { published, journal, players, clock, token, fleet, allowed_hosts: vec!["fleet.internal".to_owned()] }
+}
+
+fn client() -> Client {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Fails only when another test was faster, and then there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    Client::builder().no_proxy().tls_certs_only([]).timeout(LONG).build().unwrap()
 }
 
 /// Plays the loop: takes orders and says whether the journal has them.
