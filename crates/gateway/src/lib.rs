@@ -1,8 +1,8 @@
 //! The data plane: clients' requests go through one queue per tier to replicas, and come back as the replicas answer.
 //!
-//! The way of a request: [`request`] finds its tier, [`tier`] queues it and names a replica, [`forward`] carries it there
-//! over [`upstream`] and relays the answer, [`measure`] reads latencies off it. Which replicas there are comes from the
-//! controller by [`routes`]. A tier that answers later is served by [`asynchronous`].
+//! The way of a request: `request` finds its tier, `tier` queues it and names a replica, `forward` carries it there
+//! over `upstream` and relays the answer, `measure` reads latencies off it. Which replicas there are comes from the
+//! controller by `routes`. A tier that answers later is served by `asynchronous`.
 //!
 //! [`serve`] runs it all. What it has seen is at `GET /gateway/report` and `/metrics`.
 
