@@ -41,7 +41,7 @@ pub struct Proposal {
     pub winner: Option<usize>,
     /// The guards' changes so far.
     pub clamps: Vec<Clamp>,
-    /// A policy could not tell, or the replicas could not be listed.
+    /// A policy could not tell, or not for sure, or the replicas could not be listed.
     pub blind: bool,
     /// Its present replicas stay its own when a shared limit is short: it cannot see, or has only just begun to look.
     pub reserved: bool,
@@ -67,7 +67,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
     };
     let advices = advise(&mut state, &view);
     let winner = winner(&advices);
-    let blind = listed.is_none() || advices.iter().any(|advice| advice.desired.is_none());
+    let blind = listed.is_none() || advices.iter().any(|advice| advice.desired.is_none() || advice.partial);
     let context = Context { now, spec, current: supply.current(), operator: inputs.operator.as_ref() };
     let wanted = winner.and_then(|index| advices[index].desired).unwrap_or_else(|| context.standing(&state));
     let mut chain = Chain { count: wanted, clamps: Vec::new() };

@@ -119,7 +119,7 @@ impl State {
                 forecast_replicas: forecast,
             },
         };
-        Advice { desired: Some(level), holding: level > needed, until: self.levels.leaves_at(hold), why }
+        Advice { holding: level > needed, until: self.levels.leaves_at(hold), ..Advice::count(level, why) }
     }
 
     /// Corrects the declared profile by live pace, and the declared request by live token counts.

@@ -43,6 +43,8 @@ impl View<'_> {
 pub struct Advice {
     /// The count; `None` when it cannot tell.
     pub desired: Option<u32>,
+    /// The count may be too low: not every replica reported.
+    pub partial: bool,
     /// Held above what is needed at this moment: a level's hold is not over.
     pub holding: bool,
     /// When the hold ends, where there is one.
@@ -53,11 +55,11 @@ pub struct Advice {
 
 impl Advice {
     pub(crate) const fn count(desired: u32, why: Why) -> Self {
-        Self { desired: Some(desired), holding: false, until: None, why }
+        Self { desired: Some(desired), partial: false, holding: false, until: None, why }
     }
 
     pub(crate) const fn blind(signal: Signal, cause: Cause) -> Self {
-        Self { desired: None, holding: false, until: None, why: Why::Blind { signal, cause } }
+        Self { desired: None, partial: false, holding: false, until: None, why: Why::Blind { signal, cause } }
     }
 }
 

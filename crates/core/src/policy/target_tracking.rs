@@ -31,7 +31,7 @@ impl State {
         let measured = match measure(view, signal) {
             Ok(measured) => measured,
             // Nothing is measured over no requests; while it is known that none is under way, that is no outage.
-            Err(Cause::NoRequest) if view.idle() => {
+            Err(Cause::NoRequest) if silent(view, signal) => {
                 Measure { partial: false, over: 0.0, under: 0.0, kind: Kind::Share }
             }
             Err(cause) => return Advice::blind(signal, cause),
@@ -42,7 +42,7 @@ impl State {
         self.signal.push(view.now, measured.over, measured.under, target.window);
         match self.signal.ratio() {
             Some(value) => advice(view, signal, measured.kind, value, target),
-            None if view.idle() => advice(view, signal, measured.kind, 0.0, target),
+            None if silent(view, signal) => advice(view, signal, measured.kind, 0.0, target),
             None => Advice::blind(signal, Cause::NoRequest),
         }
     }
@@ -56,11 +56,18 @@ fn advice(view: &View<'_>, signal: Signal, kind: Kind, value: f64, target: Targe
     Advice::count(settle(view, needed), Why::Target { signal, value: shown, target: target.target })
 }
 
+/// The signal is measured over requests that end, and it is known that none is under way.
+fn silent(view: &View<'_>, signal: Signal) -> bool {
+    let over_requests =
+        matches!(signal, Signal::Finished | Signal::Pace | Signal::PrefixCacheMiss | Signal::ErrorShare);
+    over_requests && view.idle()
+}
+
 /// What those that reported already need may add replicas; that others did not report removes none.
 fn at_least(view: &View<'_>, signal: Signal, measured: Measure, target: Target) -> Advice {
     let advice = advice(view, signal, measured.kind, measured.over, target);
     match advice.desired {
-        Some(desired) if desired > view.supply.current() => advice,
+        Some(desired) if desired > view.supply.current() => Advice { partial: true, ..advice },
         _ => Advice::blind(signal, Cause::Partial),
     }
 }
