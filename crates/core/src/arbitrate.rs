@@ -85,7 +85,10 @@ fn victims(candidates: Vec<Replica>, count: u32) -> Vec<ReplicaId> {
 
 /// What a tier claims of the shared maximum.
 struct Claim {
+    /// Granted at most: the count after this tier's own guards.
     wanted: u32,
+    /// What its policies would have at once. A cooldown or a step limit delays it, and does not make it need less.
+    wish: u32,
     /// Granted before any priority: the minimum, and what a tier has that cannot see or has only just begun to look.
     floor: u32,
     current: u32,
@@ -99,12 +102,17 @@ impl Claim {
         let reserved = if proposal.reserved { current.min(count) } else { 0 };
         let floor = tier.minimum.max(reserved);
         let price = (tier.price_per_hour.as_micros() as f64).max(1.0);
-        Self { wanted: count.max(floor), floor, current, priority: tier.priority, price }
+        let wanted = count.max(floor);
+        let recommended = proposal.winner.and_then(|index| proposal.recommendations[index].desired).unwrap_or(0);
+        let wish = recommended.min(tier.maximum).max(wanted);
+        Self { wanted, wish, floor, current, priority: tier.priority, price }
     }
 
-    /// Share of what is wanted and not granted, per dollar an hour.
+    /// Share of the wish that is not granted, per dollar an hour. A replica that is there counts by what would be unmet
+    /// without it, one to be started by what is unmet even with it: among equals none is moved for less than its worth.
     fn unmet_per_dollar(&self, granted: u32) -> f64 {
-        f64::from(self.wanted - granted) / f64::from(self.wanted) / self.price
+        let to_be_started = u32::from(granted >= self.current);
+        f64::from(self.wish - granted - to_be_started) / f64::from(self.wish) / self.price
     }
 }
 
