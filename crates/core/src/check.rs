@@ -63,8 +63,8 @@ pub fn check(spec: &FleetSpec, inputs: &FleetInputs, decisions: &[Decision]) -> 
 fn check_tier(tier: &TierSpec, input: &TierInputs, decision: &Decision, now: crate::units::Time) -> Vec<Invariant> {
     let mut broken = Vec::new();
     let there = decision.supply.ready + decision.supply.starting;
-    let told_to_shrink = input.operator.as_ref().is_some_and(|it| it.at_most.is_some() && now < it.until);
-    if decision.desired < there && is_blind(tier, input) && !told_to_shrink {
+    let at_most = input.operator.as_ref().filter(|it| now < it.until).and_then(|it| it.at_most).unwrap_or(u32::MAX);
+    if decision.desired < there.min(at_most) && is_blind(tier, input) {
         broken.push(Invariant::BlindRemovesNothing);
     }
     if decision.desired > there && decision.desired > tier.maximum {
