@@ -45,6 +45,14 @@ fn what_is_short_goes_by_priority_and_the_others_keep_their_minimum() {
 }
 
 #[test]
+fn the_order_in_the_file_does_not_matter() {
+    let tiers = vec![tier("bronze", 1), tier("gold", 10), tier("silver", 5)];
+    let mut fleet = Timeline::over(fleet(tiers, Some(10)));
+    players(&mut fleet, [400, 600, 500]);
+    fleet.at(minutes(1)).expect_all(&[1, 6, 3]);
+}
+
+#[test]
 fn what_one_tier_gains_from_another_is_granted_only_once_it_is_released() {
     let mut fleet = three(10);
     players(&mut fleet, [100, 700, 100]);
@@ -80,13 +88,32 @@ fn among_equals_the_unmet_share_per_dollar_decides() {
     };
     let mut both = Timeline::over(fleet(vec![priced("cheap", 1), priced("dear", 2)], Some(8)));
     both.tiers.iter_mut().for_each(|it| it.feed.players = Some(800));
-    // 2 of 8 unmet at 1 USD and 6 of 8 at 2 USD: the next one would go to dear.
-    both.at(minutes(1)).expect_all(&[6, 2]);
+    // 3 of 8 unmet at 1 USD weigh a little more than 5 of 8 at 2 USD; a sixth for cheap would weigh less than dear's third.
+    both.at(minutes(1)).expect_all(&[5, 3]);
     let mut alike = Timeline::over(fleet(vec![priced("one", 1), priced("other", 1)], Some(9)));
     alike.tiers[0].feed.players = Some(400);
     alike.tiers[1].feed.players = Some(800);
     // Equal shares of unequal wishes.
     alike.at(minutes(1)).expect_all(&[3, 6]);
+}
+
+#[test]
+fn among_equals_no_replica_is_moved_for_less_than_its_worth() {
+    let tiers = vec![tier("one", 5), tier("other", 5)];
+    let mut both = Timeline::over(fleet(tiers, Some(9)));
+    both.tiers.iter_mut().for_each(|it| it.feed.players = Some(800));
+    both.at(minutes(1)).expect_all(&[5, 4]);
+    // Wishes that go up and down by one in turn move nothing.
+    for second in 0..120 {
+        both.tiers[second % 2].feed.players = Some(900);
+        both.tiers[1 - second % 2].feed.players = Some(800);
+        both.tick();
+        both.expect_all(&[5, 4]);
+    }
+    // A wish twice as large does.
+    both.tiers[0].feed.players = Some(500);
+    both.tiers[1].feed.players = Some(1_000);
+    both.at(minutes(10)).expect_all(&[4, 5]);
 }
 
 #[test]

@@ -46,6 +46,11 @@ fn within_a_tenth_of_the_target_nothing_moves() {
 }
 
 #[test]
+fn rounding_in_the_last_digit_orders_no_replica() {
+    assert_eq!(by_gpu(0.7, 5, 2.1), 3, "2.1 / 0.7 is 3.0000000000000004");
+}
+
+#[test]
 fn a_total_against_a_target_for_each_replica_is_divided() {
     assert_eq!(by_total(Per::Replica, 2150.0, 3, 8600), 4, "TestReplicaCalcScaleUpPerPodCMExternal");
     assert_eq!(by_total(Per::Replica, 2867.0, 5, 8600), 3, "TestReplicaCalcScaleDownPerPodCMExternal");
@@ -103,9 +108,9 @@ fn what_is_starting_is_not_taken_back_while_its_share_of_the_load_cannot_be_seen
     let mut tier = Timeline::of(with(vec![tracking(Signal::GpuUtilization, 0.5, Per::Replica)])).with_ready(2);
     tier.feed().gpu_load = Some(2.0);
     tier.at(seconds(5)).expect(4);
-    tier.feed().gpu_load = Some(1.0);
+    tier.feed().gpu_load = Some(0.4);
     tier.at(seconds(15)).expect(4).because(Reason::HeldSteady);
-    tier.at(seconds(25)).expect(2);
+    tier.at(seconds(25)).expect(1);
 }
 
 #[test]
@@ -207,8 +212,13 @@ fn latency_waits_for_what_it_ordered() {
     tier.feed().latency = above(30);
     tier.feed().queue_depth = Some(3);
     tier.feed().in_flight = Some(300);
+    tier.at(seconds(60)).expect(9);
+    // Missed by less meanwhile: what was ordered is neither taken back nor added to before it has shown its effect.
+    tier.feed().latency = above(8);
     tier.at(seconds(110)).expect(9);
-    tier.at(seconds(130)).expect(14);
+    tier.at(seconds(130)).expect(10);
+    tier.feed().latency = above(30);
+    tier.at(seconds(200)).expect(10);
 }
 
 #[test]

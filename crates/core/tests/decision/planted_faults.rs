@@ -289,16 +289,17 @@ fn anything_done_to_replicas_that_could_not_be_listed_is_caught() {
 }
 
 #[test]
-fn only_an_operator_may_remove_while_blind_and_only_in_time() {
+fn only_an_operator_may_remove_while_blind_and_only_what_the_order_says_and_in_time() {
     let players = PolicySpec::PlayersPerReplica { players: 235.0 };
-    let until = |offset: i64| {
+    let ordered = |at_most: u32, offset: i64| {
         let mut tier = shrunk(players.clone());
         tier.inputs.tiers[0].observation.signals.players = Reading::Missing { cause: Cause::TimedOut };
         let until = tier.inputs.now + Span::from_secs(offset);
         tier.inputs.tiers[0].operator =
-            Some(Override { at_least: None, at_most: Some(2), until, because: "cost".into() });
+            Some(Override { at_least: None, at_most: Some(at_most), until, because: "cost".into() });
         broken(&tier, |_| ())
     };
-    assert_eq!(until(60), []);
-    assert_eq!(until(0), [Invariant::BlindRemovesNothing]);
+    assert_eq!(ordered(2, 60), []);
+    assert_eq!(ordered(2, 0), [Invariant::BlindRemovesNothing]);
+    assert_eq!(ordered(3, 60), [Invariant::BlindRemovesNothing], "two of four remain, three may");
 }

@@ -98,6 +98,36 @@ fn a_reload_of_a_shared_maximum_takes_nothing_from_anyone() {
 }
 
 #[test]
+fn another_priority_takes_nothing_before_the_windows_are_full() {
+    let tiers = vec![by_players(), TierSpec { policies: vec![capacity()], ..silver() }];
+    let mut both = Timeline::over(fleet(tiers, Some(10)));
+    both.tiers[0].feed.players = Some(900);
+    both.tiers[1].feed.requests_per_second = Some(crate::timeline::rate_for(&silver(), 5.0));
+    both.at(minutes(10)).expect_all(&[9, 1]);
+    both.reload(|it| it.tiers[1].priority = 99);
+    // Gold looks at this moment alone and is settled at once; silver's wish counts from then on.
+    both.at(minutes(10) + seconds(2)).expect_all(&[4, 6]);
+    both.reload(|it| it.tiers[0].priority = 100);
+    both.at(minutes(15)).expect_all(&[4, 6]);
+    both.at(minutes(15) + seconds(5)).expect_all(&[9, 1]);
+}
+
+#[test]
+fn counts_above_another_bound_are_no_counts_above_this_one() {
+    use evenkeel_core::observe::Latency;
+    let policies = vec![PolicySpec::Latency { objective: 0, window: minutes(5) }];
+    let mut tier = Timeline::of(TierSpec { policies, maximum: 2, ..gold() }).with_ready(2);
+    tier.feed().latency = Some(Latency { count: 100, above: 40, ..Latency::default() });
+    tier.feed().queue_depth = Some(5);
+    tier.at(minutes(10));
+    tier.reload(|it| it.tiers[0].slo.objectives[0].bound = Span::from_millis(40));
+    tier.feed().latency = Some(Latency { count: 100, above: 1, ..Latency::default() });
+    tier.tick();
+    let Why::Objective { above_share, .. } = tier.decision().recommendations[0].why else { panic!() };
+    assert!((above_share - 0.01).abs() < 1e-12, "{above_share}");
+}
+
+#[test]
 fn a_tier_may_come_and_go() {
     let mut both = Timeline::of(by_players());
     both.feed().players = Some(400);
