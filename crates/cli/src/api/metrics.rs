@@ -146,8 +146,10 @@ impl MetricsPage {
     }
 }
 
-/// Each tier's gauges: name, unit, help, value.
-const TIER_GAUGES: [(&str, &str, &str, fn(&TierView) -> Option<f64>); 14] = [
+/// A tier's gauge: name, unit, help, value.
+type TierGauge = (&'static str, &'static str, &'static str, fn(&TierView) -> Option<f64>);
+
+const TIER_GAUGES: [TierGauge; 14] = [
     ("desired", "replicas", "Ready and starting replicas there shall be", |it| Some(it.decision.desired.into())),
     ("ready", "replicas", "Replicas that serve", |it| listed(it, it.decision.supply.ready)),
     ("starting", "replicas", "Replicas ordered, not yet serving", |it| listed(it, it.decision.supply.starting)),

@@ -4,6 +4,7 @@
 mod document;
 mod live;
 mod orders;
+mod page;
 mod reading;
 mod safety;
 mod scrape;
