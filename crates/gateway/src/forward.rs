@@ -196,11 +196,12 @@ pub(crate) struct RelayedBody {
 impl RelayedBody {
     /// The body whose first piece came; one that is over already needs no relaying.
     fn started(mut self, first: Option<Bytes>, over: bool) -> AnswerBody {
+        let now = self.tier.clock.now();
         if let Some(first) = &first {
-            self.meter.see(first, self.tier.clock.now(), &self.tier.tally);
+            self.meter.see(first, now, &self.tier.tally);
         }
         if over {
-            self.end_well();
+            self.end_well(now);
             return AnswerBody::Whole(first);
         }
         if let Some(seat) = &self.seat {
@@ -220,9 +221,10 @@ impl RelayedBody {
         }
         match ready!(self.rest.poll_data(cx)) {
             Some(Ok(data)) => {
-                self.meter.see(&data, self.tier.clock.now(), &self.tier.tally);
+                let now = self.tier.clock.now();
+                self.meter.see(&data, now, &self.tier.tally);
                 if self.rest.is_over() {
-                    self.end_well();
+                    self.end_well(now);
                 }
                 Poll::Ready(Some(Ok(data)))
             }
@@ -236,7 +238,7 @@ impl RelayedBody {
                 Poll::Pending
             }
             None => {
-                self.end_well();
+                self.end_well(self.tier.clock.now());
                 Poll::Ready(None)
             }
         }
@@ -247,13 +249,13 @@ impl RelayedBody {
         self.first.is_none() && self.rest.is_over()
     }
 
-    fn end_well(&mut self) {
+    fn end_well(&mut self, now: Time) {
         let Some(seat) = self.seat.take() else { return };
-        seat.end_well();
+        seat.end_well(now);
         if self.status.is_client_error() {
             self.tier.tally.client_errors.increment();
         } else {
-            self.meter.succeed(self.tier.clock.now(), &self.tier.tally);
+            self.meter.succeed(now, &self.tier.tally);
         }
     }
 }

@@ -17,7 +17,6 @@ use evenkeel_fleet::model::Fleet;
 use evenkeel_wire::report::{GatewayReport, TierReport};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
@@ -142,7 +141,11 @@ impl Gateway {
         let job = Job {
             arrived: self.clock.now(),
             first_hand_over: true,
-            call: call(head, &destination.path)?,
+            call: Call {
+                method: head.method,
+                path: destination.path,
+                headers: forwarded_request_headers(head.headers),
+            },
             body,
             document,
         };
@@ -198,12 +201,6 @@ fn read_document(headers: &HeaderMap, body: &Bytes, tier_is_known: bool) -> Resu
         let message = format!("the request body is no JSON object that this gateway can route: {error}");
         Refusal::new(StatusCode::BAD_REQUEST, "bad_json", message)
     })
-}
-
-fn call(head: Parts, path: &str) -> Result<Call, Refusal> {
-    let path = PathAndQuery::try_from(path)
-        .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "bad_path", "the path is malformed"))?;
-    Ok(Call { method: head.method, path, headers: forwarded_request_headers(head.headers) })
 }
 
 fn text(status: StatusCode, words: &'static str) -> Answer {

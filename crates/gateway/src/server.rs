@@ -252,6 +252,8 @@ async fn converse(stream: TcpStream, gateway: Arc<Gateway>, mut ended: watch::Re
         .header_read_timeout(HEAD_LIMIT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
+        // Answers come in small pieces: one copied behind its head is sent faster than two are gathered.
+        .writev(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     // An error here is a client that left or sent nonsense; hyper has answered the latter.

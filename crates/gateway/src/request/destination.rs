@@ -2,6 +2,7 @@
 
 use crate::answer::Refusal;
 use evenkeel_fleet::model::Fleet;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode, Uri};
 
 /// Names the tier, before the path and the body do.
@@ -20,7 +21,7 @@ pub(crate) struct Destination {
     /// The tier's position in the fleet file; `None` leaves it to the body's model.
     pub(crate) tier: Option<usize>,
     /// Path and query for the replica.
-    pub(crate) path: String,
+    pub(crate) path: PathAndQuery,
 }
 
 impl Directory {
@@ -49,8 +50,9 @@ impl Directory {
             None => in_path,
         };
         let tier = named.map(|name| self.by_tier(name).ok_or_else(|| self.unknown("tier", name))).transpose()?;
-        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        Ok(Destination { tier, path: format!("{path}{query}") })
+        let path = if in_path.is_some() { without_tier(path, uri.query()) } else { uri.path_and_query().cloned() };
+        let malformed = || Refusal::new(StatusCode::BAD_REQUEST, "bad_path", "the path is malformed");
+        Ok(Destination { tier, path: path.ok_or_else(malformed)? })
     }
 
     /// The tier that the body's `model` names: a tier by its own name, else the first with that model.
@@ -91,6 +93,11 @@ pub(crate) fn split_path(path: &str) -> (Option<&str>, &str) {
     }
 }
 
+fn without_tier(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    PathAndQuery::try_from(format!("{path}{query}")).ok()
+}
+
 /// Whether a server behind us could read the path as leaving `/v1/`, and so reach an engine's administration.
 fn climbs(path: &str) -> bool {
     // Nearly every path: nothing is encoded and nothing climbs.
@@ -125,7 +132,7 @@ mod tests {
     #[test]
     fn the_header_comes_before_the_path_and_the_path_before_the_body() {
         let both = destination(Some("silver"), "/t/gold/v1/completions?x=1").unwrap();
-        assert_eq!(both, Destination { tier: Some(1), path: "/v1/completions?x=1".into() });
+        assert_eq!(both, Destination { tier: Some(1), path: PathAndQuery::from_static("/v1/completions?x=1") });
         assert_eq!(destination(None, "/t/bronze/v1/x").unwrap().tier, Some(2));
         assert_eq!(destination(None, "/v1/x").unwrap().tier, None);
     }

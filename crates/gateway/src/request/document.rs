@@ -24,6 +24,21 @@ pub(crate) struct Document {
     pub(crate) streamed: bool,
 }
 
+/// The model name that an engine answers to, also in the form that a body has it in.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedModel {
+    /// The name.
+    pub(crate) name: String,
+    json: String,
+}
+
+impl ServedModel {
+    /// The name `name`.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), json: serde_json::Value::from(name).to_string() }
+    }
+}
+
 /// The members read; all others are skipped. A second `model` is an error, so no reader behind us can see another one.
 #[derive(serde::Deserialize)]
 struct Members<'a> {
@@ -58,15 +73,14 @@ impl Document {
     }
 
     /// The body with the model's name replaced by `served`; every other byte stays as the client sent it.
-    pub(crate) fn with_model(&self, body: &Bytes, served: &str) -> Bytes {
+    pub(crate) fn with_model(&self, body: &Bytes, served: &ServedModel) -> Bytes {
         let (Some(model), Some(place)) = (&self.model, &self.place) else { return body.clone() };
-        if model == served {
+        if *model == served.name {
             return body.clone();
         }
-        let name = serde_json::Value::from(served).to_string();
-        let mut rewritten = BytesMut::with_capacity(body.len() + name.len());
+        let mut rewritten = BytesMut::with_capacity(body.len() - place.len() + served.json.len());
         rewritten.extend_from_slice(body.get(..place.start).unwrap_or_default());
-        rewritten.extend_from_slice(name.as_bytes());
+        rewritten.extend_from_slice(served.json.as_bytes());
         rewritten.extend_from_slice(body.get(place.end..).unwrap_or_default());
         rewritten.freeze()
     }
@@ -161,7 +175,7 @@ mod tests {
         let body = Bytes::from_static(br#"{ "n":1.50, "model" : "g\u006fld","messages":[] , "x":"model"}"#);
         let document = Document::read(&body).unwrap();
         assert_eq!(document.model.as_deref(), Some("gold"));
-        let rewritten = document.with_model(&body, "Qwen \"3B\"");
+        let rewritten = document.with_model(&body, &ServedModel::new("Qwen \"3B\""));
         assert_eq!(rewritten, br#"{ "n":1.50, "model" : "Qwen \"3B\"","messages":[] , "x":"model"}"#.as_slice());
     }
 
@@ -169,7 +183,7 @@ mod tests {
     fn a_body_without_a_model_or_with_the_served_one_is_not_copied() {
         for text in [r#"{"prompt":"a"}"#, r#"{"model":"served"}"#] {
             let body = Bytes::from_static(text.as_bytes());
-            let sent = Document::read(&body).unwrap().with_model(&body, "served");
+            let sent = Document::read(&body).unwrap().with_model(&body, &ServedModel::new("served"));
             assert_eq!(sent.as_ptr(), body.as_ptr());
         }
     }

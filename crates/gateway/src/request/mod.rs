@@ -8,5 +8,5 @@ mod headers;
 
 pub(crate) use body::read_body;
 pub(crate) use destination::{Directory, split_path};
-pub(crate) use document::Document;
+pub(crate) use document::{Document, ServedModel};
 pub(crate) use headers::{forwarded_request_headers, forwarded_response_headers};

@@ -45,6 +45,8 @@ pub(crate) enum Broken {
 /// A connection. It is large, so it is moved around in a box.
 pub(super) struct Connection {
     stream: TcpStream,
+    /// What goes out at once; kept for the next request.
+    outgoing: Vec<u8>,
     /// What was read and not yet taken.
     unread: BytesMut,
     /// Where the socket's bytes land first. It lives as long as the connection, so it is cleared only once.
@@ -64,7 +66,12 @@ impl Connection {
         let stream = connecting.map_err(|_elapsed| Broken::ConnectTimedOut)?.map_err(Broken::NotConnected)?;
         // Tokens are small and each one is awaited: they must not wait for each other.
         stream.set_nodelay(true).map_err(Broken::NotConnected)?;
-        Ok(Box::new(Self { stream, unread: BytesMut::new(), landing: [0; READ_SIZE] }))
+        Ok(Box::new(Self {
+            stream,
+            outgoing: Vec::with_capacity(1_024),
+            unread: BytesMut::new(),
+            landing: [0; READ_SIZE],
+        }))
     }
 
     /// Whether the next request may be sent: the replica has neither closed nor said anything unasked.
@@ -96,10 +103,10 @@ impl Connection {
 
     async fn write(&mut self, call: &Call, host: &HeaderValue, body: &Bytes) -> io::Result<()> {
         let copied = if body.len() <= COPIED_BODY { body.as_ref() } else { &[] };
-        let mut out = Vec::with_capacity(1_024 + copied.len());
-        write_request(&mut out, call, host, body.len());
-        out.extend_from_slice(copied);
-        self.stream.write_all(&out).await?;
+        self.outgoing.clear();
+        write_request(&mut self.outgoing, call, host, body.len());
+        self.outgoing.extend_from_slice(copied);
+        self.stream.write_all(&self.outgoing).await?;
         if copied.len() < body.len() {
             self.stream.write_all(body).await?;
         }

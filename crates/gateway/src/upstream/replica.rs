@@ -1,6 +1,7 @@
 //! A replica as the gateway reaches it.
 
 use super::origin::Origin;
+use crate::request::ServedModel;
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_wire::routes::Route;
 use http::header::HeaderValue;
@@ -11,7 +12,7 @@ pub(crate) struct Replica {
     /// Its name.
     pub(crate) id: ReplicaId,
     /// The model name that its engine answers to.
-    pub(crate) served_model: String,
+    pub(crate) served_model: ServedModel,
     /// Its name as the value of a header.
     pub(crate) id_header: HeaderValue,
     /// Where it listens.
@@ -37,7 +38,7 @@ impl Replica {
         let bad = || BadRoute { id: route.id.clone(), url: route.url.clone() };
         Ok(Self {
             id: route.id.clone(),
-            served_model: route.served_model.clone(),
+            served_model: ServedModel::new(&route.served_model),
             id_header: HeaderValue::from_str(&route.id.0).map_err(|_| bad())?,
             origin: Origin::new(&route.url).ok_or_else(bad)?,
             url: route.url.clone(),
@@ -46,7 +47,7 @@ impl Replica {
 
     /// What tells it from every other replica: name, address, and what it serves.
     pub(crate) fn identity(&self) -> (&ReplicaId, &str, &str) {
-        (&self.id, &self.url, &self.served_model)
+        (&self.id, &self.url, &self.served_model.name)
     }
 
     /// Whether `route` still means this replica, so that its connections may stay.
