@@ -68,6 +68,19 @@ fn what_one_tier_gains_from_another_is_granted_only_once_it_is_released() {
 }
 
 #[test]
+fn while_places_are_being_released_the_free_ones_go_by_priority() {
+    let tiers = vec![tier("silver", 5), tier("gold", 10), tier("bronze", 1)];
+    let mut fleet = Timeline::over(fleet(tiers, Some(10)));
+    players(&mut fleet, [100, 100, 700]);
+    fleet.at(minutes(1)).expect_all(&[1, 1, 7]);
+    players(&mut fleet, [300, 500, 700]);
+    fleet.tick();
+    fleet.expect_all(&[1, 2, 2]);
+    fleet.tick();
+    fleet.expect_all(&[3, 5, 2]);
+}
+
+#[test]
 fn while_the_release_is_not_carried_out_nothing_more_is_started() {
     let mut fleet = three(10);
     players(&mut fleet, [100, 700, 100]);
@@ -126,6 +139,21 @@ fn a_blind_tier_keeps_what_it_has_against_any_priority() {
     fleet.at(minutes(30)).expect_all(&[3, 1, 6]);
     assert_eq!(fleet.decisions[0].reason, Reason::HeldAtSharedMaximum);
     assert_eq!(fleet.decisions[2].reason, Reason::HeldBlind);
+}
+
+#[test]
+fn a_tier_that_grows_on_partial_figures_keeps_what_it_has() {
+    let gpu =
+        crate::specs::tracking(evenkeel_core::spec::Signal::GpuUtilization, 0.5, evenkeel_core::spec::Per::Replica);
+    let bronze = TierSpec { policies: vec![gpu], ..tier("bronze", 1) };
+    let mut both = Timeline::over(fleet(vec![tier("gold", 10), bronze], Some(8)));
+    both.tiers[0].feed.players = Some(100);
+    both.tiers[1].feed.gpu_load = Some(2.5);
+    both.at(minutes(1)).expect_all(&[1, 5]);
+    both.tiers[1].feed.gpu_load = Some(3.9);
+    both.tiers[1].feed.gpu_reporting = Some(4);
+    both.tiers[0].feed.players = Some(900);
+    both.at(minutes(2)).expect_all(&[3, 5]);
 }
 
 #[test]

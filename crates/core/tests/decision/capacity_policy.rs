@@ -3,7 +3,7 @@
 use crate::specs::{capacity, gold, minutes, seconds};
 use crate::timeline::{Timeline, rate_for};
 use evenkeel_core::decision::{Forecast, Reason, Why};
-use evenkeel_core::observe::Mean;
+use evenkeel_core::observe::{Finished, Mean};
 use evenkeel_core::spec::{LatencyMetric, TierSpec};
 use evenkeel_core::units::Span;
 
@@ -166,6 +166,56 @@ fn replicas_that_measure_slower_than_declared_are_staffed_with_more() {
     assert!(slow.desired > as_declared.desired, "{} and {}", slow.desired, as_declared.desired);
     let Why::Demand { slowdown, .. } = slow.recommendations[0].why else { panic!("{slow:?}") };
     assert!((1.15..=1.25).contains(&slowdown), "measured 1.25, drawn a little to the declared 1: {slowdown}");
+}
+
+#[test]
+fn a_slow_day_is_forgotten() {
+    let mut gold = Timeline::of(gold());
+    gold.demand(4.5);
+    gold.feed().in_flight = Some(1);
+    let declared = declared_pace_ms(&gold.spec().tiers[0]);
+    let slowdown = |it: &Timeline| match it.decision().recommendations[0].why {
+        Why::Demand { slowdown, .. } => slowdown,
+        _ => panic!(),
+    };
+    gold.feed().pace = Some(Mean { sum: 20.0 * 2.0 * declared, count: 20 });
+    gold.at(minutes(30));
+    assert!(slowdown(&gold) > 1.5, "{}", slowdown(&gold));
+    gold.feed().pace = Some(Mean { sum: 20.0 * declared, count: 20 });
+    gold.at(minutes(35));
+    assert!(slowdown(&gold) < 1.01, "{}", slowdown(&gold));
+}
+
+#[test]
+fn requests_that_turn_out_longer_than_declared_are_staffed_with_more() {
+    let staffed = |length: u64| {
+        let mut gold = Timeline::of(gold());
+        gold.demand(5.0);
+        gold.feed().finished = Some(Finished {
+            succeeded: 20,
+            failed: 0,
+            prompt_tokens: 20 * 300 * length / 10,
+            output_tokens: 20 * 40 * length / 10,
+            over: seconds(1),
+        });
+        gold.at(minutes(10)).decision().desired
+    };
+    assert_eq!(staffed(10), 6, "as declared");
+    assert!(staffed(15) >= 7, "half as long again: {}", staffed(15));
+    assert!(staffed(7) <= 5, "shorter: {}", staffed(7));
+}
+
+#[test]
+fn the_peak_that_a_level_is_held_for_is_told() {
+    let mut gold = Timeline::of(gold());
+    gold.demand(4.6);
+    gold.at(minutes(10)).expect(5);
+    gold.demand(4.2);
+    gold.at(minutes(12)).expect(5);
+    let Why::Demand { demand_replicas, peak_demand_replicas, .. } = gold.decision().recommendations[0].why else {
+        panic!()
+    };
+    assert!((demand_replicas - 4.2).abs() < 0.01 && (peak_demand_replicas - 4.6).abs() < 0.01);
 }
 
 fn declared_pace_ms(tier: &TierSpec) -> f64 {

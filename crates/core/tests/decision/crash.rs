@@ -50,6 +50,18 @@ fn it_is_replaced_while_every_source_is_dark() {
 }
 
 #[test]
+fn one_that_only_a_window_still_holds_is_not_replaced() {
+    let behavior = Behavior { scale_in: Pace { window: minutes(5), ..Pace::default() }, ..Behavior::default() };
+    let mut tier = Timeline::of(TierSpec { behavior, ..by_players() });
+    tier.feed().players = Some(900);
+    tier.at(minutes(10)).expect(9);
+    tier.feed().players = Some(200);
+    tier.at(minutes(11)).expect(9);
+    tier.tiers[0].crash(4);
+    tier.at(minutes(12)).expect(5).because(Reason::HeldInWindow);
+}
+
+#[test]
 fn one_that_nobody_needs_any_more_is_not_replaced() {
     let mut tier = Timeline::of(by_players()).with_ready(6);
     tier.feed().players = Some(400);

@@ -64,6 +64,29 @@ fn another_profile_is_believed_from_the_next_tick_on() {
 }
 
 #[test]
+fn what_was_learned_of_another_engine_is_forgotten() {
+    use evenkeel_core::observe::Mean;
+    let mut gold = Timeline::of(gold());
+    gold.demand(4.5);
+    gold.feed().in_flight = Some(1);
+    gold.feed().pace = Some(Mean { sum: 50.0 * 14.0, count: 50 });
+    gold.at(minutes(10));
+    let slowdown = |it: &Timeline| match it.decision().recommendations[0].why {
+        Why::Demand { slowdown, .. } => slowdown,
+        _ => panic!(),
+    };
+    let learned = slowdown(&gold);
+    assert!(learned > 1.3, "{learned}");
+    gold.feed().pace = None;
+    gold.reload(|it| it.tiers[0].maximum = 30);
+    gold.tick();
+    assert_eq!(slowdown(&gold).to_bits(), learned.to_bits(), "another maximum is no other engine");
+    gold.reload(|it| it.tiers[0].profile = it.tiers[0].profile.slowed(learned));
+    gold.tick();
+    assert_eq!(slowdown(&gold).to_bits(), 1.0_f64.to_bits(), "or the new figures would be slowed twice");
+}
+
+#[test]
 fn another_objective_is_believed_from_the_next_tick_on() {
     let mut tighter = Timeline::of(gold());
     tighter.demand(4.5);
@@ -107,9 +130,10 @@ fn another_priority_takes_nothing_before_the_windows_are_full() {
     both.reload(|it| it.tiers[1].priority = 99);
     // Gold looks at this moment alone and is settled at once; silver's wish counts from then on.
     both.at(minutes(10) + seconds(2)).expect_all(&[4, 6]);
+    both.at(minutes(20)).expect_all(&[4, 6]);
     both.reload(|it| it.tiers[0].priority = 100);
-    both.at(minutes(15)).expect_all(&[4, 6]);
-    both.at(minutes(15) + seconds(5)).expect_all(&[9, 1]);
+    both.at(minutes(25)).expect_all(&[4, 6]);
+    both.at(minutes(25) + seconds(5)).expect_all(&[9, 1]);
 }
 
 #[test]
