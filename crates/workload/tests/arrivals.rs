@@ -52,7 +52,8 @@ proptest! {
         let players = players.compressed(1_440.0).unwrap();
         let tiers = [tier("gold", 0.5, 6.0), tier("silver", 0.5, 6.0)];
         let drawn: Vec<Arrival> = Arrivals::new(&players, &tiers, Span::from_secs(run_s), seed).collect();
-        prop_assert!(drawn.is_sorted());
+        // Two requests of one tier may come in the same microsecond, in either order of their lengths.
+        prop_assert!(drawn.is_sorted_by_key(|a| (a.at, a.tier)));
         prop_assert!(drawn.iter().all(|a| a.at <= Span::from_secs(run_s)));
     }
 
