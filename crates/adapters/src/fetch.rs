@@ -83,6 +83,14 @@ pub(crate) fn client(trust: Trust, timeout: Duration) -> Result<Client, SetupErr
     builder.build().map_err(|error| SetupError::Client(error.to_string()))
 }
 
+/// A client for plain HTTP, for whoever asks a process of this machine.
+///
+/// # Errors
+/// When no client can be built.
+pub fn plain_http_client(timeout: Duration) -> Result<Client, SetupError> {
+    client(Trust::Nothing, timeout)
+}
+
 /// The body of a 2xx answer, of at most `limit` bytes.
 pub(crate) async fn get(client: &Client, address: &Address, limit: usize) -> Result<Vec<u8>, SourceError> {
     let response = client.get(address.url()).send().await.map_err(|error| failure(address, &error))?;

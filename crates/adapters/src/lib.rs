@@ -9,4 +9,4 @@ pub mod players;
 pub mod prometheus;
 pub mod webhook;
 
-pub use fetch::SetupError;
+pub use fetch::{SetupError, plain_http_client};

@@ -1,4 +1,114 @@
-//! The `evenkeel` binary.
-mod api;
+//! The `evenkeel` binary: one command a file under `commands`, the controller's HTTP API and page under `api`.
 
-fn main() {}
+mod api;
+mod commands;
+mod control;
+mod failure;
+mod fleet_file;
+mod output;
+mod probe;
+mod signals;
+mod state_dir;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use failure::Failure;
+use output::Format;
+use std::process::ExitCode;
+
+/// Keeps tiered GPU inference on its latency objective at the lowest bill.
+#[derive(Parser)]
+#[command(name = "evenkeel", version, about, max_term_width = 120)]
+struct Cli {
+    /// How results are printed.
+    #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show a whole fleet at work on this machine: a day of players in four minutes
+    Demo(commands::demo::Arguments),
+    /// Run the controller of a fleet, with its API and page
+    Run(commands::run::Arguments),
+    /// Run the gateway: route requests to the fleet's tiers
+    Gateway(commands::gateway::Arguments),
+    /// Run one emulated replica
+    Replica(commands::replica::Arguments),
+    /// Send the traffic of players and judge the fleet's criteria
+    Load(commands::load::Arguments),
+    /// Tell how a running fleet is
+    Status(commands::status::Arguments),
+    /// Tell in words why a tier grew, held or shrank
+    Explain(commands::explain::Arguments),
+    /// Report every mistake in a fleet file
+    Check(commands::check::Arguments),
+    /// Drain and end every replica of a fleet
+    Stop(commands::stop::Arguments),
+    /// Take no action for a while; deciding goes on
+    Pause(commands::operator::Pause),
+    /// Bound a tier's count until a moment, with a reason
+    Override(commands::operator::Overriding),
+    /// Set what the controller may do: the kill switch
+    Mode(commands::operator::SetMode),
+    /// Decide every journalled tick again and compare bit for bit
+    Replay(commands::replay::Arguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    // A usage error must exit with 2, which is clap's own code too.
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,evenkeel=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let format = cli.output;
+    match cli.command {
+        Command::Demo(arguments) => runtime(2)?.block_on(commands::demo::run(arguments)),
+        Command::Run(arguments) => runtime(2)?.block_on(commands::run::run(arguments)),
+        Command::Gateway(arguments) => runtime(2)?.block_on(commands::gateway::run(arguments)),
+        Command::Replica(arguments) => runtime(1)?.block_on(commands::replica::run(arguments)),
+        Command::Load(arguments) => runtime(2)?.block_on(commands::load::run(arguments, format)),
+        Command::Status(arguments) => runtime(1)?.block_on(commands::status::run(arguments, format)),
+        Command::Explain(arguments) => commands::explain::run(arguments, format),
+        Command::Check(arguments) => commands::check::run(arguments, format),
+        Command::Stop(arguments) => runtime(1)?.block_on(commands::stop::run(arguments, format)),
+        Command::Pause(arguments) => runtime(1)?.block_on(commands::operator::pause(arguments)),
+        Command::Override(arguments) => runtime(1)?.block_on(commands::operator::overriding(arguments)),
+        Command::Mode(arguments) => runtime(1)?.block_on(commands::operator::mode(arguments)),
+        Command::Replay(arguments) => commands::replay::run(arguments, format),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// One thread for a command that waits, more for one that serves.
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = if threads == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    builder
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("no runtime: {error}")))
+}

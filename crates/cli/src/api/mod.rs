@@ -20,7 +20,7 @@ mod stream;
 mod tests;
 mod token;
 
-pub(crate) use token::{TOKEN_VARIABLE, Token, TokenError};
+pub(crate) use token::{TOKEN_VARIABLE, Token};
 
 use crate::api::error::ApiError;
 use crate::api::guard::Hosts;

@@ -1,0 +1,34 @@
+//! `evenkeel replay FLEET`: the journal through the decision again.
+
+use crate::failure::{CRITERION, Failure};
+use crate::output::{self, Format};
+use crate::state_dir::StateArgument;
+use evenkeel_controller::journal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The fleet file; without it, the fleet that was run last
+    fleet: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
+    let state = match &arguments.fleet {
+        Some(path) => arguments.state.of(&crate::fleet_file::load(path)?.spec.name)?,
+        None => arguments.state.last()?,
+    };
+    let found = journal::replay(&state.journal()).map_err(Failure::refused)?;
+    match format {
+        Format::Json => output::json(&found)?,
+        Format::Table => {
+            println!("{} ticks decided again, {} came out different", found.ticks, found.different.len());
+            if found.skipped > 0 || found.gaps > 0 {
+                println!("{} ticks could not be decided again, {} gaps in the journal", found.skipped, found.gaps);
+            }
+        }
+    }
+    Ok(if found.different.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
+}

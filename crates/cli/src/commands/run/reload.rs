@@ -1,0 +1,60 @@
+//! Taking over a changed fleet file: what changed is said, and an invalid file keeps the old one.
+
+use crate::fleet_file;
+use evenkeel_controller::live::Command;
+use evenkeel_fleet::model::Fleet;
+use evenkeel_local::backend::{LocalBackend, local_tiers};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Watches `file` and hands each change to the loop, the backend and whoever follows `fleets`.
+pub(super) fn watch(
+    file: PathBuf,
+    fleets: watch::Sender<Arc<Fleet>>,
+    commands: mpsc::Sender<Command>,
+    backend: Arc<LocalBackend>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut seen = tokio::fs::read_to_string(&file).await.ok();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let text = tokio::fs::read_to_string(&file).await.ok();
+            if text == seen {
+                continue;
+            }
+            seen = text;
+            let command = take_over(&file, &fleets, &backend);
+            if let Some(command) = command
+                && commands.send(command).await.is_err()
+            {
+                return;
+            }
+        }
+    })
+}
+
+fn take_over(file: &std::path::Path, fleets: &watch::Sender<Arc<Fleet>>, backend: &LocalBackend) -> Option<Command> {
+    let before = fleets.borrow().clone();
+    let fleet = match fleet_file::parse(file) {
+        Ok(fleet) => Arc::new(fleet),
+        Err(problems) => return Some(Command::ReloadRefused(problems)),
+    };
+    let needs_restart = fleet.controller.listen != before.controller.listen || fleet.spec.name != before.spec.name;
+    if needs_restart {
+        let why = "the fleet's name and where the controller listens change only with a restart";
+        return Some(Command::ReloadRefused(why.to_owned()));
+    }
+    let changes: Vec<String> = evenkeel_fleet::diff(&before, &fleet).iter().map(ToString::to_string).collect();
+    if changes.is_empty() {
+        return None;
+    }
+    backend.reload(local_tiers(&fleet));
+    fleets.send_replace(fleet.clone());
+    Some(Command::Reload(fleet, changes))
+}

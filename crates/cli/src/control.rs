@@ -1,0 +1,55 @@
+//! Asking a running controller over its API.
+
+use crate::api::{TOKEN_VARIABLE, Token};
+use crate::failure::Failure;
+use crate::state_dir::StateDir;
+use evenkeel_fleet::model::Fleet;
+use serde_json::Value;
+use std::time::Duration;
+
+/// A running controller.
+#[derive(Clone)]
+pub(crate) struct Control {
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Control {
+    /// The controller of `fleet`, where its file says it listens.
+    pub(crate) fn of(fleet: &Fleet) -> Result<Self, Failure> {
+        Self::at(format!("http://{}", fleet.controller.listen))
+    }
+
+    /// The controller at `base`.
+    pub(crate) fn at(base: String) -> Result<Self, Failure> {
+        let client = evenkeel_adapters::plain_http_client(Duration::from_secs(10)).map_err(Failure::internal)?;
+        Ok(Self { base, client })
+    }
+
+    /// GET.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await;
+        self.answer(response).await
+    }
+
+    /// POST with the token.
+    pub(crate) async fn post(&self, path: &str, body: &Value, state: &StateDir) -> Result<Value, Failure> {
+        let token = Token::known(&state.token(), std::env::var(TOKEN_VARIABLE).ok()).map_err(Failure::usage)?;
+        let request = self.client.post(format!("{}{path}", self.base)).bearer_auth(token.reveal()).json(body);
+        self.answer(request.send().await).await
+    }
+
+    async fn answer(&self, response: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {
+        let response = response.map_err(|_| {
+            Failure::refused(format!("no controller answers at {}; start one with `evenkeel run FLEET`", self.base))
+        })?;
+        let status = response.status();
+        let body: Value = response.json().await.unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(body);
+        }
+        let message = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("no reason given");
+        let message = format!("the controller answered {}: {message}", status.as_u16());
+        Err(if status.as_u16() == 400 { Failure::usage(message) } else { Failure::refused(message) })
+    }
+}

@@ -1,0 +1,43 @@
+//! How a command fails: a message for a person and a documented exit code.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+/// A criterion or threshold failed.
+pub(crate) const CRITERION: u8 = 1;
+
+impl Failure {
+    /// Usage or configuration.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self { code: 2, message: message.to_string() }
+    }
+
+    /// An outside system refused, or is not there.
+    pub(crate) fn refused(message: impl Display) -> Self {
+        Self { code: 3, message: message.to_string() }
+    }
+
+    /// A mistake or a limit of ours.
+    pub(crate) fn internal(message: impl Display) -> Self {
+        Self { code: 4, message: message.to_string() }
+    }
+
+    /// Says it and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("evenkeel: {}", self.message.trim_end());
+        ExitCode::from(self.code)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a fleet's state lives on this machine: lock, epoch, token, journal, logs, the gateway's queue.
+
+use crate::failure::Failure;
+use std::path::{Path, PathBuf};
+
+/// A fleet's state directory.
+#[derive(Clone, Debug)]
+pub(crate) struct StateDir(PathBuf);
+
+/// The flag that all commands share.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct StateArgument {
+    /// Where the fleet's state lives [default: ~/.local/state/evenkeel/FLEET]
+    #[arg(long, value_name = "DIR", env = "EVENKEEL_STATE_DIR")]
+    state: Option<PathBuf>,
+}
+
+impl StateArgument {
+    /// The state directory of `fleet`.
+    pub(crate) fn of(&self, fleet: &str) -> Result<StateDir, Failure> {
+        match &self.state {
+            Some(path) => Ok(StateDir(path.clone())),
+            None => Ok(StateDir(root()?.join(fleet))),
+        }
+    }
+
+    /// The state directory that was named, or of the fleet that was run last on this machine.
+    pub(crate) fn last(&self) -> Result<StateDir, Failure> {
+        if let Some(path) = &self.state {
+            return Ok(StateDir(path.clone()));
+        }
+        let last = std::fs::read_to_string(root()?.join("last"));
+        let path =
+            last.map_err(|_| Failure::usage("no fleet was run here yet; name the fleet file: explain FLEET TIER"))?;
+        Ok(StateDir(PathBuf::from(path.trim_end())))
+    }
+}
+
+fn root() -> Result<PathBuf, Failure> {
+    let from = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    from("XDG_STATE_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/state")))
+        .map(|base| base.join("evenkeel"))
+        .ok_or_else(|| Failure::usage("neither HOME nor XDG_STATE_HOME is set; say where state lives with --state DIR"))
+}
+
+impl StateDir {
+    /// The demo's own.
+    pub(crate) fn of_demo() -> Result<Self, Failure> {
+        Ok(Self(root()?.join("demo")))
+    }
+
+    /// Makes it, for its owner alone, and remembers it as the one used last.
+    pub(crate) fn create(&self) -> Result<(), Failure> {
+        use std::os::unix::fs::DirBuilderExt;
+        let refused = |error| Failure::refused(format!("the state directory {}: {error}", self.0.display()));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(refused)?;
+        if let (Ok(root), Ok(path)) = (root(), self.0.canonicalize()) {
+            // Only a convenience for `explain TIER`: without it the fleet must be named.
+            let _ = std::fs::create_dir_all(&root);
+            let _ = std::fs::write(root.join("last"), path.display().to_string());
+        }
+        Ok(())
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The journal.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.0.join("journal.sqlite")
+    }
+
+    /// The token's file.
+    pub(crate) fn token(&self) -> PathBuf {
+        self.0.join("token")
+    }
+
+    /// The gateway's part.
+    pub(crate) fn gateway(&self) -> PathBuf {
+        self.0.join("gateway")
+    }
+}
