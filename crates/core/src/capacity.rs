@@ -18,6 +18,8 @@ pub use chain::Service;
 const SIZES: [u32; 10] = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80];
 /// Slow-downs are rounded to steps of five percent, so that one table serves many ticks.
 const SLOWDOWN_STEP: f64 = 1.05;
+/// An objective that leaves a fleet less than this share of its full batches' rate counts as unachievable.
+const LEAST_USEFUL_SHARE: f64 = 0.05;
 const SLOWEST_STEP: i32 = 28;
 const FASTEST_STEP: i32 = -5;
 
@@ -64,16 +66,12 @@ impl Table {
     /// Solves the chain for each fleet size up to the first that is not below `largest`.
     pub fn solve(profile: &Profile, requests: &RequestShape, objectives: &[Objective], largest: u32) -> Self {
         let service = Service::new(profile, requests);
-        let unachievable =
-            objectives.iter().find(|it| latency::idle_ms(&service, it) >= it.bound.as_millis_f64()).map(|it| it.metric);
+        let last = SIZES.iter().position(|&size| size >= largest).unwrap_or(SIZES.len() - 1);
+        let sizes = &SIZES[..=last];
+        let unachievable = objectives.iter().find(|it| !achievable(&service, it, SIZES[last])).map(|it| it.metric);
         let bounding = if unachievable.is_some() { &[][..] } else { objectives };
-        let mut points = Vec::new();
-        for size in SIZES {
-            points.push((size, latency::largest_rate(&service, bounding, size)));
-            if size >= largest {
-                break;
-            }
-        }
+        let mut points: Vec<(u32, f64)> =
+            sizes.iter().map(|&size| (size, latency::largest_rate(&service, bounding, size))).collect();
         keep_growing(&mut points);
         Self { points, unachievable }
     }
@@ -111,6 +109,14 @@ impl Table {
 /// The latency in ms that `objective` sees on a replica with nothing else to do: no number of replicas does better.
 pub fn idle_latency_ms(profile: &Profile, requests: &RequestShape, objective: &Objective) -> f64 {
     latency::idle_ms(&Service::new(profile, requests), objective)
+}
+
+/// Whether `replicas` can do useful work inside `objective`: an idle replica meets it, and so does a fleet that is not
+/// nearly idle. Without the second, a bound just above the idle latency would staff without end.
+fn achievable(service: &Service, objective: &Objective, replicas: u32) -> bool {
+    latency::idle_ms(service, objective) < objective.bound.as_millis_f64()
+        && latency::largest_rate(service, core::slice::from_ref(objective), replicas)
+            >= LEAST_USEFUL_SHARE * latency::largest_rate(service, &[], replicas)
 }
 
 /// The chain's rate grows with the fleet; rounding in the bisection must not make it stand still, or there is no inverse.

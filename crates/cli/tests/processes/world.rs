@@ -1,0 +1,163 @@
+//! A small fleet in a directory of its own, and everything that was started for it, ended when the test ends.
+
+use serde_json::Value;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Generous: this machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    directory: tempfile::TempDir,
+    pub(crate) fleet: PathBuf,
+    parts: Vec<Child>,
+}
+
+/// A fleet with one tier, quick to start, whose capacity policy forgets within seconds.
+const FLEET: &str = "
+fleet: small
+tick: 500ms
+controller: {listen: 127.0.0.1:CONTROLLER, mode: act, freshness: 3s}
+gateway: {listen: 127.0.0.1:GATEWAY}
+tiers:
+  gold:
+    model: tiny
+    replicas: {minimum: 1, maximum: 6}
+    price: $1/hour
+    slo: {attainment: 99%, objectives: [{tpot: {p95: 60ms}}]}
+    requests: {prompt_tokens: {mean: 60, sigma: 0.3}, output_tokens: {mean: 20, sigma: 0.2}, per_player: 60/min}
+    profile: {source: estimate, iteration: 20ms, per_sequence: 1ms, per_prefill_token: 100us, max_batched_tokens: 256, max_sequences: 4, kv_tokens: 20000, max_model_tokens: 4096}
+    start_up: 1s
+    policies: [{capacity: {window: 2s, hold: 3s}}]
+    backend: {local: {command: [evenkeel, replica, --fleet, \"{file}\", --tier, gold, --port, \"{port}\" TRUTH], start_deadline: 20s, drain_deadline: 20s, grace: 5s}}
+criteria: [{failed_requests: {at_most: 0}}]
+";
+
+impl World {
+    pub(crate) fn new(truth: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let fleet = directory.path().join("fleet.yaml");
+        let text = FLEET
+            .replace("CONTROLLER", &free_port().to_string())
+            .replace("GATEWAY", &free_port().to_string())
+            .replace("TRUTH", truth);
+        fs::write(&fleet, text).unwrap();
+        Self { directory, fleet, parts: Vec::new() }
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        command.args(arguments).env("EVENKEEL_STATE_DIR", self.state()).env("HOME", self.directory.path());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `run` or `gateway`; its log goes to a file that is shown when a wait fails.
+    pub(crate) fn start(&mut self, part: &str) -> usize {
+        let log = fs::File::create(self.log(part, self.parts.len())).unwrap();
+        let fleet = self.fleet.display().to_string();
+        let child = self.command(&[part, &fleet]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.parts.push(child);
+        self.parts.len() - 1
+    }
+
+    pub(crate) fn log(&self, part: &str, number: usize) -> PathBuf {
+        self.directory.path().join(format!("{part}-{number}.log"))
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self, part: usize) {
+        self.parts[part].kill().unwrap();
+        self.parts[part].wait().unwrap();
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn evenkeel(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    pub(crate) fn status(&self) -> Option<Value> {
+        let output = self.evenkeel(&["status", self.fleet.to_str().unwrap(), "-o", "json"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// Bounds gold from below for `seconds`.
+    pub(crate) fn at_least(&self, count: u32, seconds: u32) {
+        let (fleet, count, until) = (self.fleet.to_str().unwrap(), count.to_string(), format!("{seconds}s"));
+        let arguments = ["override", fleet, "gold", "--at-least", &count, "--until", &until, "--because", "a test"];
+        let output = self.evenkeel(&arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Waits until the status of gold is as `reached` wants it.
+    pub(crate) fn wait_for(&self, what: &str, reached: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = None;
+        while Instant::now() < deadline {
+            if let Some(state) = self.status() {
+                let gold = state["tiers"][0].clone();
+                if reached(&gold) {
+                    return gold;
+                }
+                last = Some(gold["explanation"].clone());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        panic!("waited for {what}; last: {last:?}");
+    }
+
+    /// Waits until the gateway's report reaches the controller: the tier is not blind any more.
+    pub(crate) fn wait_for_sight(&self) {
+        self.wait_for("the gateway to be read", |gold| !gold["signals"]["offered"]["fresh"].is_null());
+    }
+
+    /// Process ids of the fleet's replicas, by the environment that each carries.
+    pub(crate) fn replicas(&self) -> Vec<i32> {
+        let mark = format!("EVENKEEL_STATE_DIR={}", self.state().canonicalize().unwrap().display());
+        let carries = |pid: i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
+            variables.contains(&mark.as_bytes()) && variables.iter().any(|it| it.starts_with(b"EVENKEEL_INTENT="))
+        };
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        entries.filter_map(|it| it.file_name().to_str()?.parse().ok()).filter(|pid| carries(*pid)).collect()
+    }
+
+    /// The journal replays to the same decisions bit for bit.
+    pub(crate) fn assert_replays(&self) {
+        let output = self.evenkeel(&["replay", self.fleet.to_str().unwrap(), "-o", "json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["different"], Value::Array(vec![]), "{found}");
+        assert!(found["ticks"].as_u64().unwrap() > 0);
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for part in &mut self.parts {
+            let _ = part.kill();
+            let _ = part.wait();
+        }
+        let _ = self.evenkeel(&["stop", self.fleet.to_str().unwrap(), "--grace", "1"]);
+    }
+}
+
+pub(crate) fn ready(gold: &Value) -> u64 {
+    gold["decision"]["supply"]["ready"].as_u64().unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
