@@ -14,7 +14,6 @@ use evenkeel_controller::ports::Clock;
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_fleet::model::Fleet;
 use evenkeel_local::backend::{FleetLock, LocalBackend, LocalOptions, LockError, Role};
-use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -166,9 +165,7 @@ struct Parts {
     watcher: tokio::task::JoinHandle<()>,
 }
 
-fn until(mut ended: watch::Receiver<bool>) -> impl Future<Output = ()> {
-    async move {
-        // An error means that the sender is gone, which is an end too.
-        let _ = ended.wait_for(|ended| *ended).await;
-    }
+async fn until(mut ended: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is an end too.
+    let _ = ended.wait_for(|ended| *ended).await;
 }

@@ -1,5 +1,6 @@
 //! The invariants on running processes: controllers, gateways and replicas of this machine, killed and started again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "these tests have no runtime to block: they wait for processes")]
 
 mod controller;
 mod demo;

@@ -40,7 +40,8 @@ pub(super) fn of(fleets: &Fleets, push: &PlayersPush) -> Result<(Vec<Box<dyn Sou
         let engines = tiers.map(|(spec, settings)| (spec.name.clone(), settings.engine));
         Ok(Box::new(Engines::new(engines, patience(fleet))?))
     });
-    let mut sources = vec![Following::new("gateway", fleets, gateway)?, Following::new("engines", fleets, engines)?];
+    let mut sources =
+        vec![Following::boxed("gateway", fleets, gateway)?, Following::boxed("engines", fleets, engines)?];
     if fleets.borrow().players.is_some() {
         let push = push.clone();
         let players: Make = Box::new(move |fleet| {
@@ -49,7 +50,7 @@ pub(super) fn of(fleets: &Fleets, push: &PlayersPush) -> Result<(Vec<Box<dyn Sou
             let source = fleet.players.clone().unwrap_or(evenkeel_fleet::model::PlayersSource::Push);
             Ok(Box::new(Players::new(&source, push.clone(), shares, patience(fleet))?))
         });
-        sources.push(Following::new("players", fleets, players)?);
+        sources.push(Following::boxed("players", fleets, players)?);
     }
     Ok((sources, obeyed))
 }
@@ -68,7 +69,7 @@ struct Following {
 }
 
 impl Following {
-    fn new(name: &'static str, fleets: &Fleets, make: Make) -> Result<Box<dyn Source>, SetupError> {
+    fn boxed(name: &'static str, fleets: &Fleets, make: Make) -> Result<Box<dyn Source>, SetupError> {
         let mut fleets = fleets.clone();
         let source = make(&fleets.borrow_and_update())?;
         Ok(Box::new(Self { name, fleets, make, source }))
