@@ -22,7 +22,6 @@ const ASSETS: &str = "/assets/";
 
 #[derive(RustEmbed)]
 #[folder = "page/"]
-#[allow_missing = true]
 struct Files;
 
 /// The page's own routes; they are no part of the API's document.
