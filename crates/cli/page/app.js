@@ -8,6 +8,7 @@ import { TierCard } from "./tier.js";
 
 /** As much as the controller's memory holds at a tick of a second. */
 const HISTORY_SECONDS = 7_200;
+const SHORTEST_WINDOW_US = 120e6;
 const WINDOW_KEY = "evenkeel.window";
 
 const cards = new Map();
@@ -34,7 +35,14 @@ function show() {
   overview.fill(view);
   const shown = view.tiers.map(({ tier }) => cardOf(tier));
   fillList(at("tiers"), shown, { keyOf: ({ name }) => name, make: ({ node }) => node, fill: () => {} });
-  for (const card of shown) card.show(view.at_us - windowUs, view.at_us);
+  const fromUs = shownFrom(shown);
+  for (const card of shown) card.show(fromUs, view.at_us);
+}
+
+/** The chosen time, but no longer than there is something to show: a young fleet's charts are not mostly empty. */
+function shownFrom(shown) {
+  const oldest = Math.min(...shown.map((card) => card.oldestUs() ?? view.at_us));
+  return Math.max(view.at_us - windowUs, Math.min(oldest, view.at_us - SHORTEST_WINDOW_US));
 }
 
 /** What the controller remembers: at the start, and again after the stream was lost. */

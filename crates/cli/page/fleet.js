@@ -1,6 +1,6 @@
 // The head of the page: the fleet as a whole, what is wrong with it, and a line for each tier.
 import { element, fillList, row, setAttribute, setText, table } from "./dom.js";
-import { NO_DATA, figure, fixed, fullMoment, moment, percent, span, timeOfDay } from "./format.js";
+import { NO_DATA, counted, figure, fixed, fullMoment, moment, percent, span, timeOfDay } from "./format.js";
 import { kindOf, reasonInWords } from "./reasons.js";
 import { freshValue } from "./reading.js";
 
@@ -36,7 +36,7 @@ export function showFleet(view) {
 
 function journalInWords({ writable, ticks_written, ticks_lost }) {
   const lost = ticks_lost > 0 ? `, ${figure(ticks_lost, 0)} lost` : "";
-  return `${writable ? "writable" : "not writable"}, ${figure(ticks_written, 0)} ticks${lost}`;
+  return `${writable ? "writable" : "not writable"}, ${counted(ticks_written, "tick")}${lost}`;
 }
 
 function sourcesInWords(sources) {

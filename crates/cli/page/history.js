@@ -45,6 +45,11 @@ export class History {
     if (this.#points.length > MOST_POINTS) this.#points.shift();
   }
 
+  /** The moment of the oldest point, null before the first. */
+  oldestUs() {
+    return this.#points[0]?.at_us ?? null;
+  }
+
   /** The points not older than `fromUs`, the oldest first. */
   since(fromUs) {
     return this.#points.slice(firstFrom(this.#points, fromUs));

@@ -26,6 +26,8 @@ function numbersOf(tier, now) {
   const { signals } = tier;
   const plain = (name, value, note = null) => ({ name, text: figure(value, 0), note, kind: "fresh" });
   const read = (name, reading, show) => ({ name, ...inWords(reading, now, show) });
+  // Many fleets have neither; the list of signals names them all the same.
+  const wanted = (...it) => (it[1].missing?.cause === "not_configured" ? [] : [read(...it)]);
   const lastKnown = tier.replicas_known ? null : "The backend could not list the replicas; this is the last known count.";
   return [
     plain("ready", supply.ready, lastKnown),
@@ -35,11 +37,11 @@ function numbersOf(tier, now) {
     plain("desired", desired),
     { name: "min to max", text: `${figure(tier.minimum, 0)} to ${figure(tier.maximum, 0)}`, note: null, kind: "fresh" },
     known("demand", tier.demand_replicas, (value) => fixed(value, 2), "Replicas that the offered requests need."),
-    { ...read("requests/s", signals.offered, () => figure(tier.requests_per_second, 1)) },
+    read("requests/s", signals.offered, () => figure(tier.requests_per_second, 1)),
     read("queue depth", signals.queue_depth, (value) => figure(value, 0)),
     read("oldest waits", signals.oldest_queued, span),
-    read("GPU", signals.gpu_utilization, (value) => percent(meanOf(value), 0)),
-    read("players", signals.players, (value) => figure(value, 0)),
+    ...wanted("GPU", signals.gpu_utilization, (value) => percent(meanOf(value), 0)),
+    ...wanted("players", signals.players, (value) => figure(value, 0)),
   ];
 }
 

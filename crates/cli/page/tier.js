@@ -30,6 +30,11 @@ export class TierCard {
     this.#history.merge(points);
   }
 
+  /** The oldest tick known, microseconds since 1970; null before the first. */
+  oldestUs() {
+    return this.#history.oldestUs();
+  }
+
   /** The usual time between two ticks, microseconds. */
   tickUs() {
     return this.#history.tickUs();
