@@ -10,7 +10,9 @@ pub fn sentence(decision: &Decision) -> String {
         Reason::GrewForDemand => format!("grew {current} -> {desired}"),
         Reason::GrewToMinimum => format!("grew {current} -> {desired}, the minimum"),
         Reason::GrewForOverride => format!("grew {current} -> {desired} by an operator's override"),
-        Reason::GrewWhenBlind => format!("grew {current} -> {desired}, the declared fallback when blind"),
+        Reason::GrewWhenBlind => {
+            format!("grew {current} -> {desired} while blind, to what was decided before or the declared fallback")
+        }
         Reason::ShrankUnneeded => format!("shrank {current} -> {desired}"),
         Reason::ShrankForOverride => format!("shrank {current} -> {desired} by an operator's override"),
         Reason::ShrankForPriority => {

@@ -8,7 +8,7 @@ use crate::view::SourceView;
 use evenkeel_core::observe::{Cause, Signals};
 use evenkeel_core::units::Time;
 use evenkeel_fleet::model::Fleet;
-use evenkeel_wire::routes::RouteTable;
+use evenkeel_wire::routes::{RouteState, RouteTable};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,12 @@ fn living(routes: &RouteTable) -> Vec<LivingReplica> {
         let name = tier.tier.clone();
         tier.replicas
             .iter()
-            .map(move |it| LivingReplica { tier: name.clone(), id: it.id.clone(), url: it.url.clone(), ready: true })
+            .map(move |it| LivingReplica {
+                tier: name.clone(),
+                id: it.id.clone(),
+                url: it.url.clone(),
+                ready: it.state == RouteState::Serving,
+            })
             .collect::<Vec<_>>()
     };
     routes.tiers.iter().flat_map(of_tier).collect()

@@ -65,12 +65,15 @@ struct Demo {
     state: StateDir,
     file: PathBuf,
     fleet: std::sync::Arc<Fleet>,
+    // Held for its lock, which the kernel frees with the process, however that ends.
+    _lock: File,
 }
 
 impl Demo {
     /// Ends what an earlier demo left behind, and lays out a fresh state.
     async fn prepare() -> Result<Self, Failure> {
         let state = StateDir::of_demo()?;
+        let lock = only_one(&state)?;
         if state.path().exists() {
             Family::new(state.path()).end_left_behind().await;
             let ended = stop(&state, "demo", Duration::from_secs(2)).await?;
@@ -86,7 +89,7 @@ impl Demo {
         for address in [fleet.controller.listen, fleet.gateway.listen] {
             free(address)?;
         }
-        Ok(Self { state, file, fleet })
+        Ok(Self { state, file, fleet, _lock: lock })
     }
 
     async fn play(&self, arguments: &Arguments, family: &mut Family) -> Result<ExitCode, Failure> {
@@ -202,6 +205,19 @@ impl Demo {
 
     fn log(&self, name: &str) -> PathBuf {
         self.state.path().join(format!("{name}.txt"))
+    }
+}
+
+/// The lock that tells a demo that runs from one that was killed.
+fn only_one(state: &StateDir) -> Result<File, Failure> {
+    let path = state.path().with_extension("lock");
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(Failure::refused)?;
+    }
+    let file = File::create(&path).map_err(Failure::refused)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(Failure::refused("a demo runs already; interrupt that one first")),
     }
 }
 

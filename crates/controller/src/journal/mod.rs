@@ -5,6 +5,7 @@
 //! Each tick carries a digest of its decisions, so that a replay is compared bit for bit at every tick.
 
 mod delta;
+mod pack;
 mod read;
 mod replay;
 mod schema;

@@ -1,8 +1,9 @@
 //! Replay: the journalled inputs through the decision again, compared with the journalled decisions bit for bit.
 
-use super::{JournalError, delta, digest, schema};
+use super::{JournalError, delta, digest, pack, schema};
 use evenkeel_core::autoscaler::{Autoscaler, Evenkeel, FleetInputs};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
 
@@ -21,9 +22,9 @@ pub struct Replay {
 
 struct Row {
     id: i64,
-    whole: Option<String>,
-    delta: Option<String>,
-    state: Option<String>,
+    whole: Option<Vec<u8>>,
+    delta: Option<Vec<u8>>,
+    state: Option<Vec<u8>>,
     digest: i64,
 }
 
@@ -65,15 +66,15 @@ impl Replayer {
         }
         self.last_id = Some(row.id);
         self.inputs = match (&row.whole, &row.delta, self.inputs.take()) {
-            (Some(whole), _, _) => Some(serde_json::from_str(whole).map_err(|it| damaged(it.to_string()))?),
+            (Some(whole), _, _) => Some(read(whole).map_err(damaged)?),
             (None, Some(changes), Some(before)) => {
-                let changes = serde_json::from_str(changes).map_err(|it| damaged(it.to_string()))?;
+                let changes = read(changes).map_err(damaged)?;
                 Some(delta::apply(before, changes).ok_or_else(|| damaged("a delta does not fit".to_owned()))?)
             }
             _ => None,
         };
         if let Some(state) = &row.state {
-            self.autoscaler = Some(serde_json::from_str(state).map_err(|it| damaged(it.to_string()))?);
+            self.autoscaler = Some(read(state).map_err(damaged)?);
         }
         let (Some(autoscaler), Some(inputs)) = (&mut self.autoscaler, &self.inputs) else {
             self.found.skipped += 1;
@@ -87,4 +88,8 @@ impl Replayer {
         }
         Ok(())
     }
+}
+
+fn read<T: DeserializeOwned>(packed: &[u8]) -> Result<T, String> {
+    serde_json::from_str(&pack::unpack(packed)?).map_err(|error| error.to_string())
 }

@@ -12,7 +12,7 @@ const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE ticks (
     id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at_us INTEGER NOT NULL,
-    inputs_whole TEXT, inputs_delta TEXT, state TEXT, decisions_digest INTEGER NOT NULL
+    inputs_whole BLOB, inputs_delta BLOB, state BLOB, decisions_digest INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX ticks_at ON ticks (at_us);
 CREATE TABLE decisions (

@@ -1,6 +1,6 @@
 //! Writing: a bounded queue before a thread that owns the connection and commits what has gathered in one transaction.
 
-use super::{JournalError, delta, digest, schema};
+use super::{JournalError, delta, digest, pack, schema};
 use crate::operator::{OperatorOrder, OperatorOrders};
 use crate::ports::Order;
 use evenkeel_core::autoscaler::{Evenkeel, FleetInputs};
@@ -261,11 +261,11 @@ impl Writer {
         let at = tick.inputs.now.as_micros();
         let inputs = serde_json::to_value(&tick.inputs).unwrap_or(Value::Null);
         let before = self.last_inputs.take().filter(|_| tick.state.is_none() && self.since_whole < WHOLE_EVERY);
-        let change = before.map(|before| json(&delta::delta(&before, &inputs)));
-        let whole = change.is_none().then(|| inputs.to_string());
+        let change = before.map(|before| pack::pack(&json(&delta::delta(&before, &inputs))));
+        let whole = change.is_none().then(|| pack::pack(&inputs.to_string()));
         self.since_whole = if whole.is_some() { 0 } else { self.since_whole + 1 };
-        let bytes = change.as_ref().or(whole.as_ref()).map_or(0, String::len) as u64;
-        let state = tick.state.as_ref().map(json);
+        let bytes = change.as_ref().or(whole.as_ref()).map_or(0, Vec::len) as u64;
+        let state = tick.state.as_ref().map(|state| pack::pack(&json(state)));
         self.connection
             .prepare_cached(
                 "INSERT INTO ticks (id, epoch, at_us, inputs_whole, inputs_delta, state, decisions_digest)
