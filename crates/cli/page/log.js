@@ -12,8 +12,11 @@ const WRITTEN_AFTER_MS = 700;
 /** Runs of held ticks grow without a change to tell of. */
 const REFRESH_MS = 10_000;
 
-/** `sentences` takes the sentence of each change by its moment, for the charts' marks. */
-export function createLog(tierName, sentences) {
+/**
+ * `sentences` takes the sentence of each change by its moment, for the charts' marks. Nothing is asked for while
+ * `isVisible()` is false.
+ */
+export function createLog(tierName, sentences, isVisible) {
   const { node, list, also, more, state } = skeleton(tierName);
   let limit = FIRST_ROWS;
   let due = null;
@@ -22,7 +25,7 @@ export function createLog(tierName, sentences) {
   const load = async () => {
     clearTimeout(due);
     due = setTimeout(load, REFRESH_MS);
-    if (document.hidden) return;
+    if (!isVisible()) return;
     const turn = ++asked;
     const query = new URLSearchParams({ tier: tierName, limit, changes_only: !also.checked });
     const answer = await entries(query);
@@ -40,7 +43,7 @@ export function createLog(tierName, sentences) {
     limit = Math.min(limit + MORE_ROWS, MOST_ROWS);
     load();
   });
-  document.addEventListener("visibilitychange", () => !document.hidden && load());
+  document.addEventListener("visibilitychange", load);
   const soon = () => {
     clearTimeout(due);
     due = setTimeout(load, WRITTEN_AFTER_MS);

@@ -11,18 +11,24 @@ import { createReplicaChart } from "./replica_chart.js";
 import { createSlo } from "./slo.js";
 import { createStrip } from "./strip.js";
 import { createTrafficChart } from "./traffic_chart.js";
+import { watchVisible } from "./visible.js";
 
 export class TierCard {
   #history = new History();
   #sentences = new Map();
   #parts;
   #newest = null;
+  #shownTime = [0, 0];
+  #isVisible;
 
   constructor(name) {
     this.name = name;
-    this.#parts = makeParts(name, this.#sentences);
+    this.#parts = makeParts(name, this.#sentences, () => this.#isVisible());
     this.node = assemble(name, this.#parts);
-    this.#parts.log.load();
+    this.#isVisible = watchVisible(this.node, () => {
+      this.show(...this.#shownTime);
+      this.#parts.log.load();
+    });
   }
 
   /** Takes in what the controller kept from before this page was opened, or from while the stream was lost. */
@@ -58,7 +64,8 @@ export class TierCard {
   /** Shows the newest tick, and the charts from `fromUs` to `toUs`. */
   show(fromUs, toUs) {
     const tier = this.#newest;
-    if (tier === null) return;
+    this.#shownTime = [fromUs, toUs];
+    if (tier === null || !this.#isVisible()) return;
     const parts = this.#parts;
     showHead(parts, tier);
     showNotes(parts, tier, toUs);
@@ -74,7 +81,7 @@ export class TierCard {
   }
 }
 
-function makeParts(name, sentences) {
+function makeParts(name, sentences, isVisible) {
   return {
     badge: element("span", { class: "badge reason" }),
     sentence: element("p", { class: "now" }),
@@ -90,7 +97,7 @@ function makeParts(name, sentences) {
     chain: createChain(),
     signals: createSignals(name),
     replicas: createReplicas(name),
-    log: createLog(name, sentences),
+    log: createLog(name, sentences, isVisible),
   };
 }
 
