@@ -1,0 +1,248 @@
+//! The controller's tick as a function, and what its journal keeps: no process, no socket, a real SQLite file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use evenkeel_controller::actuation::GatewayView;
+use evenkeel_controller::journal::{Journal, JournalReader, TickRecord, replay};
+use evenkeel_controller::operator::OperatorOrders;
+use evenkeel_controller::ports::{BackendError, BackendReplica};
+use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};
+use evenkeel_core::decision::{Override, Reason};
+use evenkeel_core::observe::{Cause, Offered, Reading, ReplicaId, ReplicaState, Signals};
+use evenkeel_core::units::{Span, Time};
+use evenkeel_wire::routes::{RouteState, RouteVersion};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const TIER: &str = "
+    model: MODEL
+    replicas: {minimum: 1, maximum: 9}
+    price: $1/hour
+    slo: {attainment: 99%, objectives: [{tpot: {p95: 60ms}}]}
+    requests: {prompt_tokens: {mean: 60, sigma: 0.3}, output_tokens: {mean: 20, sigma: 0.2}, per_player: 60/min}
+    profile: {source: estimate, iteration: 20ms, per_sequence: 1ms, per_prefill_token: 100us, max_batched_tokens: 256, max_sequences: 4, kv_tokens: 20000, max_model_tokens: 4096}
+    start_up: 1s
+    policies: [{capacity: {window: 2s, hold: 5s}}]
+    backend: {local: {command: [engine, \"{port}\"], drain_deadline: 30s}}
+";
+
+/// Two tiers, gold and silver, whose backend carries out every order at once.
+struct World {
+    controller: Controller,
+    operator: OperatorOrders,
+    now: Time,
+    names: u32,
+    replicas: BTreeMap<&'static str, Vec<BackendReplica>>,
+    unlisted: Option<&'static str>,
+    offered: Option<u64>,
+    gateway: GatewayView,
+    may_shrink: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let text = format!(
+            "fleet: pair\ntiers:\n  gold:{}  silver:{}",
+            TIER.replace("MODEL", "a"),
+            TIER.replace("MODEL", "b")
+        );
+        let fleet = evenkeel_fleet::read(&text, "pair.yaml").unwrap_or_else(|problems| panic!("{problems}"));
+        let now = Time::from_micros(1_000_000_000_000_000);
+        Self {
+            controller: Controller::new(Arc::new(fleet), 7, now),
+            operator: OperatorOrders::default(),
+            now,
+            names: 0,
+            replicas: BTreeMap::from([("gold", Vec::new()), ("silver", Vec::new())]),
+            unlisted: None,
+            offered: Some(0),
+            gateway: GatewayView::default(),
+            may_shrink: true,
+        }
+    }
+
+    fn tier(&self, name: &'static str) -> TierGathered {
+        let over = Span::from_secs(1);
+        let offered = match self.offered {
+            Some(requests) => Reading::Fresh { value: Offered { requests, prompt_tokens: 0, over }, at: self.now },
+            None => Reading::Missing { cause: Cause::Unreachable },
+        };
+        let listed = if self.unlisted == Some(name) {
+            Err(BackendError::Unknown("a test".to_owned()))
+        } else {
+            Ok(self.replicas[name].clone())
+        };
+        let signals = Signals { offered, ..Signals::default() };
+        TierGathered { signals, load: BTreeMap::new(), listed, schedule: None, forecast: None }
+    }
+
+    /// One second and one tick.
+    fn tick(&mut self) -> Outcome {
+        self.now = self.now + Span::from_secs(1);
+        let tiers = vec![self.tier("gold"), self.tier("silver")];
+        let gathered = Gathered { now: self.now, tiers, gateway: self.gateway.clone() };
+        let names = &mut self.names;
+        let mut new_intent = || {
+            *names += 1;
+            ReplicaId(format!("intent-{names}"))
+        };
+        let outcome = self.controller.step(&gathered, &self.operator, self.may_shrink, &mut new_intent);
+        assert_eq!(outcome.violations, [], "{:?}", outcome.decisions);
+        for order in &outcome.orders {
+            self.carry_out(order);
+        }
+        outcome
+    }
+
+    fn carry_out(&mut self, order: &evenkeel_controller::ports::Order) {
+        let tier = self.replicas.get_mut(order.tier.as_str()).unwrap();
+        tier.retain(|it| !order.end.contains(&it.id));
+        tier.extend(order.launch.iter().map(|id| BackendReplica {
+            id: id.clone(),
+            state: ReplicaState::Ready,
+            since: self.now,
+            url: Some(format!("http://127.0.0.1/{id}")),
+            note: None,
+        }));
+        self.controller.outcome(order, Ok(()));
+    }
+
+    fn ticks(&mut self, count: usize) -> Outcome {
+        (1..count).for_each(|_| drop(self.tick()));
+        self.tick()
+    }
+
+    fn bound(&mut self, at_least: Option<u32>, at_most: Option<u32>) {
+        let until = self.now + Span::from_secs(3_600);
+        let order = Override { at_least, at_most, until, because: "a test".to_owned() };
+        self.operator.overrides.insert("gold".to_owned(), order);
+    }
+
+    fn draining(outcome: &Outcome) -> Vec<ReplicaId> {
+        let routes = outcome.routes.tiers[0].replicas.iter();
+        routes.filter(|route| route.state == RouteState::Draining).map(|route| route.id.clone()).collect()
+    }
+}
+
+#[test]
+fn a_victim_is_ended_only_once_the_gateway_obeys_the_drain_and_shows_nothing_in_flight() {
+    let mut world = World::new();
+    world.bound(Some(3), None);
+    world.ticks(3);
+    world.bound(None, Some(2));
+    let outcome = world.tick();
+    let draining = World::draining(&outcome);
+    assert_eq!(draining.len(), 1);
+    assert!(outcome.orders.is_empty(), "draining ends nothing yet");
+    let told = outcome.routes.version;
+
+    world.gateway.in_flight = BTreeMap::from([(draining[0].clone(), 0)]);
+    world.gateway.applied = Some(RouteVersion { number: told.number - 1, ..told });
+    assert!(world.tick().orders.is_empty(), "the gateway still obeys an older table");
+
+    world.gateway.applied = Some(told);
+    world.gateway.in_flight = BTreeMap::from([(draining[0].clone(), 1)]);
+    assert!(world.tick().orders.is_empty(), "one request is still in there");
+
+    world.gateway.in_flight = BTreeMap::from([(draining[0].clone(), 0)]);
+    let outcome = world.tick();
+    assert_eq!(outcome.orders[0].end, draining);
+    assert_eq!(world.replicas["gold"].len(), 2);
+}
+
+#[test]
+fn at_the_drain_deadline_a_victim_ends_without_the_gateway() {
+    let mut world = World::new();
+    world.bound(Some(2), None);
+    world.ticks(2);
+    world.bound(None, Some(1));
+    let ended =
+        (0..40).map(|_| world.tick()).position(|outcome| outcome.orders.iter().any(|order| !order.end.is_empty()));
+    assert_eq!(ended, Some(30), "the deadline is 30 s");
+}
+
+#[test]
+fn demand_that_returns_takes_a_drain_back_instead_of_starting_another() {
+    let mut world = World::new();
+    world.bound(Some(3), None);
+    world.ticks(3);
+    let before = world.replicas["gold"].clone();
+    world.bound(None, Some(1));
+    assert_eq!(World::draining(&world.tick()).len(), 2);
+    world.bound(Some(3), None);
+    let outcome = world.tick();
+    assert!(outcome.orders.is_empty());
+    assert!(World::draining(&outcome).is_empty());
+    assert_eq!(world.replicas["gold"], before);
+}
+
+#[test]
+fn while_the_journal_cannot_be_written_replicas_are_started_and_none_is_drained_or_ended() {
+    let mut world = World::new();
+    world.may_shrink = false;
+    world.bound(Some(4), None);
+    world.ticks(2);
+    assert_eq!(world.replicas["gold"].len(), 4);
+    world.bound(None, Some(1));
+    let outcome = world.ticks(60);
+    assert_eq!(world.replicas["gold"].len(), 4);
+    assert!(World::draining(&outcome).is_empty());
+    assert_eq!(outcome.decisions[0].desired, 1, "deciding goes on");
+}
+
+#[test]
+fn a_tier_whose_backend_cannot_list_stops_no_other_and_keeps_its_routes() {
+    let mut world = World::new();
+    let routed = world.ticks(3).routes.tiers[0].clone();
+    assert_eq!(routed.replicas.len(), 1);
+    world.unlisted = Some("gold");
+    world.offered = Some(30);
+    let outcome = world.ticks(3);
+    assert_eq!(outcome.decisions[0].reason, Reason::HeldBlind);
+    assert_eq!(outcome.routes.tiers[0], routed);
+    assert!(world.replicas["silver"].len() > 1, "silver grew meanwhile");
+    assert_eq!(world.replicas["gold"].len(), 1);
+}
+
+#[test]
+fn a_blackout_removes_nothing_and_a_confirmed_zero_does() {
+    let mut world = World::new();
+    world.offered = Some(20);
+    world.ticks(3);
+    let grown = world.replicas["gold"].len();
+    assert!(grown > 2);
+    world.offered = None;
+    let outcome = world.ticks(600);
+    assert_eq!(outcome.decisions[0].reason, Reason::HeldBlind);
+    assert_eq!(world.replicas["gold"].len(), grown);
+    world.offered = Some(0);
+    assert_eq!(world.ticks(60).decisions[0].desired, 1);
+}
+
+#[tokio::test]
+async fn a_journal_replays_bit_for_bit_over_a_restart_and_a_changed_input_shows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    for load in [20, 5] {
+        let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000)).unwrap();
+        let mut world = World::new();
+        world.offered = Some(load);
+        for tick in 0..50 {
+            let state = (tick == 0).then(|| world.controller.autoscaler().clone());
+            let outcome = world.tick();
+            let Outcome { inputs, decisions, orders, .. } = outcome;
+            journal.record(TickRecord { epoch: 7, inputs, decisions, orders, state });
+        }
+        assert!(journal.settled(Duration::from_secs(30)).await);
+    }
+    let found = replay(&path).unwrap();
+    assert_eq!((found.ticks, found.skipped, found.gaps, found.different.len()), (100, 0, 0, 0));
+    let orders = JournalReader::new(&path).orders().unwrap();
+    assert!(!orders.is_empty() && orders.iter().all(|order| order.epoch == 7));
+
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("UPDATE ticks SET decisions_digest = decisions_digest + 1 WHERE id = 60", []).unwrap();
+    assert_eq!(replay(&path).unwrap().different, [60]);
+    connection.execute("UPDATE ticks SET inputs_delta = x'00' WHERE id = 70", []).unwrap();
+    assert!(replay(&path).unwrap_err().to_string().contains("tick 70"));
+}
