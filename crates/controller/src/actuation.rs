@@ -147,6 +147,15 @@ impl Actuation {
         done
     }
 
+    /// `ids` were not told to end after all: they drain on, and are ended by a later order.
+    pub fn not_ended(&mut self, ids: &[ReplicaId]) {
+        for id in ids {
+            if let Some(drain) = self.draining.get_mut(id) {
+                drain.ending = false;
+            }
+        }
+    }
+
     /// How `order` went. A launch that surely did not happen is forgotten; one that may have happened is waited for.
     pub fn outcome(&mut self, order: &Order, outcome: Result<(), BackendError>) {
         match outcome {
@@ -160,11 +169,7 @@ impl Actuation {
                 for id in &order.launch {
                     self.launched.remove(id);
                 }
-                for id in &order.end {
-                    if let Some(drain) = self.draining.get_mut(id) {
-                        drain.ending = false;
-                    }
-                }
+                self.not_ended(&order.end);
                 self.refused = Some(error.to_string());
             }
         }

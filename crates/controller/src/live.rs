@@ -5,10 +5,11 @@ use crate::attainment::ObjectiveAttainment;
 use crate::events::{CloudEvent, Happening};
 use crate::gather::{self, Told};
 use crate::journal::{Journal, TickRecord};
-use crate::operator::{OperatorOrder, OperatorOrders};
+use crate::operator::{Mode, OperatorOrder, OperatorOrders};
 use crate::ports::{Backend, BackendError, Clock, Order, Source};
 use crate::step::{Controller, Outcome, duration};
 use crate::view::{FleetView, TierView};
+use evenkeel_core::decision::Reason;
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::Fleet;
@@ -79,6 +80,8 @@ pub struct Live {
     workers: BTreeMap<String, mpsc::UnboundedSender<Order>>,
     attainment: BTreeMap<String, ObjectiveAttainment>,
     states: BTreeMap<ReplicaId, ReplicaState>,
+    /// Each tier's count, desired count and reason at the last tick.
+    changes: BTreeMap<String, (u32, u32, Reason)>,
     events_sent: u64,
     last_state: Option<Time>,
     lost_before: u64,
@@ -106,6 +109,7 @@ impl Live {
             workers: BTreeMap::new(),
             attainment: BTreeMap::new(),
             states: BTreeMap::new(),
+            changes: BTreeMap::new(),
             events_sent: 0,
             last_state: None,
             lost_before: 0,
@@ -165,12 +169,23 @@ impl Live {
         let gathered = told.gathered((self.around.gateway)());
         let state = self.state_to_save(now);
         let may_shrink = self.journal_writable(now);
-        let outcome = self.controller.step(&gathered, &self.around.operator, may_shrink, &mut *self.around.new_intent);
+        let operator = self.operator_in_force();
+        let outcome = self.controller.step(&gathered, &operator, may_shrink, &mut *self.around.new_intent);
         tracing::debug!(took_us = started.elapsed().as_micros(), "tick");
         self.report(&outcome, &told, now);
         self.publish(&outcome, told, now);
         self.journal(&outcome, state);
         self.dispatch(outcome.orders).await;
+    }
+
+    /// The operator's orders; at most `advise` without the fleet, for an order that nobody carries out would count as a
+    /// replica that starts.
+    fn operator_in_force(&self) -> OperatorOrders {
+        let mut orders = self.around.operator.clone();
+        if !self.holds_fleet {
+            orders.mode = Some(self.controller.mode(&orders).min(Mode::Advise));
+        }
+        orders
     }
 
     fn take_outcomes(&mut self) {
@@ -216,8 +231,13 @@ impl Live {
             tracing::error!(?violation, "a decision breaks an invariant; this tick is not acted on");
             self.happened(&Happening::InvariantBroken(violation.clone()), now);
         }
-        for decision in outcome.decisions.iter().filter(|it| it.desired != it.supply.current()) {
-            self.happened(&Happening::Scaled(Box::new(decision.clone())), now);
+        for decision in &outcome.decisions {
+            let change = (decision.supply.current(), decision.desired, decision.reason);
+            let before = self.changes.insert(decision.tier.clone(), change);
+            // A change that is not carried out (advise, a pause, no capacity) is decided anew at each tick and told once.
+            if change.0 != change.1 && before != Some(change) {
+                self.happened(&Happening::Scaled(Box::new(decision.clone())), now);
+            }
         }
         let mut seen = BTreeSet::new();
         for (tier, replica) in told.replicas() {
@@ -297,18 +317,26 @@ impl Live {
         });
     }
 
-    /// Hands each order to its tier's worker, once the intents in it are on disk. A tier's orders stay in order; a slow
-    /// one delays no other tier.
+    /// Hands each order to its tier's worker, once it is on disk. One that is not there in time launches all the same, for
+    /// players are waiting, and ends nothing. A tier's orders stay in order; a slow one delays no other tier.
     async fn dispatch(&mut self, orders: Vec<Order>) {
         if !self.holds_fleet || orders.is_empty() {
             return;
         }
-        if let Some(journal) = &self.around.journal
-            && !journal.settled(INTENT_ON_DISK_WITHIN).await
-        {
+        let on_disk = match &self.around.journal {
+            Some(journal) => journal.settled(INTENT_ON_DISK_WITHIN).await,
+            None => false,
+        };
+        if !on_disk {
             tracing::error!("the journal is slow or unwritable: intents go on in the replicas' environment alone");
         }
-        for order in orders {
+        for mut order in orders {
+            if !on_disk {
+                self.controller.not_ended(&order.tier, &std::mem::take(&mut order.end));
+            }
+            if order.launch.is_empty() && order.end.is_empty() {
+                continue;
+            }
             let worker = self.workers.entry(order.tier.clone()).or_insert_with(|| {
                 worker(self.around.backend.clone(), self.around.journal.clone(), self.outcomes.0.clone())
             });

@@ -133,6 +133,13 @@ impl Controller {
         }
     }
 
+    /// The replicas `ids` of `tier` were not told to end, because the order is not on disk.
+    pub fn not_ended(&mut self, tier: &str, ids: &[ReplicaId]) {
+        if let Some(index) = self.fleet.spec.tiers.iter().position(|it| it.name == tier) {
+            self.tiers[index].not_ended(ids);
+        }
+    }
+
     /// The mode in force.
     pub fn mode(&self, operator: &OperatorOrders) -> Mode {
         operator.mode.unwrap_or_else(|| self.fleet.controller.mode.into())

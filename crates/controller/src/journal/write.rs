@@ -156,6 +156,26 @@ struct Writer {
     since_whole: u32,
     open_rows: BTreeMap<String, (i64, Sameness)>,
     last_sweep: Option<Time>,
+    last_tick_lost: bool,
+}
+
+/// Who waits for a transaction.
+#[derive(Default)]
+struct Waiting {
+    barriers: Vec<tokio::sync::oneshot::Sender<bool>>,
+    operators: Vec<tokio::sync::oneshot::Sender<bool>>,
+}
+
+impl Waiting {
+    /// An operator's order is on disk with its transaction; a barrier asks for the ticks before it as well.
+    fn answer(self, written: bool, tick_lost: bool) {
+        for done in self.operators {
+            let _ = done.send(written);
+        }
+        for done in self.barriers {
+            let _ = done.send(written && !tick_lost);
+        }
+    }
 }
 
 impl Writer {
@@ -170,6 +190,7 @@ impl Writer {
             since_whole: 0,
             open_rows: BTreeMap::new(),
             last_sweep: None,
+            last_tick_lost: false,
         })
     }
 
@@ -177,16 +198,18 @@ impl Writer {
         while let Ok(first) = messages.recv() {
             let batch: Vec<Message> = std::iter::once(first).chain(messages.try_iter()).collect();
             let ticks = batch.iter().filter(|it| matches!(it, Message::Tick(_))).count() as u64;
-            let mut waiting = Vec::new();
+            let (mut waiting, first_tick) = (Waiting::default(), self.next_tick);
             let written = self.write(batch, &mut waiting);
             if written.is_err() {
-                // Whatever the next delta would be against is not on disk.
+                // Whatever the next delta would be against is not on disk, and a replay must see that ticks are missing.
                 (self.last_inputs, self.open_rows) = (None, BTreeMap::new());
+                self.next_tick = first_tick + ticks.cast_signed();
+            }
+            if ticks > 0 {
+                self.last_tick_lost = written.is_err();
             }
             self.note(ticks, written.as_ref());
-            for done in waiting {
-                let _ = done.send(written.is_ok());
-            }
+            waiting.answer(written.is_ok(), self.last_tick_lost);
         }
     }
 
@@ -194,7 +217,8 @@ impl Writer {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         match written {
             Ok(bytes) => {
-                health.writable = true;
+                // A transaction without a tick may have written nothing, which works on a full disk too.
+                health.writable = !self.last_tick_lost;
                 health.ticks_written += ticks;
                 health.input_bytes_written += bytes;
             }
@@ -207,22 +231,18 @@ impl Writer {
     }
 
     /// One transaction; gives the size of the inputs written.
-    fn write(
-        &mut self,
-        batch: Vec<Message>,
-        waiting: &mut Vec<tokio::sync::oneshot::Sender<bool>>,
-    ) -> rusqlite::Result<u64> {
+    fn write(&mut self, batch: Vec<Message>, waiting: &mut Waiting) -> rusqlite::Result<u64> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut bytes = 0;
         let mut result = Ok(());
         for message in batch {
             let one = match message {
                 Message::Barrier(done) => {
-                    waiting.push(done);
+                    waiting.barriers.push(done);
                     Ok(0)
                 }
                 Message::Operator { order, at, done } => {
-                    waiting.push(done);
+                    waiting.operators.push(done);
                     self.write_operator(&order, at)
                 }
                 Message::Outcome { order, outcome } => self.write_outcome(&order, &outcome),

@@ -1,0 +1,199 @@
+//! What the loop makes of its ports: orders, drains, failures of one that stop no other.
+
+use crate::world::{Tells, World, advance};
+use evenkeel_controller::operator::{Mode, OperatorOrder};
+use evenkeel_controller::ports::BackendError;
+use evenkeel_core::decision::Reason;
+use evenkeel_core::observe::{Cause, Reading};
+use evenkeel_core::units::Span;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn a_victim_is_routed_around_first_and_ended_once_the_gateway_has_emptied_it() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.bound_gold(Some(3), None, world.now() + Span::from_secs(3_600)).await;
+    running.ticks(2).await;
+    assert_eq!(world.backend.count("gold"), 3);
+    running.bound_gold(Some(2), Some(2), world.now() + Span::from_secs(3_600)).await;
+    running.tick().await;
+    let draining = running.draining();
+    assert_eq!(draining.len(), 1);
+    let told = running.published.routes.borrow().version;
+    world.gateway.lock().unwrap().applied = Some(told);
+    world.gateway.lock().unwrap().in_flight = BTreeMap::from([(draining[0].clone(), 2)]);
+    running.ticks(3).await;
+    assert!(world.backend.ended().is_empty(), "two requests are still in there");
+    world.gateway.lock().unwrap().in_flight.insert(draining[0].clone(), 0);
+    running.tick().await;
+    assert_eq!(world.backend.ended(), draining);
+    running.tick().await;
+    assert!(running.draining().is_empty());
+    assert_eq!(world.backend.count("gold"), 2);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_is_cut_at_a_quarter_tick_and_the_other_tier_is_decided_in_the_same_tick() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.tick().await;
+    world.tells("gold", Tells::Hangs);
+    world.tells("silver", Tells::Requests(30));
+    advance(Duration::from_secs(1)).await;
+    advance(Duration::from_millis(249)).await;
+    assert!(!running.published.view.has_changed().unwrap(), "it has its quarter");
+    advance(Duration::from_millis(1)).await;
+    let view = running.idle().await;
+    assert_eq!(view.tiers[0].signals.offered, Reading::Missing { cause: Cause::TimedOut });
+    assert_eq!(view.tiers[0].decision.reason, Reason::HeldBlind);
+    assert!(view.sources[0].problem.as_deref().unwrap().contains("quarter"));
+    assert_eq!(view.sources[1].problem, None);
+    assert_eq!(view.tiers[1].decision.reason, Reason::GrewForDemand);
+    assert!(world.backend.count("silver") > 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_never_lists_one_tier_stops_no_other() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.ticks(2).await;
+    world.backend.state.lock().unwrap().hang_list.insert("gold");
+    for tier in ["gold", "silver"] {
+        world.tells(tier, Tells::Requests(30));
+    }
+    advance(Duration::from_secs(1)).await;
+    advance(Duration::from_millis(250)).await;
+    let view = running.idle().await;
+    assert!(!view.tiers[0].replicas_known);
+    assert_eq!(view.tiers[0].decision.reason, Reason::HeldBlind);
+    assert!(world.backend.count("silver") > 1);
+    assert_eq!(world.backend.count("gold"), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_never_finishes_one_tiers_order_or_refuses_it_stops_no_other() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.tick().await;
+    world.backend.state.lock().unwrap().hang_apply.insert("gold");
+    world.tells("gold", Tells::Requests(30));
+    running.ticks(3).await;
+    assert_eq!(world.backend.count("gold"), 1, "its order hangs");
+    let error = BackendError::NoCapacity("no GPU is free".to_owned());
+    world.backend.state.lock().unwrap().fail_apply.insert("silver", error);
+    world.tells("silver", Tells::Requests(30));
+    running.events();
+    let view = running.ticks(3).await;
+    assert!(view.tiers[1].refused.as_deref().unwrap().contains("no GPU is free"));
+    assert!(running.kinds().contains(&"dev.evenkeel.order.refused"));
+    world.backend.state.lock().unwrap().fail_apply.clear();
+    let view = running.ticks(3).await;
+    assert!(world.backend.count("silver") > 1, "what was refused is asked for again");
+    assert_eq!(view.tiers[1].refused, None);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blackout_of_every_source_ends_nothing_and_a_confirmed_zero_does() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    for tier in ["gold", "silver"] {
+        world.tells(tier, Tells::Requests(20));
+    }
+    running.ticks(4).await;
+    let grown = world.backend.names("gold");
+    assert!(grown.len() > 2);
+    for tier in ["gold", "silver"] {
+        world.tells(tier, Tells::Nothing);
+    }
+    let view = running.ticks(300).await;
+    assert_eq!(view.tiers[0].decision.reason, Reason::HeldBlind);
+    assert_eq!(world.backend.names("gold"), grown);
+    assert!(running.draining().is_empty());
+    for tier in ["gold", "silver"] {
+        world.tells(tier, Tells::Requests(0));
+    }
+    running.ticks(100).await;
+    assert_eq!(world.backend.count("gold"), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_controller_says_so_and_orders_nothing_more() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.tick().await;
+    world.backend.state.lock().unwrap().fail_apply.insert("gold", BackendError::Fenced { current: 9 });
+    world.tells("gold", Tells::Requests(20));
+    running.ticks(2).await;
+    let alarm = running.events().into_iter().find(|event| event.kind == "dev.evenkeel.alarm.fenced").unwrap();
+    assert_eq!(alarm.data["by_epoch"], 9);
+    let (gold, silver) = (world.backend.orders("gold"), world.backend.orders("silver"));
+    world.backend.state.lock().unwrap().fail_apply.clear();
+    for tier in ["gold", "silver"] {
+        world.tells(tier, Tells::Requests(30));
+    }
+    let view = running.ticks(5).await;
+    assert_eq!((world.backend.orders("gold"), world.backend.orders("silver")), (gold, silver));
+    assert!(!view.holds_fleet);
+    assert_eq!(view.mode, Mode::Act, "the mode is the operator's, not the loop's");
+    assert_eq!(view.tiers[1].decision.supply.starting, 0, "what nobody launches does not start");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_without_the_fleet_decides_and_touches_nothing() {
+    let mut world = World::new();
+    for tier in ["gold", "silver"] {
+        world.tells(tier, Tells::Requests(20));
+    }
+    let mut running = world.start_observer().await;
+    let view = running.ticks(5).await;
+    assert!(view.tiers[0].decision.desired > 1);
+    assert_eq!(view.tiers[0].decision.supply.starting, 0);
+    assert_eq!(world.backend.orders("gold") + world.backend.orders("silver"), 0);
+    assert!(running.published.routes.borrow().tiers.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_not_carried_out_is_one_event_and_not_one_a_tick() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.tick().await;
+    assert!(running.order(OperatorOrder::Mode(Mode::Advise)).await);
+    running.bound_gold(Some(4), None, world.now() + Span::from_secs(3_600)).await;
+    running.events();
+    let view = running.ticks(30).await;
+    assert_eq!((view.tiers[0].decision.desired, world.backend.count("gold")), (4, 1));
+    assert_eq!(running.kinds(), ["dev.evenkeel.tier.scaled"]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_has_the_fields_of_a_cloud_event_and_an_id_of_its_own() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.ticks(2).await;
+    let events = running.events();
+    let mut ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), events.len());
+    let scaled = serde_json::to_value(&events[0]).unwrap();
+    let text = |field: &str| scaled[field].as_str().unwrap().to_owned();
+    assert_eq!(text("specversion"), "1.0");
+    assert_eq!(text("source"), "/evenkeel/pair/1");
+    assert_eq!(text("type"), "dev.evenkeel.tier.scaled");
+    assert_eq!(text("subject"), "gold");
+    assert_eq!(text("time"), "2001-09-09T01:46:40Z");
+    assert_eq!(text("datacontenttype"), "application/json");
+    assert_eq!((&scaled["data"]["from"], &scaled["data"]["to"]), (&0.into(), &1.into()));
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    assert!(kinds.contains(&"dev.evenkeel.replica.ready"), "{kinds:?}");
+    running.stop().await;
+}
