@@ -218,7 +218,7 @@ impl Writer {
         match written {
             Ok(bytes) => {
                 // A transaction without a tick may have written nothing, which works on a full disk too.
-                health.writable = true;
+                health.writable = !self.last_tick_lost;
                 health.ticks_written += ticks;
                 health.input_bytes_written += bytes;
             }
