@@ -89,7 +89,14 @@ pub(crate) async fn mode(arguments: SetMode) -> Result<ExitCode, Failure> {
 async fn order(fleet: &Path, state: &StateArgument, path: &str, body: &Value) -> Result<(), Failure> {
     let fleet = fleet_file::load(fleet)?;
     let state = state.of(&fleet.spec.name)?;
-    Control::of(&fleet)?.post(path, body, &state).await.map(|_| ())
+    let control = Control::of(&fleet)?;
+    let answering = control.get("/v1/state").await?;
+    if answering["fleet"].as_str() != Some(fleet.spec.name.as_str()) {
+        let other = answering["fleet"].as_str().unwrap_or("another one");
+        let why = format!("at {} runs the controller of {other}, not of {}", fleet.controller.listen, fleet.spec.name);
+        return Err(Failure::refused(why));
+    }
+    control.post(path, body, &state).await.map(|_| ())
 }
 
 /// `90s`, `10m`, `2h` or `1d` as seconds.
