@@ -15,33 +15,28 @@ use std::time::{Duration, Instant};
 /// What the outside said in one tick.
 #[derive(Debug)]
 pub struct Told {
-    now: Time,
-    tiers: Vec<(String, TierGathered)>,
+    /// What the step takes.
+    pub gathered: Gathered,
     /// How each source's read went.
     pub sources: Vec<SourceView>,
 }
 
 impl Told {
-    /// The same as the step takes it.
-    pub fn gathered(&self, gateway: GatewayView) -> Gathered {
-        let tiers = self.tiers.iter().map(|(_, tier)| tier.clone()).collect();
-        Gathered { now: self.now, tiers, gateway }
-    }
-
-    /// Every listed replica with its tier.
-    pub fn replicas(&self) -> impl Iterator<Item = (&str, &BackendReplica)> {
-        self.tiers
-            .iter()
-            .flat_map(|(tier, gathered)| gathered.listed.iter().flatten().map(move |replica| (tier.as_str(), replica)))
+    /// Every listed replica with its tier. `fleet` is the one that was gathered for.
+    pub fn replicas<'a>(&'a self, fleet: &'a Fleet) -> impl Iterator<Item = (&'a str, &'a BackendReplica)> {
+        let tiers = fleet.spec.tiers.iter().zip(&self.gathered.tiers);
+        tiers.flat_map(|(spec, tier)| tier.listed.iter().flatten().map(move |replica| (spec.name.as_str(), replica)))
     }
 }
 
-/// Asks everything at once. `routes` tells the replicas that serve, for sources that ask replicas themselves.
+/// Asks everything at once. `routes` tells the replicas that serve, for sources that ask replicas themselves; `gateway`
+/// tells what the gateway obeys, once the sources were read.
 pub async fn gather(
     fleet: &Fleet,
     sources: &mut [Box<dyn Source>],
     backend: &dyn Backend,
     routes: &RouteTable,
+    gateway: &(dyn Fn() -> GatewayView + Send + Sync),
     now: Time,
 ) -> Told {
     let deadline = duration(fleet.spec.tick) / 4;
@@ -51,25 +46,21 @@ pub async fn gather(
         sources.iter_mut().map(|source| read(source.as_mut(), fleet, now, &living, deadline)),
     );
     let (lists, reads) = futures::join!(lists, reads);
-    let mut tiers: Vec<(String, TierGathered)> = fleet
-        .spec
+    let mut tiers: Vec<TierGathered> = fleet
         .tiers
         .iter()
-        .zip(&fleet.tiers)
         .zip(lists)
-        .map(|((spec, settings), listed)| {
+        .map(|(settings, listed)| {
             let schedule = evenkeel_fleet::schedule::active(&settings.schedule, now);
-            let gathered =
-                TierGathered { signals: Signals::default(), load: BTreeMap::new(), listed, schedule, forecast: None };
-            (spec.name.clone(), gathered)
+            TierGathered { signals: Signals::default(), load: BTreeMap::new(), listed, schedule, forecast: None }
         })
         .collect();
     let mut views = Vec::with_capacity(reads.len());
     for (findings, view) in reads {
         views.push(view);
-        merge(&mut tiers, findings);
+        merge(fleet, &mut tiers, findings);
     }
-    Told { now, tiers, sources: views }
+    Told { gathered: Gathered { now, tiers, gateway: gateway() }, sources: views }
 }
 
 fn living(routes: &RouteTable) -> Vec<LivingReplica> {
@@ -123,9 +114,10 @@ fn gaps(source: &dyn Source, fleet: &Fleet, cause: Cause) -> Vec<Finding> {
     fleet.spec.tiers.iter().map(gap).collect()
 }
 
-fn merge(tiers: &mut [(String, TierGathered)], findings: Vec<Finding>) {
+fn merge(fleet: &Fleet, tiers: &mut [TierGathered], findings: Vec<Finding>) {
     for finding in findings {
-        if let Some((_, tier)) = tiers.iter_mut().find(|(name, _)| *name == finding.tier) {
+        let index = fleet.spec.tiers.iter().position(|spec| spec.name == finding.tier);
+        if let Some(tier) = index.and_then(|index| tiers.get_mut(index)) {
             tier.signals = std::mem::take(&mut tier.signals).or(finding.signals);
             tier.load.extend(finding.replica_load);
         }

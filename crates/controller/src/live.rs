@@ -165,12 +165,12 @@ impl Live {
         let started = Instant::now();
         let now = self.around.clock.now();
         let routes = self.routes.borrow().clone();
-        let told = gather::gather(&fleet, &mut self.around.sources, &*self.around.backend, &routes, now).await;
-        let gathered = told.gathered((self.around.gateway)());
+        let around = &mut self.around;
+        let told = gather::gather(&fleet, &mut around.sources, &*around.backend, &routes, &*around.gateway, now).await;
         let state = self.state_to_save(now);
         let may_shrink = self.journal_writable(now);
         let operator = self.operator_in_force();
-        let outcome = self.controller.step(&gathered, &operator, may_shrink, &mut *self.around.new_intent);
+        let outcome = self.controller.step(&told.gathered, &operator, may_shrink, &mut *self.around.new_intent);
         tracing::debug!(took_us = started.elapsed().as_micros(), "tick");
         self.report(&outcome, &told, now);
         self.publish(&outcome, told, now);
@@ -239,8 +239,9 @@ impl Live {
                 self.happened(&Happening::Scaled(Box::new(decision.clone())), now);
             }
         }
+        let fleet = self.controller.fleet().clone();
         let mut seen = BTreeSet::new();
-        for (tier, replica) in told.replicas() {
+        for (tier, replica) in told.replicas(&fleet) {
             seen.insert(replica.id.clone());
             let before = self.states.insert(replica.id.clone(), replica.state);
             if before == Some(replica.state) {
@@ -296,7 +297,7 @@ impl Live {
             journal: self.around.journal.as_ref().map(Journal::health).unwrap_or_default(),
             sources: told.sources,
             routes: outcome.routes.version,
-            gateway_applied: (self.around.gateway)().applied,
+            gateway_applied: told.gathered.gateway.applied,
             cost_usd_per_hour: tiers.iter().map(|tier| tier.cost_usd_per_hour).sum(),
             tiers,
         };

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What one tick gathered about one tier.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TierGathered {
     /// Signals of all sources, the better reading of each.
     pub signals: Signals,
