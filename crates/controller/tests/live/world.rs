@@ -22,17 +22,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-const TIER: &str = "
-    model: MODEL
-    replicas: {minimum: 1, maximum: 9}
-    price: $1/hour
-    slo: {attainment: 99%, objectives: [{tpot: {p95: 60ms}}]}
-    requests: {prompt_tokens: {mean: 60, sigma: 0.3}, output_tokens: {mean: 20, sigma: 0.2}, per_player: 60/min}
-    profile: {source: estimate, iteration: 20ms, per_sequence: 1ms, per_prefill_token: 100us, max_batched_tokens: 256, max_sequences: 4, kv_tokens: 20000, max_model_tokens: 4096}
-    start_up: 1s
-    policies: [{capacity: {window: 2s, hold: 5s}}]
-    backend: {local: {command: [engine, \"{port}\"], drain_deadline: 30s}}
-";
+/// One tier of the fleet file, under its name.
+const TIER: &str = include_str!("../fixtures/tier.yaml");
 
 /// Time that moves only when a test advances it.
 pub(crate) struct VirtualClock {
