@@ -14,6 +14,7 @@ mod problem;
 mod reference;
 mod render;
 mod report;
+mod restart;
 mod scalar;
 pub mod schedule;
 mod section;
@@ -24,6 +25,7 @@ mod yaml;
 pub use diff::{Change, diff};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
+pub use restart::needs_restart;
 
 use form::Form;
 use model::Fleet;
