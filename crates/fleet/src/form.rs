@@ -1,11 +1,10 @@
 //! What may stand at a key: one declaration that both reads a value and describes it as JSON schema, so that the two
 //! cannot drift apart.
 
+use crate::later;
 use crate::report::{Report, child, item};
-use crate::section::Section;
 use crate::suggest;
-use crate::yaml::{Kind, Node};
-use crate::{later, yaml::Entry};
+use crate::yaml::{Entry, Kind, Node};
 use serde_json::{Value, json};
 
 /// A shape of value.
@@ -72,30 +71,8 @@ impl<L: Leaf> Form for L {
     }
 }
 
-/// A map with known keys, read by a function that declares them.
-pub(crate) struct Object<T>(pub(crate) fn(&mut Section<'_>) -> Option<T>);
-
-impl<T> Form for Object<T> {
-    type Value = T;
-
-    fn read(&self, node: &Node, path: &str, report: &mut Report) -> Option<T> {
-        let entries = map_entries(node, path, report)?;
-        let mut section = Section::of_file(entries, path, report);
-        let value = (self.0)(&mut section);
-        section.refuse_unknown();
-        value
-    }
-
-    fn schema(&self) -> Value {
-        let mut section = Section::of_schema();
-        // Every key is declared on any way through the function, so this run over nothing sees them all.
-        let _ = (self.0)(&mut section);
-        section.into_schema()
-    }
-}
-
 /// The entries of a map, each noted with its place; a key written twice is reported.
-fn map_entries<'a>(node: &'a Node, path: &str, report: &mut Report) -> Option<&'a [Entry]> {
+pub(crate) fn map_entries<'a>(node: &'a Node, path: &str, report: &mut Report) -> Option<&'a [Entry]> {
     let entries = match &node.kind {
         Kind::Map(entries) => entries,
         Kind::Refused => return None,

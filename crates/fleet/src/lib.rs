@@ -10,6 +10,7 @@ mod file;
 mod form;
 mod later;
 pub mod model;
+mod place;
 mod problem;
 mod reference;
 mod render;
@@ -17,6 +18,7 @@ mod report;
 mod restart;
 mod scalar;
 pub mod schedule;
+mod schema;
 mod section;
 mod suggest;
 mod unit;
@@ -26,11 +28,12 @@ pub use diff::{Change, diff};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use restart::needs_restart;
+pub use schema::schema;
 
 use form::Form;
 use model::Fleet;
+use place::Place;
 use report::Report;
-use yaml::Place;
 
 /// Reads a fleet file. `name` is what messages call it, its path as a rule.
 ///
@@ -56,16 +59,4 @@ pub fn read(text: &str, name: &str) -> Result<Fleet, Problems> {
             Err(Problems::new(name, text, problems))
         }
     }
-}
-
-/// The fleet file as JSON schema (draft 2020-12), for editors and for other tools that write fleet files.
-pub fn schema() -> serde_json::Value {
-    let mut schema = serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Evenkeel fleet file",
-    });
-    if let (Some(to), serde_json::Value::Object(from)) = (schema.as_object_mut(), file::FILE.schema()) {
-        to.extend(from);
-    }
-    schema
 }

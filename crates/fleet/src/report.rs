@@ -1,7 +1,7 @@
 //! Collects what is wrong, and remembers where everything stands, so that rules need only name a key.
 
+use crate::place::Place;
 use crate::problem::Problem;
-use crate::yaml::Place;
 use std::collections::BTreeMap;
 
 /// Everything that reading finds out besides the values themselves.

@@ -6,20 +6,6 @@ use crate::suggest;
 use crate::yaml::Kind;
 use serde_json::{Value, json};
 
-impl Kind {
-    /// How a value is called in a message.
-    pub(crate) fn as_written(&self) -> String {
-        match self {
-            Self::Empty => "nothing".to_owned(),
-            Self::Flag(flag) => format!("`{flag}`"),
-            Self::Number(text) | Self::Text(text) => format!("`{text}`"),
-            Self::List(_) => "a list".to_owned(),
-            Self::Map(_) => "a map".to_owned(),
-            Self::Refused => "a refused value".to_owned(),
-        }
-    }
-}
-
 /// `true` or `false`.
 pub(crate) struct Flag;
 

@@ -1,11 +1,11 @@
 //! `backend:`
 
 use crate::file::words;
-use crate::form::{List, Object, OneOf, Variant};
+use crate::form::{List, OneOf, Variant};
 use crate::model::{BackendSettings, LocalSettings};
 use crate::report::Report;
 use crate::scalar::Text;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::suggest;
 use crate::unit::Duration;
 use evenkeel_core::units::Span;

@@ -1,8 +1,8 @@
 //! `behavior:` and `when_blind:`
 
-use crate::form::{Mapped, Object, WordOr};
+use crate::form::{Mapped, WordOr};
 use crate::scalar::Whole;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::Duration;
 use evenkeel_core::spec::{Behavior, Blind, Pace, StepLimit};
 use evenkeel_core::units::Span;

@@ -1,10 +1,9 @@
 //! `controller:`
 
 use crate::file::words;
-use crate::form::Object;
 use crate::model::{ControllerSettings, EventSettings, Mode};
 use crate::scalar::{Choice, Flag};
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::Duration;
 use std::path::PathBuf;
 

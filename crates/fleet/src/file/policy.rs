@@ -1,10 +1,10 @@
 //! `policies:`
 
 use crate::file::schedule;
-use crate::form::{Leaf, Mapped, Object, OneOf, Variant, Wrong};
+use crate::form::{Leaf, Mapped, OneOf, Variant, Wrong};
 use crate::model::ScheduleEntry;
 use crate::scalar::{Choice, Number, Text};
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::{Duration, Milliseconds, PerMinute, Share};
 use crate::yaml::Kind;
 use evenkeel_core::spec::{LatencyMetric, Objective, Per, PolicySpec, Signal};
