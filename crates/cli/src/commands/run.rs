@@ -72,8 +72,8 @@ struct Place {
 impl Place {
     /// Acts until told to end. Replicas go on serving after it.
     async fn act(&self, lock: &FleetLock) -> Result<(), Failure> {
-        let (journal, operator) =
-            Journal::open(&self.state.journal(), self.fleet.controller.retention).map_err(Failure::refused)?;
+        let (journal, operator) = Journal::open(&self.state.journal(), self.fleet.controller.retention, lock.epoch())
+            .map_err(Failure::refused)?;
         let token = Token::obtain(&self.state.token(), std::env::var(TOKEN_VARIABLE).ok()).map_err(Failure::usage)?;
         let address = self.fleet.controller.listen;
         let listener = TcpListener::bind(address)
