@@ -39,11 +39,18 @@ pub(crate) trait Leaf {
 pub(crate) struct Wrong {
     pub(crate) message: String,
     pub(crate) help: String,
+    /// The value may be a secret: it is not shown.
+    pub(crate) secret: bool,
 }
 
 impl Wrong {
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: help.into() }
+        Self { message: message.into(), help: help.into(), secret: false }
+    }
+
+    /// The same about a value that is not to be shown, if it is `secret`; the message must not hold it either.
+    pub(crate) fn hiding(self, secret: bool) -> Self {
+        Self { secret, ..self }
     }
 }
 
@@ -60,6 +67,9 @@ impl<L: Leaf> Form for L {
                 Some(value)
             }
             Err(wrong) => {
+                if wrong.secret {
+                    report.hide(node.place);
+                }
                 report.problem_at(node.place, path, wrong.message, wrong.help);
                 None
             }

@@ -19,6 +19,7 @@ mod restart;
 mod scalar;
 pub mod schedule;
 mod schema;
+mod secret;
 mod section;
 mod suggest;
 mod unit;
@@ -48,6 +49,7 @@ pub fn read(text: &str, name: &str) -> Result<Fleet, Problems> {
         check::check(draft, &mut report);
     }
     let fleet = draft.and_then(file::Draft::build);
+    let shown = report.without_hidden(text);
     let (mut problems, warnings, settings) = report.into_parts();
     match fleet {
         Some(fleet) if problems.is_empty() => Ok(Fleet { warnings, settings, ..fleet }),
@@ -56,7 +58,7 @@ pub fn read(text: &str, name: &str) -> Result<Fleet, Problems> {
                 let help = "this is a mistake in Evenkeel; please report it with the file";
                 problems.push(Problem::new(Place::START, "", "the file could not be understood", help));
             }
-            Err(Problems::new(name, text, problems))
+            Err(Problems::new(name, &shown, problems))
         }
     }
 }

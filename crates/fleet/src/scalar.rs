@@ -2,6 +2,7 @@
 
 use crate::form::{Leaf, Wrong};
 use crate::later;
+use crate::secret::looks_secret;
 use crate::suggest;
 use crate::yaml::Kind;
 use serde_json::{Value, json};
@@ -103,10 +104,12 @@ impl Leaf for Text {
         };
         match (self.rule)(text) {
             None => Ok(text.clone()),
-            Some(wrong) => Err(Wrong::new(
-                format!("`{text}` is not {}: {wrong}", self.what),
-                format!("write for example `{}`", self.example),
-            )),
+            Some(wrong) => {
+                let secret = looks_secret(text);
+                let shown = if secret { "this".to_owned() } else { kind.as_written() };
+                let message = format!("{shown} is not {}: {wrong}", self.what);
+                Err(Wrong::new(message, format!("write for example `{}`", self.example)).hiding(secret))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use crate::form::{Form, described, map_entries};
 use crate::later;
 use crate::place::Place;
 use crate::report::{Report, child};
+use crate::secret::is_secret_key;
 use crate::suggest;
 use crate::yaml::{Entry, Kind, Node};
 use serde_json::{Map, Value, json};
@@ -144,6 +145,9 @@ impl<'a> Section<'a> {
                 Some(fix) => (format!("`{}` is not available yet", entry.key), fix.to_owned()),
                 None => (format!("`{}` is not a key here", entry.key), suggest::instead(&entry.key, &self.known)),
             };
+            if is_secret_key(&entry.key) {
+                report.hide(entry.value.place);
+            }
             report.problem_at(entry.place, &path, message, help);
         }
     }

@@ -109,9 +109,29 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
         underscored_numbers_as_strings: true,
         strict_booleans: true,
     };
-    serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options)
-        .map(Node::from)
-        .map_err(|error| syntax_problem(&error))
+    serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options).map(Node::from).map_err(|error| {
+        let problem = syntax_problem(&error);
+        tab_problem(text, problem.line).unwrap_or(problem)
+    })
+}
+
+/// A parser trips over a tab in the indentation of its line or of the next one that holds anything, and not always by
+/// that name.
+fn tab_problem(text: &str, line: usize) -> Option<Problem> {
+    let starts = text.split_inclusive('\n').scan(0, |next, content| {
+        let start = *next;
+        *next += content.len();
+        Some((start, content))
+    });
+    let from_here = starts.enumerate().skip(line - 1).filter(|(_, (_, content))| !content.trim().is_empty());
+    from_here.take(2).find_map(|(index, (offset, content))| {
+        let length = content.len() - content.trim_start_matches([' ', '\t']).len();
+        content[..length].contains('\t').then(|| {
+            let place = Place { line: index + 1, column: 1, offset, length };
+            let message = format!("line {} is indented with a tab; YAML wants spaces", index + 1);
+            Problem::new(place, "", message, "put spaces in its place, two for each level")
+        })
+    })
 }
 
 fn syntax_problem(error: &serde_saphyr::Error) -> Problem {

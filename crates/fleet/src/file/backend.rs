@@ -60,8 +60,8 @@ fn local(local: &mut Section<'_>) -> Option<BackendDraft> {
     );
     let environment = local.optional(
         "environment",
-        "Names of environment variables passed on from the controller's own environment; nothing else is.",
-        List { form: words::VARIABLE, least: 0 },
+        "NAMES of environment variables passed on from the controller's own environment; nothing else is.",
+        List { form: words::Variable, least: 0 },
     );
     let gpus = local.optional(
         "gpus",
