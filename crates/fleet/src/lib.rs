@@ -22,6 +22,8 @@ mod schema;
 mod secret;
 mod section;
 mod suggest;
+#[cfg(unix)]
+mod surroundings;
 mod unit;
 mod yaml;
 
@@ -30,6 +32,8 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use restart::needs_restart;
 pub use schema::schema;
+#[cfg(unix)]
+pub use surroundings::surroundings;
 
 use form::Form;
 use model::Fleet;
