@@ -119,6 +119,11 @@ impl FakeReplica {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// Forgets what it was asked.
+    pub(crate) fn forget(&self) {
+        self.shared.asked.lock().unwrap().clear();
+    }
+
     /// Requests whose client left before the answer was whole.
     pub(crate) fn abandoned(&self) -> usize {
         self.shared.abandoned.load(Ordering::SeqCst)
