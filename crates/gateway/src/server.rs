@@ -5,7 +5,7 @@ use crate::client::converse;
 use crate::error::GatewayError;
 use crate::gateway::{Gateway, Patience};
 use crate::request::BodyPatience;
-use crate::routes::follow;
+use crate::routes::{follow, look_for_replicas};
 use crate::state::StateDirectory;
 use crate::upstream::Origin;
 use evenkeel_fleet::model::Fleet;
@@ -159,6 +159,8 @@ impl Bound {
             background.spawn(Arc::clone(tier).keep_time());
         }
         background.spawn(sweep_idle(Arc::clone(&self.gateway)));
+        let gateway = Arc::clone(&self.gateway);
+        background.spawn(async move { look_for_replicas(&gateway.routes).await });
         if let Some(controller) = self.controller.clone() {
             let gateway = Arc::clone(&self.gateway);
             background.spawn(async move { follow(controller, &gateway.routes).await });

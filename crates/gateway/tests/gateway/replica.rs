@@ -139,6 +139,12 @@ impl FakeReplica {
         self.shared.pieces.load(Ordering::SeqCst)
     }
 
+    /// Listens again at the same address.
+    pub(crate) async fn revive(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.serving = Some(tokio::spawn(listen(listener, Arc::clone(&self.shared))));
+    }
+
     /// Ends as a killed process does: every connection breaks, no new one is taken.
     pub(crate) async fn kill(&mut self) {
         let serving = self.serving.take().unwrap();
