@@ -23,8 +23,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let state = arguments.state.of(&fleet.spec.name)?;
     state.create()?;
     let controller = arguments.controller.unwrap_or_else(|| format!("http://{}", fleet.controller.listen));
-    let options =
-        Options { controller_url: Some(controller), state_directory: Some(state.gateway()), ..Options::default() };
+    let options = Options {
+        fleet_file: Some(arguments.fleet.clone()),
+        controller_url: Some(controller),
+        state_directory: Some(state.gateway()),
+        ..Options::default()
+    };
     let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(Failure::refused)?;
     eprintln!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address());
     bound.run(signals::ended()).await;
