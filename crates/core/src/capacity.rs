@@ -5,6 +5,7 @@
 //! llm-d's workload-variant-autoscaler uses, here with quantiles in place of means.
 
 mod chain;
+mod first_token;
 mod latency;
 
 use crate::profile::Profile;

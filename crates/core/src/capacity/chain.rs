@@ -29,7 +29,7 @@ impl Service {
     }
 
     /// Batch room left for prefill when `k` requests decode; never less than one token.
-    fn prefill_room(&self, k: f64) -> f64 {
+    pub(super) fn prefill_room(&self, k: f64) -> f64 {
         (f64::from(self.profile.max_batched_tokens) - k).max(1.0)
     }
 

@@ -1,10 +1,11 @@
 //! Whether a fleet at an offered rate meets an objective, and the largest rate at which it meets all.
 
 use super::chain::{Service, stationary};
+use super::first_token::{self, Traffic};
 use crate::spec::{LatencyMetric, Lengths, Objective};
 use alloc::vec::Vec;
 
-/// Lengths are taken at the middles of this many equally likely classes.
+/// Output lengths are taken at the middles of this many equally likely classes.
 const LENGTH_CLASSES: usize = 12;
 /// Without an objective to bound it, a fleet is filled to this share of what full batches carry: queues stay finite.
 const THROUGHPUT_SHARE: f64 = 0.9;
@@ -51,7 +52,6 @@ struct Fleet<'a> {
     /// The first state in which a request waits for a place.
     full: usize,
     full_rate: f64,
-    prompts: Vec<f64>,
     outputs: Vec<f64>,
 }
 
@@ -64,9 +64,8 @@ impl<'a> Fleet<'a> {
         let queue = libm::ceil(full_rate * longest * 2.0) as usize + full + 16;
         let states = (full + queue + 1).min(LONGEST_CHAIN.max(full + 64));
         let rates = (0..states).map(|n| service.fleet_rate(n as f64, replicas)).collect();
-        let prompts = classes(&service.requests.prompt_tokens);
         let outputs = classes(&service.requests.output_tokens);
-        Self { service, replicas, rates, full, full_rate, prompts, outputs }
+        Self { service, replicas, rates, full, full_rate, outputs }
     }
 
     fn meets_all(&self, arrivals: f64, objectives: &[Objective]) -> bool {
@@ -131,30 +130,12 @@ impl<'a> Fleet<'a> {
         above
     }
 
-    /// A first token waits for a place in a batch, then for the prompts before it (one prompt at a time in each replica,
-    /// Erlang's C), then for its own prefill.
+    /// A first token waits for a place in a batch and for other prompts, then for its own prefill.
     fn first_token_above(&self, arrivals: f64, states: &[f64], bound: f64) -> f64 {
-        let busy: f64 = states.iter().enumerate().map(|(n, p)| p * self.inside(n + 1)).sum();
-        let mean_prefill = self.service.first_token_ms(busy, self.service.requests.prompt_tokens.mean);
-        let load = arrivals * mean_prefill / 1e3;
-        if load >= self.replicas {
-            return 1.0;
-        }
-        let waits = erlang_c(self.replicas, load);
-        let drain = (self.replicas - load) / mean_prefill;
-        let share: f64 = self
-            .prompts
-            .iter()
-            .map(|&tokens| {
-                let left = bound - self.service.first_token_ms(busy, tokens) - self.service.iteration_ms(busy) / 2.0;
-                if left <= 0.0 {
-                    1.0
-                } else {
-                    (waits * libm::exp(-drain * left) + self.wait_above(states, left)).min(1.0)
-                }
-            })
-            .sum();
-        share / self.prompts.len() as f64
+        let inside = states.iter().enumerate().map(|(n, p)| p * self.inside(n + 1)).sum();
+        let queued = states.iter().skip(self.full).sum();
+        let traffic = Traffic { replicas: self.replicas, arrivals, inside, queued, full_rate: self.full_rate };
+        first_token::above(self.service, &traffic, bound)
     }
 
     fn whole_above(&self, states: &[f64], bound: f64) -> f64 {
@@ -171,18 +152,6 @@ impl<'a> Fleet<'a> {
             .sum();
         share / self.outputs.len() as f64
     }
-}
-
-/// Probability of waiting with `servers` at an offered load of `load` Erlang: B_k = R*B/(k + R*B),
-/// C = B/(1 - (R/c)(1 - B)).
-fn erlang_c(servers: f64, load: f64) -> f64 {
-    let mut blocked = 1.0;
-    let mut k = 1.0;
-    while k <= servers {
-        blocked = load * blocked / (k + load * blocked);
-        k += 1.0;
-    }
-    blocked / (1.0 - load / servers * (1.0 - blocked))
 }
 
 /// Lengths at the middles of equally likely classes.
@@ -214,11 +183,5 @@ mod tests {
     fn prompts_of_mean_500_and_sigma_08_have_their_p95_at_1354_tokens() {
         let lengths = Lengths { mean: 500.0, sigma: 0.8 };
         assert!((quantile(&lengths, 0.95) - 1354.0).abs() < 1.0);
-    }
-
-    #[test]
-    fn erlang_c_gives_the_textbook_figure() {
-        // Ten servers at eight Erlang: 0.409, as in Erlang C tables.
-        assert!((erlang_c(10.0, 8.0) - 0.409).abs() < 0.001);
     }
 }
