@@ -9,6 +9,7 @@ mod output;
 mod probe;
 mod signals;
 mod state_dir;
+mod whereabouts;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
@@ -44,7 +45,7 @@ enum Command {
     Explain(commands::explain::Arguments),
     /// Report every mistake in a fleet file
     Check(commands::check::Arguments),
-    /// Drain and end every replica of a fleet
+    /// End a fleet: drain its replicas, end its controllers, also those that stand by, and every replica
     Stop(commands::stop::Arguments),
     /// Take no action for a while; deciding goes on
     Pause(commands::operator::Pause),

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::state_dir::StateArgument;
+use crate::whereabouts;
 use evenkeel_controller::explain;
 use evenkeel_controller::journal::{DecisionRow, JournalReader};
 use std::path::Path;
@@ -25,11 +26,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
     let (state, tier) = match arguments.fleet_and_tier.as_slice() {
-        [fleet, tier] => (arguments.state.of(&crate::fleet_file::load(Path::new(fleet))?.spec.name)?, tier),
+        [fleet, tier] => (whereabouts::find(Path::new(fleet), &arguments.state)?.state, tier),
         [tier] => (arguments.state.last()?, tier),
         _ => return Err(Failure::usage("name the tier, and before it the fleet file if need be")),
     };
-    let journal = JournalReader::new(&state.journal());
+    let journal = JournalReader::new(&state.existing_journal()?);
     let rows = journal.decisions(Some(tier), arguments.limit, arguments.changes_only).map_err(Failure::refused)?;
     if rows.is_empty() {
         return Err(Failure::usage(format!("the journal has no decision for a tier `{tier}`")));

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::state_dir::StateArgument;
+use crate::whereabouts::refuse_another_fleet;
 use crate::{fleet_file, signals};
 use evenkeel_gateway::Options;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let fleet = fleet_file::load(&arguments.fleet)?;
     let state = arguments.state.of(&fleet.spec.name)?;
+    refuse_another_fleet(&state, &fleet.spec.name)?;
     state.create()?;
     let controller = arguments.controller.unwrap_or_else(|| format!("http://{}", fleet.controller.listen));
     let options =

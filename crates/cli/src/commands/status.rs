@@ -1,8 +1,9 @@
 //! `evenkeel status FLEET`: how a running fleet is.
 
-use crate::control::Control;
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::state_dir::StateArgument;
+use crate::whereabouts;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,11 +12,13 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     /// The fleet file
     fleet: PathBuf,
+    #[command(flatten)]
+    state: StateArgument,
 }
 
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
-    let fleet = crate::fleet_file::load(&arguments.fleet)?;
-    let state = Control::of(&fleet)?.get("/v1/state").await?;
+    let place = whereabouts::find(&arguments.fleet, &arguments.state)?;
+    let state = place.control()?.state_of(&place.fleet).await?;
     match format {
         Format::Json => output::json(&state)?,
         Format::Table => print(&state),

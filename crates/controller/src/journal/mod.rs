@@ -50,6 +50,18 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// Whether the file does not hold what a journal must, so that it will never open again.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Sqlite { source, .. } => matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
+            Self::Damaged { .. } => true,
+            Self::Schema { .. } => false,
+        }
+    }
+}
+
 /// A digest of decisions: FNV-1a, 64 bits, over their JSON. It tells an accidental difference, not a forged one.
 pub fn digest(decisions: &[Decision]) -> i64 {
     let json = serde_json::to_vec(decisions).unwrap_or_default();
