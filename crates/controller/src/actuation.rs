@@ -12,10 +12,18 @@ use std::time::Duration;
 /// One tier's actuation.
 #[derive(Debug, Default)]
 pub struct Actuation {
-    launched: BTreeMap<ReplicaId, Time>,
+    launched: BTreeMap<ReplicaId, Launch>,
     draining: BTreeMap<ReplicaId, Drain>,
-    /// Why the last launch was refused, until one succeeds.
-    pub refused: Option<String>,
+    refused: Option<String>,
+}
+
+/// A launch that is ordered and not listed yet.
+#[derive(Clone, Copy, Debug)]
+struct Launch {
+    ordered: Time,
+    /// When the backend said that it was carried out. Until then the order may still wait somewhere, however long, and
+    /// be carried out after all; so it counts.
+    answered: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +32,18 @@ struct Drain {
     /// The first route table that says so; set once the table is made.
     told_in: Option<RouteVersion>,
     ending: bool,
+}
+
+impl Drain {
+    const fn since(since: Time) -> Self {
+        Self { since, told_in: None, ending: false }
+    }
+
+    /// Whether the gateway obeys the table that says so and has nothing in flight there, or the deadline has passed.
+    fn is_over(&self, id: &ReplicaId, gateway: &GatewayView, now: Time, deadlines: &Deadlines) -> bool {
+        let obeyed = self.told_in.is_some_and(|told| gateway.applied.is_some_and(|applied| applied >= told));
+        (obeyed && gateway.in_flight.get(id) == Some(&0)) || now.since(self.since) >= deadlines.drain
+    }
 }
 
 /// What the gateway says, as far as draining needs it.
@@ -38,7 +58,7 @@ pub struct GatewayView {
 /// How long a tier's replicas may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// A launch that is not seen after this long is given up.
+    /// A launch that the backend carried out and that is not listed after this long is given up.
     pub start: Span,
     /// A draining replica is ended after this long.
     pub drain: Span,
@@ -56,18 +76,26 @@ impl Actuation {
         now: Time,
         deadlines: &Deadlines,
     ) -> Vec<Replica> {
-        self.launched.retain(|id, at| !listed.iter().any(|it| it.id == *id) && now.since(*at) < deadlines.start);
-        self.draining.retain(|id, _| listed.iter().any(|it| it.id == *id && it.state != ReplicaState::Failed));
+        self.launched.retain(|id, launch| {
+            let awaited = launch.answered.is_none_or(|at| now.since(at) < deadlines.start);
+            awaited && !listed.iter().any(|it| it.id == *id)
+        });
+        self.draining.retain(|id, drain| {
+            let found = listed.iter().find(|it| it.id == *id && it.state != ReplicaState::Failed);
+            // A refused order may have ended some of its replicas before it failed.
+            drain.ending |= found.is_some_and(|it| it.state == ReplicaState::Draining);
+            found.is_some()
+        });
         let seen = listed.iter().map(|it| Replica {
             id: it.id.clone(),
             state: if self.draining.contains_key(&it.id) { ReplicaState::Draining } else { it.state },
             since: it.since,
             in_flight: load.get(&it.id).copied(),
         });
-        let ordered = self.launched.iter().map(|(id, at)| Replica {
+        let ordered = self.launched.iter().map(|(id, launch)| Replica {
             id: id.clone(),
             state: ReplicaState::Starting,
-            since: *at,
+            since: launch.ordered,
             in_flight: None,
         });
         seen.chain(ordered).collect()
@@ -79,7 +107,8 @@ impl Actuation {
     }
 
     /// The order that `decision` asks for. Growing takes back what only drains, then launches new intents; shrinking ends
-    /// what serves nothing yet and drains the rest. `new_intent` makes names.
+    /// what serves nothing yet and drains the rest. `new_intent` makes names. While a launch has no answer there is no
+    /// further one, so a backend that hangs gathers no orders.
     pub fn act(
         &mut self,
         decision: &Decision,
@@ -90,16 +119,16 @@ impl Actuation {
         let (mut launch, mut end) = (Vec::new(), Vec::new());
         let missing = decision.desired.saturating_sub(decision.supply.current());
         let revived = self.revive(missing);
-        for _ in revived..missing {
-            let intent = new_intent();
-            self.launched.insert(intent.clone(), decision.at);
-            launch.push(intent);
+        if self.launched.values().all(|it| it.answered.is_some()) {
+            launch.extend((revived..missing).map(|_| new_intent()));
+            let ordered = Launch { ordered: decision.at, answered: None };
+            self.launched.extend(launch.iter().map(|intent| (intent.clone(), ordered)));
         }
         if may_shrink {
             for victim in &decision.victims {
                 let serving = replicas.iter().any(|it| it.id == *victim && it.state == ReplicaState::Ready);
                 self.launched.remove(victim);
-                self.draining.insert(victim.clone(), Drain { since: decision.at, told_in: None, ending: !serving });
+                self.draining.insert(victim.clone(), Drain { ending: !serving, ..Drain::since(decision.at) });
                 if !serving {
                     end.push(victim.clone());
                 }
@@ -125,6 +154,23 @@ impl Actuation {
         chosen.len() as u32
     }
 
+    /// Takes back every drain whose replica was not told to end: nobody may act now, so it would stay out of service.
+    pub fn take_back(&mut self) {
+        self.draining.retain(|_, drain| drain.ending);
+    }
+
+    /// Drains whatever serves, for the fleet is being stopped. Nothing is ended by it.
+    pub fn drain_all(&mut self, listed: &[BackendReplica], now: Time) {
+        for replica in listed.iter().filter(|it| it.state == ReplicaState::Ready) {
+            self.draining.entry(replica.id.clone()).or_insert(Drain::since(now));
+        }
+    }
+
+    /// Whether nothing that drains has work left.
+    pub fn is_drained(&self, gateway: &GatewayView, now: Time, deadlines: &Deadlines) -> bool {
+        self.draining.iter().all(|(id, drain)| drain.is_over(id, gateway, now, deadlines))
+    }
+
     /// The route table `version` tells the gateway about every drain so far.
     pub fn told(&mut self, version: RouteVersion) {
         for drain in self.draining.values_mut() {
@@ -132,14 +178,11 @@ impl Actuation {
         }
     }
 
-    /// Drained replicas that may end now: the gateway obeys the table that says so and has nothing in flight there, or
-    /// the deadline has passed.
+    /// Drained replicas that may end now.
     pub fn drained(&mut self, gateway: &GatewayView, now: Time, deadlines: &Deadlines) -> Vec<ReplicaId> {
         let mut done = Vec::new();
         for (id, drain) in &mut self.draining {
-            let obeyed = drain.told_in.is_some_and(|told| gateway.applied.is_some_and(|applied| applied >= told));
-            let empty = obeyed && gateway.in_flight.get(id) == Some(&0);
-            if !drain.ending && (empty || now.since(drain.since) >= deadlines.drain) {
+            if !drain.ending && drain.is_over(id, gateway, now, deadlines) {
                 drain.ending = true;
                 done.push(id.clone());
             }
@@ -156,22 +199,40 @@ impl Actuation {
         }
     }
 
-    /// How `order` went. A launch that surely did not happen is forgotten; one that may have happened is waited for.
-    pub fn outcome(&mut self, order: &Order, outcome: Result<(), BackendError>) {
-        match outcome {
-            Ok(()) => {
-                if !order.launch.is_empty() {
-                    self.refused = None;
-                }
-            }
-            Err(BackendError::Unknown(why)) => self.refused = Some(why),
-            Err(error) => {
-                for id in &order.launch {
-                    self.launched.remove(id);
-                }
-                self.not_ended(&order.end);
-                self.refused = Some(error.to_string());
-            }
+    /// `order` was surely not carried out: what it would have launched is forgotten, what it would have ended drains on.
+    pub fn withdrawn(&mut self, order: &Order) {
+        for id in &order.launch {
+            self.launched.remove(id);
         }
+        self.not_ended(&order.end);
+    }
+
+    /// How `order` went at `now`. A launch that surely did not happen is forgotten; one that may have happened is waited
+    /// for.
+    pub fn outcome(&mut self, order: &Order, outcome: Result<(), BackendError>, now: Time) {
+        let refused = match outcome {
+            Ok(()) => None,
+            Err(BackendError::Unknown(why)) => Some(why),
+            Err(error) => {
+                self.withdrawn(order);
+                Some(error.to_string())
+            }
+        };
+        for id in &order.launch {
+            self.launched.entry(id.clone()).and_modify(|launch| launch.answered = Some(now));
+        }
+        if refused.is_some() || !order.launch.is_empty() {
+            self.refused = refused;
+        }
+    }
+
+    /// Why the last order was refused, until a launch succeeds; or that a launch has had no answer for longer than a
+    /// start may take.
+    pub fn refused(&self, now: Time, deadlines: &Deadlines) -> Option<String> {
+        let waits = self.launched.values().filter(|it| it.answered.is_none()).map(|it| now.since(it.ordered)).max();
+        let hangs = waits.filter(|&waits| waits >= deadlines.start);
+        hangs
+            .map(|waits| format!("a launch has had no answer for {:.0} s", waits.as_secs_f64()))
+            .or(self.refused.clone())
     }
 }

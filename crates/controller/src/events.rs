@@ -1,6 +1,7 @@
 //! What happened, as CloudEvents 1.0.
 
 use crate::operator::OperatorOrder;
+use crate::view::Stray;
 use async_trait::async_trait;
 use evenkeel_core::check::Violation;
 use evenkeel_core::decision::Decision;
@@ -55,8 +56,12 @@ pub enum Happening {
     Failed(String, ReplicaId, Option<String>),
     /// A backend did not carry out an order.
     Refused(String, String),
-    /// A decision broke an invariant; the tick was not acted on.
+    /// A decision broke an invariant; it was not acted on.
     InvariantBroken(Violation),
+    /// A replica's tier is gone from the fleet file; it runs on.
+    Stray(Stray),
+    /// The fleet is being stopped: every replica drains.
+    Stopping,
     /// An operator ordered something.
     Ordered(OperatorOrder),
     /// The fleet file changed: what changed, in words.
@@ -108,6 +113,10 @@ impl Happening {
                 let tier = Some(violation.tier.clone()).filter(|tier| !tier.is_empty());
                 ("dev.evenkeel.alarm.invariant", tier, json!(violation))
             }
+            Self::Stray(stray) => {
+                ("dev.evenkeel.alarm.stray_replica", Some(stray.tier.clone()), json!({ "replica": stray.replica }))
+            }
+            Self::Stopping => ("dev.evenkeel.fleet.stopping", None, json!({})),
             Self::Ordered(order) => ("dev.evenkeel.operator.ordered", None, json!(order)),
             Self::Reloaded(changes) => ("dev.evenkeel.fleet.reloaded", None, json!({ "changes": changes })),
             Self::ReloadRefused(why) => ("dev.evenkeel.alarm.reload_refused", None, json!({ "why": why })),

@@ -3,6 +3,7 @@
 pub mod actuation;
 pub mod attainment;
 pub mod clock;
+mod dispatch;
 pub mod events;
 pub mod explain;
 pub mod gather;

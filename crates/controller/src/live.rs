@@ -2,13 +2,14 @@
 
 use crate::actuation::GatewayView;
 use crate::attainment::ObjectiveAttainment;
+use crate::dispatch::{Answer, Dispatch};
 use crate::events::{CloudEvent, Happening};
 use crate::gather::{self, Told};
 use crate::journal::{Journal, TickRecord};
 use crate::operator::{Mode, OperatorOrder, OperatorOrders};
 use crate::ports::{Backend, BackendError, Clock, Order, Source};
 use crate::step::{Controller, Outcome, duration};
-use crate::view::{FleetView, TierView};
+use crate::view::{FleetView, Stray, TierView};
 use evenkeel_core::decision::Reason;
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
 use evenkeel_core::units::{Span, Time};
@@ -25,6 +26,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 const STATE_EVERY: Span = Span::from_secs(3_600);
 /// A launch waits this long for its intent to reach the disk; then it goes on without, for players are waiting.
 const INTENT_ON_DISK_WITHIN: Duration = Duration::from_millis(250);
+
+/// A stop drains for this long; whoever stops the fleet asks again before. If nobody does, the fleet serves on.
+const STOP_LASTS: Span = Span::from_secs(10);
+/// An operator's answer waits this long for the disk.
+const ORDER_ON_DISK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the loop works with.
 pub struct Surroundings {
@@ -57,10 +63,23 @@ pub struct Published {
     pub commands: mpsc::Sender<Command>,
 }
 
+/// What became of an operator's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// In force, and on disk.
+    Durable,
+    /// In force, and not on disk: it is written once that is possible, and a restart before then forgets it.
+    NotDurable,
+    /// Not in force: another controller holds the fleet.
+    NotOurs,
+}
+
 /// What can be asked of the loop.
 pub enum Command {
-    /// Take an operator's order; answers whether it is durable.
-    Order(OperatorOrder, oneshot::Sender<bool>),
+    /// Take an operator's order.
+    Order(OperatorOrder, oneshot::Sender<Taken>),
+    /// Drain every replica and launch none, for the fleet is being stopped. Holds for ten seconds.
+    Drain,
     /// Take over a changed fleet file; the words say what changed.
     Reload(Arc<Fleet>, Vec<String>),
     /// The changed fleet file cannot be used.
@@ -76,10 +95,11 @@ pub struct Live {
     view: watch::Sender<Option<Arc<FleetView>>>,
     routes: watch::Sender<Arc<RouteTable>>,
     commands: mpsc::Receiver<Command>,
-    outcomes: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
-    workers: BTreeMap<String, mpsc::UnboundedSender<Order>>,
+    dispatch: Dispatch,
+    stopping_until: Option<Time>,
     attainment: BTreeMap<String, ObjectiveAttainment>,
     states: BTreeMap<ReplicaId, ReplicaState>,
+    strays: BTreeSet<Stray>,
     /// Each tier's count, desired count and reason at the last tick.
     changes: BTreeMap<String, (u32, u32, Reason)>,
     events_sent: u64,
@@ -88,8 +108,6 @@ pub struct Live {
     journal_was_writable: bool,
 }
 
-type Done = (Order, Result<(), BackendError>);
-
 impl Live {
     /// A loop for `fleet` under `epoch`. Without `holds_fleet` it decides and shows, and never acts.
     pub fn new(fleet: Arc<Fleet>, epoch: u64, holds_fleet: bool, around: Surroundings) -> (Self, Published) {
@@ -97,6 +115,7 @@ impl Live {
         let (view, views) = watch::channel(None);
         let (routes, tables) = watch::channel(Arc::new(RouteTable::default()));
         let (sender, commands) = mpsc::channel(64);
+        let dispatch = Dispatch::new(around.backend.clone(), around.journal.clone());
         let live = Self {
             controller,
             around,
@@ -105,10 +124,11 @@ impl Live {
             view,
             routes,
             commands,
-            outcomes: mpsc::unbounded_channel(),
-            workers: BTreeMap::new(),
+            dispatch,
+            stopping_until: None,
             attainment: BTreeMap::new(),
             states: BTreeMap::new(),
+            strays: BTreeSet::new(),
             changes: BTreeMap::new(),
             events_sent: 0,
             last_state: None,
@@ -127,7 +147,7 @@ impl Live {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                Some(command) = self.commands.recv() => self.command(command).await,
+                Some(command) = self.commands.recv() => self.command(command),
                 _ = ticks.tick() => self.tick().await,
             }
         }
@@ -136,19 +156,16 @@ impl Live {
         }
     }
 
-    async fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command) {
         let now = self.around.clock.now();
         match command {
-            Command::Order(order, done) => {
-                let durable = match &self.around.journal {
-                    Some(journal) => journal.operator(order.clone(), now).await,
-                    None => false,
-                };
-                if durable {
-                    self.around.operator.take(order.clone());
-                    self.happened(&Happening::Ordered(order), now);
+            Command::Order(order, done) => self.order(order, done, now),
+            Command::Drain => {
+                if self.stopping_until.is_none() {
+                    self.dispatch.withdraw();
+                    self.happened(&Happening::Stopping, now);
                 }
-                let _ = done.send(durable);
+                self.stopping_until = Some(now + STOP_LASTS);
             }
             Command::Reload(fleet, changes) => {
                 self.controller.reload(fleet, now);
@@ -159,8 +176,27 @@ impl Live {
         }
     }
 
+    /// Takes an operator's order at once, whatever the disk does: it may be what stops a disaster. The answer waits for the
+    /// disk, and no tick waits for the answer.
+    fn order(&mut self, order: OperatorOrder, done: oneshot::Sender<Taken>, now: Time) {
+        let Some(journal) = self.around.journal.clone().filter(|_| self.holds_fleet) else {
+            let _ = done.send(Taken::NotOurs);
+            return;
+        };
+        self.around.operator.take(order.clone());
+        if matches!(order, OperatorOrder::Mode(_) | OperatorOrder::Pause(_)) {
+            self.dispatch.withdraw();
+        }
+        self.happened(&Happening::Ordered(order.clone()), now);
+        let written = journal.operator(order, now);
+        tokio::spawn(async move {
+            let durable = tokio::time::timeout(ORDER_ON_DISK_WITHIN, written).await.unwrap_or(false);
+            let _ = done.send(if durable { Taken::Durable } else { Taken::NotDurable });
+        });
+    }
+
     async fn tick(&mut self) {
-        self.take_outcomes();
+        self.take_answers();
         let fleet = self.controller.fleet().clone();
         let started = Instant::now();
         let now = self.around.clock.now();
@@ -170,6 +206,8 @@ impl Live {
         let state = self.state_to_save(now);
         let may_shrink = self.journal_writable(now);
         let operator = self.operator_in_force();
+        self.stopping_until = self.stopping_until.filter(|&until| now < until);
+        self.controller.stop(self.stopping_until.is_some());
         let outcome = self.controller.step(&told.gathered, &operator, may_shrink, &mut *self.around.new_intent);
         tracing::debug!(took_us = started.elapsed().as_micros(), "tick");
         self.report(&outcome, &told, now);
@@ -188,17 +226,33 @@ impl Live {
         orders
     }
 
-    fn take_outcomes(&mut self) {
-        while let Ok((order, outcome)) = self.outcomes.1.try_recv() {
-            let now = self.around.clock.now();
+    fn take_answers(&mut self) {
+        let now = self.around.clock.now();
+        while let Some(answer) = self.dispatch.answer() {
+            let (order, outcome) = match answer {
+                Answer::Applied(order, outcome) => (order, outcome),
+                Answer::Withdrawn(order) => {
+                    self.controller.withdrawn(&order);
+                    continue;
+                }
+            };
             if let Err(error) = &outcome {
                 self.happened(&Happening::Refused(order.tier.clone(), error.to_string()), now);
                 if let BackendError::Fenced { current } = error {
-                    self.holds_fleet = false;
-                    self.happened(&Happening::Fenced(*current), now);
+                    self.fenced(*current, now);
                 }
             }
-            self.controller.outcome(&order, outcome);
+            self.controller.outcome(&order, outcome, now);
+        }
+    }
+
+    /// Another controller has taken over: this one orders and writes nothing more, and shows on.
+    fn fenced(&mut self, by: u64, now: Time) {
+        if self.holds_fleet {
+            self.holds_fleet = false;
+            self.around.journal = None;
+            self.dispatch.withdraw();
+            self.happened(&Happening::Fenced(by), now);
         }
     }
 
@@ -216,6 +270,10 @@ impl Live {
     fn journal_writable(&mut self, now: Time) -> bool {
         let Some(journal) = &self.around.journal else { return false };
         let health = journal.health();
+        if let Some(by) = health.fenced_by {
+            self.fenced(by, now);
+            return false;
+        }
         if health.writable != self.journal_was_writable {
             self.journal_was_writable = health.writable;
             let problem = health.problem.unwrap_or_default();
@@ -228,14 +286,16 @@ impl Live {
 
     fn report(&mut self, outcome: &Outcome, told: &Told, now: Time) {
         for violation in &outcome.violations {
-            tracing::error!(?violation, "a decision breaks an invariant; this tick is not acted on");
+            tracing::error!(?violation, "a decision breaks an invariant; it is not acted on");
             self.happened(&Happening::InvariantBroken(violation.clone()), now);
         }
+        let observes = self.controller.mode(&self.around.operator) == Mode::Observe;
+        let tells = !observes && outcome.stopping.is_none();
         for decision in &outcome.decisions {
             let change = (decision.supply.current(), decision.desired, decision.reason);
             let before = self.changes.insert(decision.tier.clone(), change);
             // A change that is not carried out (advise, a pause, no capacity) is decided anew at each tick and told once.
-            if change.0 != change.1 && before != Some(change) {
+            if tells && change.0 != change.1 && before != Some(change) {
                 self.happened(&Happening::Scaled(Box::new(decision.clone())), now);
             }
         }
@@ -256,6 +316,12 @@ impl Live {
             }
         }
         self.states.retain(|id, _| seen.contains(id));
+        let strays = self.around.backend.strays().into_iter().map(|(tier, replica)| Stray { tier, replica });
+        let before = std::mem::replace(&mut self.strays, strays.collect());
+        let new: Vec<Stray> = self.strays.difference(&before).cloned().collect();
+        for stray in new {
+            self.happened(&Happening::Stray(stray), now);
+        }
     }
 
     fn happened(&mut self, happening: &Happening, now: Time) {
@@ -270,7 +336,7 @@ impl Live {
     fn publish(&mut self, outcome: &Outcome, told: Told, now: Time) {
         let fleet = self.controller.fleet().clone();
         let mut tiers = Vec::with_capacity(outcome.decisions.len());
-        let refused = self.controller.refused();
+        let refused = self.controller.refused(now);
         for (((spec, decision), inputs), refused) in
             fleet.spec.tiers.iter().zip(&outcome.decisions).zip(&outcome.inputs.tiers).zip(refused)
         {
@@ -299,6 +365,8 @@ impl Live {
             routes: outcome.routes.version,
             gateway_applied: told.gathered.gateway.applied,
             cost_usd_per_hour: tiers.iter().map(|tier| tier.cost_usd_per_hour).sum(),
+            stopping: outcome.stopping,
+            strays: self.strays.iter().cloned().collect(),
             tiers,
         };
         self.view.send_replace(Some(Arc::new(view)));
@@ -319,15 +387,12 @@ impl Live {
     }
 
     /// Hands each order to its tier's worker, once it is on disk. One that is not there in time launches all the same, for
-    /// players are waiting, and ends nothing. A tier's orders stay in order; a slow one delays no other tier.
+    /// players are waiting, and ends nothing.
     async fn dispatch(&mut self, orders: Vec<Order>) {
-        if !self.holds_fleet || orders.is_empty() {
+        let Some(journal) = self.around.journal.clone().filter(|_| self.holds_fleet && !orders.is_empty()) else {
             return;
-        }
-        let on_disk = match &self.around.journal {
-            Some(journal) => journal.settled(INTENT_ON_DISK_WITHIN).await,
-            None => false,
         };
+        let on_disk = journal.settled(INTENT_ON_DISK_WITHIN).await;
         if !on_disk {
             tracing::error!("the journal is slow or unwritable: intents go on in the replicas' environment alone");
         }
@@ -335,34 +400,9 @@ impl Live {
             if !on_disk {
                 self.controller.not_ended(&order.tier, &std::mem::take(&mut order.end));
             }
-            if order.launch.is_empty() && order.end.is_empty() {
-                continue;
+            if !order.launch.is_empty() || !order.end.is_empty() {
+                self.dispatch.send(order);
             }
-            let worker = self.workers.entry(order.tier.clone()).or_insert_with(|| {
-                worker(self.around.backend.clone(), self.around.journal.clone(), self.outcomes.0.clone())
-            });
-            // A worker ends only with the loop.
-            let _ = worker.send(order);
         }
     }
-}
-
-/// Carries out one tier's orders, one after the other.
-fn worker(
-    backend: Arc<dyn Backend>,
-    journal: Option<Journal>,
-    done: mpsc::UnboundedSender<Done>,
-) -> mpsc::UnboundedSender<Order> {
-    let (sender, mut orders) = mpsc::unbounded_channel::<Order>();
-    tokio::spawn(async move {
-        while let Some(order) = orders.recv().await {
-            let outcome = backend.apply(&order).await;
-            if let Some(journal) = &journal {
-                let words = outcome.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
-                journal.outcome(order.clone(), words);
-            }
-            let _ = done.send((order, outcome));
-        }
-    });
-    sender
 }

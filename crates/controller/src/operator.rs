@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Observe and journal; publish nothing, touch nothing.
+    /// Decide and journal; tell no one, touch nothing. Routes are no decision: they go on telling what serves.
     Observe,
-    /// Decide and publish, touch nothing.
+    /// Tell decisions as events too; touch nothing.
     Advise,
     /// Act.
     Act,

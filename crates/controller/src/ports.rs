@@ -76,6 +76,10 @@ pub trait Backend: Send + Sync {
     /// When the truth cannot be known now; then nothing is removed.
     async fn list(&self, tier: &str) -> Result<Vec<BackendReplica>, BackendError>;
 
+    /// Replicas of tiers that the fleet does not have (any more), with their tiers. They run on and are nobody's until
+    /// the tier is back or the fleet is stopped.
+    fn strays(&self) -> Vec<(String, ReplicaId)>;
+
     /// Carries out `order`. Repeating an order has no further effect: an intent that was launched is not launched
     /// again, a replica that was ended is not an error.
     ///

@@ -13,6 +13,7 @@ use evenkeel_core::propose::TierInputs;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{BackendSettings, Fleet, TierSettings};
 use evenkeel_wire::routes::{RouteTable, TierRoutes};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,12 +51,24 @@ pub struct Outcome {
     pub inputs: FleetInputs,
     /// A decision for each tier.
     pub decisions: Vec<Decision>,
-    /// Invariants that a decision breaks; such a tick is not acted on.
+    /// Invariants that a decision breaks; its tier, or for one of the fleet as a whole every tier, does not act on it.
     pub violations: Vec<Violation>,
+    /// How far a stop is.
+    pub stopping: Option<Stopping>,
     /// What the backends shall do.
     pub orders: Vec<Order>,
     /// The route table in force.
     pub routes: RouteTable,
+}
+
+/// How far the draining before a stop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopping {
+    /// Replicas still have work, or a backend cannot tell.
+    Draining,
+    /// Every replica is empty, or its drain deadline has passed.
+    Drained,
 }
 
 /// The controller without its surroundings.
@@ -65,6 +78,7 @@ pub struct Controller {
     tiers: Vec<Actuation>,
     router: Router,
     epoch: u64,
+    stopping: bool,
 }
 
 impl Controller {
@@ -73,7 +87,7 @@ impl Controller {
         let autoscaler = Evenkeel::new(fleet.spec.clone(), now);
         let tiers = fleet.tiers.iter().map(|_| Actuation::default()).collect();
         let router = Router::new(&fleet.spec.name, epoch);
-        Self { fleet, autoscaler, tiers, router, epoch }
+        Self { fleet, autoscaler, tiers, router, epoch, stopping: false }
     }
 
     /// The fleet in force.
@@ -86,9 +100,15 @@ impl Controller {
         &self.autoscaler
     }
 
-    /// Why each tier's last launch was refused.
-    pub fn refused(&self) -> Vec<Option<String>> {
-        self.tiers.iter().map(|it| it.refused.clone()).collect()
+    /// Why each tier's last order was refused, or hangs.
+    pub fn refused(&self, now: Time) -> Vec<Option<String>> {
+        let tiers = self.tiers.iter().zip(&self.fleet.tiers);
+        tiers.map(|(actuation, settings)| actuation.refused(now, &deadlines(settings))).collect()
+    }
+
+    /// Whether the fleet is being stopped: then every replica drains and nothing is launched.
+    pub const fn stop(&mut self, stopping: bool) {
+        self.stopping = stopping;
     }
 
     /// Takes over a changed fleet file. Tiers that stay keep what is under way.
@@ -115,29 +135,61 @@ impl Controller {
         let inputs = self.inputs(gathered, &replicas, operator);
         let decisions = self.autoscaler.decide(&inputs);
         let violations = check(&self.fleet.spec, &inputs, &decisions);
-        let acting = self.permitted(operator, now) && violations.is_empty();
         let mut orders = Vec::new();
-        for (index, decision) in decisions.iter().enumerate() {
-            let Some(replicas) = replicas[index].as_deref().filter(|_| acting) else { continue };
-            orders.extend(self.order(index, decision, replicas, &gathered.gateway, may_shrink, new_intent));
+        if self.stopping {
+            self.drain_all(gathered);
+        } else if self.permitted(operator, now) {
+            for (index, decision) in decisions.iter().enumerate() {
+                let sound = !violations.iter().any(|violation| concerns(violation, &decision.tier));
+                let Some(replicas) = replicas[index].as_deref().filter(|_| sound) else { continue };
+                orders.extend(self.order(index, decision, replicas, &gathered.gateway, may_shrink, new_intent));
+            }
+        } else {
+            self.tiers.iter_mut().for_each(Actuation::take_back);
         }
         let routes = self.publish(gathered);
-        Outcome { inputs, decisions, violations, orders, routes }
+        let stopping = self.stopping.then(|| self.stopped(gathered));
+        Outcome { inputs, decisions, violations, stopping, orders, routes }
     }
 
-    /// How an order went.
-    pub fn outcome(&mut self, order: &Order, outcome: Result<(), BackendError>) {
-        let index = self.fleet.spec.tiers.iter().position(|tier| tier.name == order.tier);
-        if let Some(index) = index {
-            self.tiers[index].outcome(order, outcome);
+    fn drain_all(&mut self, gathered: &Gathered) {
+        for (actuation, tier) in self.tiers.iter_mut().zip(&gathered.tiers) {
+            actuation.drain_all(tier.listed.as_deref().unwrap_or_default(), gathered.now);
+        }
+    }
+
+    fn stopped(&self, gathered: &Gathered) -> Stopping {
+        let mut tiers = self.tiers.iter().zip(&self.fleet.tiers).zip(&gathered.tiers);
+        let drained = tiers.all(|((actuation, settings), tier)| {
+            tier.listed.is_ok() && actuation.is_drained(&gathered.gateway, gathered.now, &deadlines(settings))
+        });
+        if drained { Stopping::Drained } else { Stopping::Draining }
+    }
+
+    /// How an order went at `now`.
+    pub fn outcome(&mut self, order: &Order, outcome: Result<(), BackendError>, now: Time) {
+        if let Some(actuation) = self.actuation(&order.tier) {
+            actuation.outcome(order, outcome, now);
+        }
+    }
+
+    /// An order was withdrawn before it was carried out.
+    pub fn withdrawn(&mut self, order: &Order) {
+        if let Some(actuation) = self.actuation(&order.tier) {
+            actuation.withdrawn(order);
         }
     }
 
     /// The replicas `ids` of `tier` were not told to end, because the order is not on disk.
     pub fn not_ended(&mut self, tier: &str, ids: &[ReplicaId]) {
-        if let Some(index) = self.fleet.spec.tiers.iter().position(|it| it.name == tier) {
-            self.tiers[index].not_ended(ids);
+        if let Some(actuation) = self.actuation(tier) {
+            actuation.not_ended(ids);
         }
+    }
+
+    fn actuation(&mut self, tier: &str) -> Option<&mut Actuation> {
+        let index = self.fleet.spec.tiers.iter().position(|it| it.name == tier)?;
+        self.tiers.get_mut(index)
     }
 
     /// The mode in force.
@@ -231,6 +283,11 @@ impl Controller {
     }
 }
 
+/// Whether `tier` must not act because of `violation`: it is its own, or of the fleet as a whole.
+fn concerns(violation: &Violation, tier: &str) -> bool {
+    violation.tier.is_empty() || violation.tier == tier
+}
+
 /// A tier's deadlines, from how its replicas are run.
 pub fn deadlines(settings: &TierSettings) -> Deadlines {
     let BackendSettings::Local(local) = &settings.backend;
@@ -240,4 +297,17 @@ pub fn deadlines(settings: &TierSettings) -> Deadlines {
 /// A span as the standard library's duration.
 pub fn duration(span: Span) -> Duration {
     Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evenkeel_core::check::Invariant;
+
+    #[test]
+    fn a_violation_keeps_its_own_tier_from_acting_and_one_of_the_whole_fleet_keeps_every_tier() {
+        let of = |tier: &str| Violation { tier: tier.to_owned(), broken: Invariant::KeepsMinimum };
+        assert!(concerns(&of("gold"), "gold") && concerns(&of(""), "gold"));
+        assert!(!concerns(&of("silver"), "gold"));
+    }
 }

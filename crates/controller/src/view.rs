@@ -4,8 +4,9 @@ use crate::attainment::Attained;
 use crate::explain;
 use crate::journal::JournalHealth;
 use crate::operator::Mode;
+use crate::step::Stopping;
 use evenkeel_core::decision::{Decision, Override, Why};
-use evenkeel_core::observe::{Reading, Replica, Signals};
+use evenkeel_core::observe::{Reading, Replica, ReplicaId, Signals};
 use evenkeel_core::spec::{Objective, TierSpec};
 use evenkeel_core::units::Time;
 use evenkeel_wire::routes::RouteVersion;
@@ -36,8 +37,21 @@ pub struct FleetView {
     pub gateway_applied: Option<RouteVersion>,
     /// What all replicas cost, draining ones too.
     pub cost_usd_per_hour: f64,
+    /// How far a stop is; `None` while the fleet is not being stopped.
+    pub stopping: Option<Stopping>,
+    /// Replicas of tiers that the fleet file does not have any more; they run on and are not in any figure.
+    pub strays: Vec<Stray>,
     /// The tiers, in the fleet's order.
     pub tiers: Vec<TierView>,
+}
+
+/// A replica whose tier the fleet file does not have any more.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Stray {
+    /// The tier that it was started for.
+    pub tier: String,
+    /// Its name.
+    pub replica: ReplicaId,
 }
 
 /// How a source's last read went.
@@ -88,7 +102,7 @@ pub struct TierView {
     pub cost_usd_per_hour: f64,
     /// The operator's override in force.
     pub operator: Option<Override>,
-    /// Why the last launch was refused.
+    /// Why the last order was refused, or that a launch has had no answer for long.
     pub refused: Option<String>,
 }
 

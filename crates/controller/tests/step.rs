@@ -28,6 +28,7 @@ struct World {
     offered: Option<u64>,
     gateway: GatewayView,
     may_shrink: bool,
+    refuses: bool,
 }
 
 impl World {
@@ -49,6 +50,7 @@ impl World {
             offered: Some(0),
             gateway: GatewayView::default(),
             may_shrink: true,
+            refuses: false,
         }
     }
 
@@ -80,7 +82,11 @@ impl World {
         let outcome = self.controller.step(&gathered, &self.operator, self.may_shrink, &mut new_intent);
         assert_eq!(outcome.violations, [], "{:?}", outcome.decisions);
         for order in &outcome.orders {
-            self.carry_out(order);
+            if self.refuses {
+                self.controller.outcome(order, Err(BackendError::NoCapacity("a test".to_owned())), self.now);
+            } else {
+                self.carry_out(order);
+            }
         }
         outcome
     }
@@ -95,7 +101,7 @@ impl World {
             url: Some(format!("http://127.0.0.1/{id}")),
             note: None,
         }));
-        self.controller.outcome(order, Ok(()));
+        self.controller.outcome(order, Ok(()), self.now);
     }
 
     fn ticks(&mut self, count: usize) -> Outcome {
@@ -210,12 +216,60 @@ fn a_blackout_removes_nothing_and_a_confirmed_zero_does() {
     assert_eq!(world.ticks(60).decisions[0].desired, 1);
 }
 
+#[test]
+fn a_refused_order_keeps_what_the_backend_ended_before_it_failed_out_of_service() {
+    let mut world = World::new();
+    world.bound(Some(3), None);
+    world.ticks(3);
+    world.bound(None, Some(2));
+    world.ticks(2);
+    world.refuses = true;
+    let order = (0..40).find_map(|_| world.tick().orders.into_iter().next()).unwrap();
+    let ended = order.end[0].clone();
+    // The backend ended it, then a launch of the same order failed; now demand returns.
+    let gold = world.replicas.get_mut("gold").unwrap();
+    gold.iter_mut().find(|it| it.id == ended).unwrap().state = ReplicaState::Draining;
+    world.refuses = false;
+    world.bound(Some(3), None);
+    let outcome = world.tick();
+    assert_eq!(World::draining(&outcome), [ended], "what was told to end takes no work");
+    assert_eq!(outcome.orders[0].launch.len(), 1, "a new one is launched in its place");
+}
+
+#[tokio::test]
+async fn after_the_first_failed_statement_nothing_more_of_the_batch_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    // What SQLite does by itself on a full disk: it rolls the whole transaction back, not the statement alone.
+    other
+        .execute_batch("CREATE TRIGGER full BEFORE INSERT ON orders BEGIN SELECT RAISE(ROLLBACK, 'full'); END")
+        .unwrap();
+    let mut world = World::new();
+    // While another holds the file, the thread waits, so that the ticks gather in one batch.
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let barrier = journal.settled(Duration::from_secs(30));
+    let ticks = async {
+        for _ in 0..3 {
+            let Outcome { inputs, decisions, orders, .. } = world.tick();
+            journal.record(TickRecord { epoch: 7, inputs, decisions, orders, state: None });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        other.execute_batch("COMMIT").unwrap();
+    };
+    tokio::join!(barrier, ticks);
+    assert!(!journal.settled(Duration::from_secs(30)).await);
+    let rows: i64 = other.query_row("SELECT COUNT(*) FROM ticks", [], |row| row.get(0)).unwrap();
+    assert_eq!((rows, journal.health().ticks_lost), (0, 3));
+}
+
 #[tokio::test]
 async fn a_journal_replays_bit_for_bit_over_a_restart_and_a_changed_input_shows() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.sqlite");
     for load in [20, 5] {
-        let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000)).unwrap();
+        let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
         let mut world = World::new();
         world.offered = Some(load);
         for tick in 0..50 {

@@ -1,11 +1,10 @@
 //! What may stand at a key: one declaration that both reads a value and describes it as JSON schema, so that the two
 //! cannot drift apart.
 
+use crate::later;
 use crate::report::{Report, child, item};
-use crate::section::Section;
 use crate::suggest;
-use crate::yaml::{Kind, Node};
-use crate::{later, yaml::Entry};
+use crate::yaml::{Entry, Kind, Node};
 use serde_json::{Value, json};
 
 /// A shape of value.
@@ -40,11 +39,18 @@ pub(crate) trait Leaf {
 pub(crate) struct Wrong {
     pub(crate) message: String,
     pub(crate) help: String,
+    /// The value may be a secret: it is not shown.
+    pub(crate) secret: bool,
 }
 
 impl Wrong {
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: help.into() }
+        Self { message: message.into(), help: help.into(), secret: false }
+    }
+
+    /// The same about a value that is not to be shown, if it is `secret`; the message must not hold it either.
+    pub(crate) fn hiding(self, secret: bool) -> Self {
+        Self { secret, ..self }
     }
 }
 
@@ -61,6 +67,9 @@ impl<L: Leaf> Form for L {
                 Some(value)
             }
             Err(wrong) => {
+                if wrong.secret {
+                    report.hide(node.place);
+                }
                 report.problem_at(node.place, path, wrong.message, wrong.help);
                 None
             }
@@ -72,30 +81,8 @@ impl<L: Leaf> Form for L {
     }
 }
 
-/// A map with known keys, read by a function that declares them.
-pub(crate) struct Object<T>(pub(crate) fn(&mut Section<'_>) -> Option<T>);
-
-impl<T> Form for Object<T> {
-    type Value = T;
-
-    fn read(&self, node: &Node, path: &str, report: &mut Report) -> Option<T> {
-        let entries = map_entries(node, path, report)?;
-        let mut section = Section::of_file(entries, path, report);
-        let value = (self.0)(&mut section);
-        section.refuse_unknown();
-        value
-    }
-
-    fn schema(&self) -> Value {
-        let mut section = Section::of_schema();
-        // Every key is declared on any way through the function, so this run over nothing sees them all.
-        let _ = (self.0)(&mut section);
-        section.into_schema()
-    }
-}
-
 /// The entries of a map, each noted with its place; a key written twice is reported.
-fn map_entries<'a>(node: &'a Node, path: &str, report: &mut Report) -> Option<&'a [Entry]> {
+pub(crate) fn map_entries<'a>(node: &'a Node, path: &str, report: &mut Report) -> Option<&'a [Entry]> {
     let entries = match &node.kind {
         Kind::Map(entries) => entries,
         Kind::Refused => return None,

@@ -1,7 +1,8 @@
 //! What other fleets' files or later versions hold: refused by name, never ignored and never called a typing error.
 
+use crate::place::Place;
 use crate::report::{Report, child, item};
-use crate::yaml::{Kind, Node, Place};
+use crate::yaml::{Kind, Node};
 
 /// Keys and words whose behavior is not built yet.
 const LATER: [(&str, &str); 22] = [

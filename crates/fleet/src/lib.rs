@@ -10,25 +10,35 @@ mod file;
 mod form;
 mod later;
 pub mod model;
+mod place;
 mod problem;
 mod reference;
 mod render;
 mod report;
+mod restart;
 mod scalar;
 pub mod schedule;
+mod schema;
+mod secret;
 mod section;
 mod suggest;
+#[cfg(unix)]
+mod surroundings;
 mod unit;
 mod yaml;
 
 pub use diff::{Change, diff};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
+pub use restart::needs_restart;
+pub use schema::schema;
+#[cfg(unix)]
+pub use surroundings::surroundings;
 
 use form::Form;
 use model::Fleet;
+use place::Place;
 use report::Report;
-use yaml::Place;
 
 /// Reads a fleet file. `name` is what messages call it, its path as a rule.
 ///
@@ -43,6 +53,7 @@ pub fn read(text: &str, name: &str) -> Result<Fleet, Problems> {
         check::check(draft, &mut report);
     }
     let fleet = draft.and_then(file::Draft::build);
+    let shown = report.without_hidden(text);
     let (mut problems, warnings, settings) = report.into_parts();
     match fleet {
         Some(fleet) if problems.is_empty() => Ok(Fleet { warnings, settings, ..fleet }),
@@ -51,19 +62,7 @@ pub fn read(text: &str, name: &str) -> Result<Fleet, Problems> {
                 let help = "this is a mistake in Evenkeel; please report it with the file";
                 problems.push(Problem::new(Place::START, "", "the file could not be understood", help));
             }
-            Err(Problems::new(name, text, problems))
+            Err(Problems::new(name, &shown, problems))
         }
     }
-}
-
-/// The fleet file as JSON schema (draft 2020-12), for editors and for other tools that write fleet files.
-pub fn schema() -> serde_json::Value {
-    let mut schema = serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Evenkeel fleet file",
-    });
-    if let (Some(to), serde_json::Value::Object(from)) = (schema.as_object_mut(), file::FILE.schema()) {
-        to.extend(from);
-    }
-    schema
 }

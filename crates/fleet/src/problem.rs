@@ -1,6 +1,6 @@
 //! What is wrong with a fleet file: a list of mistakes, each with its place, its cause and its fix.
 
-use crate::yaml::Place;
+use crate::place::Place;
 use serde::Serialize;
 use std::fmt;
 
@@ -71,11 +71,6 @@ impl Problems {
 
     pub(crate) fn text(&self) -> &str {
         &self.text
-    }
-
-    /// The mistakes for a terminal, each with its line of the file underlined.
-    pub fn render(&self, color: bool) -> String {
-        crate::render::render(self, color)
     }
 
     /// Stable JSON: `{"file": ..., "problems": [{"line", "column", "path", "message", "help"}]}`.

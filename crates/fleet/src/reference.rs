@@ -1,5 +1,6 @@
 //! The fleet file explained key by key, as Markdown, from the schema.
 
+use crate::schema::schema;
 use serde_json::{Map, Value};
 
 const INTRODUCTION: &str = "\
@@ -13,7 +14,7 @@ Generated from the schema (`docs/fleet.schema.json`), which comes from the reade
 /// Markdown with a table for each map of the file.
 pub fn reference() -> String {
     let mut out = INTRODUCTION.to_owned();
-    write_map(&crate::schema(), "", &mut out);
+    write_map(&schema(), "", &mut out);
     out
 }
 

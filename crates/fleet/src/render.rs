@@ -4,21 +4,23 @@ use crate::problem::{Problem, Problems};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 
-/// The mistakes with snippets of the file, in color if asked for.
-pub(crate) fn render(problems: &Problems, color: bool) -> String {
-    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false).with_context_lines(1);
-    let source = NamedSource::new(problems.name(), problems.text().to_owned()).with_language("yaml");
-    let mut out = String::new();
-    for problem in problems.list() {
-        let report = Shown { problem, source: &source, length: problems.text().len() };
-        // Writing to a string cannot fail.
-        let _ = handler.render_report(&mut out, &report);
-        out.push('\n');
+impl Problems {
+    /// The mistakes for a terminal, each with its line of the file underlined, in color if asked for.
+    pub fn render(&self, color: bool) -> String {
+        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false).with_context_lines(1);
+        let source = NamedSource::new(self.name(), self.text().to_owned()).with_language("yaml");
+        let mut out = String::new();
+        for problem in self.list() {
+            let report = Shown { problem, source: &source, length: self.text().len() };
+            // Writing to a string cannot fail.
+            let _ = handler.render_report(&mut out, &report);
+            out.push('\n');
+        }
+        let count = self.list().len();
+        out.push_str(&format!("{}: {count} {}\n", self.name(), if count == 1 { "problem" } else { "problems" }));
+        out
     }
-    let count = problems.list().len();
-    out.push_str(&format!("{}: {count} {}\n", problems.name(), if count == 1 { "problem" } else { "problems" }));
-    out
 }
 
 struct Shown<'a> {

@@ -1,7 +1,7 @@
 //! Collects what is wrong, and remembers where everything stands, so that rules need only name a key.
 
+use crate::place::Place;
 use crate::problem::Problem;
-use crate::yaml::Place;
 use std::collections::BTreeMap;
 
 /// Everything that reading finds out besides the values themselves.
@@ -11,6 +11,7 @@ pub(crate) struct Report {
     warnings: Vec<Problem>,
     spots: BTreeMap<String, Spot>,
     settings: BTreeMap<String, String>,
+    hidden: Vec<Place>,
 }
 
 /// Where a key and its value stand.
@@ -52,6 +53,22 @@ impl Report {
     pub(crate) fn warning(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
         let place = self.value_place(path);
         self.warnings.push(Problem::new(place, path, message, help));
+    }
+
+    /// What stands there may be a secret: no message shows it.
+    pub(crate) fn hide(&mut self, place: Place) {
+        self.hidden.push(place);
+    }
+
+    /// `text`, the file, with every hidden place blanked out, each byte on its own so that all others stay in place.
+    pub(crate) fn without_hidden(&self, text: &str) -> String {
+        let hidden =
+            |at: usize| self.hidden.iter().any(|place| (place.offset..place.offset + place.length).contains(&at));
+        let blanked = text.char_indices().map(|(at, c)| match hidden(at) && c != '\n' {
+            true => "*".repeat(c.len_utf8()),
+            false => c.to_string(),
+        });
+        blanked.collect()
     }
 
     /// Whether nothing at or below `path` is wrong so far: rules about what is missing must not judge what could not be

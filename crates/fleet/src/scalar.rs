@@ -2,23 +2,10 @@
 
 use crate::form::{Leaf, Wrong};
 use crate::later;
+use crate::secret::looks_secret;
 use crate::suggest;
 use crate::yaml::Kind;
 use serde_json::{Value, json};
-
-impl Kind {
-    /// How a value is called in a message.
-    pub(crate) fn as_written(&self) -> String {
-        match self {
-            Self::Empty => "nothing".to_owned(),
-            Self::Flag(flag) => format!("`{flag}`"),
-            Self::Number(text) | Self::Text(text) => format!("`{text}`"),
-            Self::List(_) => "a list".to_owned(),
-            Self::Map(_) => "a map".to_owned(),
-            Self::Refused => "a refused value".to_owned(),
-        }
-    }
-}
 
 /// `true` or `false`.
 pub(crate) struct Flag;
@@ -117,10 +104,12 @@ impl Leaf for Text {
         };
         match (self.rule)(text) {
             None => Ok(text.clone()),
-            Some(wrong) => Err(Wrong::new(
-                format!("`{text}` is not {}: {wrong}", self.what),
-                format!("write for example `{}`", self.example),
-            )),
+            Some(wrong) => {
+                let secret = looks_secret(text);
+                let shown = if secret { "this".to_owned() } else { kind.as_written() };
+                let message = format!("{shown} is not {}: {wrong}", self.what);
+                Err(Wrong::new(message, format!("write for example `{}`", self.example)).hiding(secret))
+            }
         }
     }
 

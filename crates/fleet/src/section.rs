@@ -1,12 +1,36 @@
 //! A map while its keys are asked for. Asking for a key declares it: over a file it reads the value, over nothing it
 //! writes the schema.
 
-use crate::form::{Form, described};
+use crate::form::{Form, described, map_entries};
 use crate::later;
+use crate::place::Place;
 use crate::report::{Report, child};
+use crate::secret::is_secret_key;
 use crate::suggest;
-use crate::yaml::{Entry, Kind, Node, Place};
+use crate::yaml::{Entry, Kind, Node};
 use serde_json::{Map, Value, json};
+
+/// A map with known keys, read by a function that declares them.
+pub(crate) struct Object<T>(pub(crate) fn(&mut Section<'_>) -> Option<T>);
+
+impl<T> Form for Object<T> {
+    type Value = T;
+
+    fn read(&self, node: &Node, path: &str, report: &mut Report) -> Option<T> {
+        let entries = map_entries(node, path, report)?;
+        let mut section = Section::of_file(entries, path, report);
+        let value = (self.0)(&mut section);
+        section.refuse_unknown();
+        value
+    }
+
+    fn schema(&self) -> Value {
+        let mut section = Section::of_schema();
+        // Every key is declared on any way through the function, so this run over nothing sees them all.
+        let _ = (self.0)(&mut section);
+        section.into_schema()
+    }
+}
 
 /// A map of the file, or the schema of one.
 pub(crate) struct Section<'a> {
@@ -121,6 +145,9 @@ impl<'a> Section<'a> {
                 Some(fix) => (format!("`{}` is not available yet", entry.key), fix.to_owned()),
                 None => (format!("`{}` is not a key here", entry.key), suggest::instead(&entry.key, &self.known)),
             };
+            if is_secret_key(&entry.key) {
+                report.hide(entry.value.place);
+            }
             report.problem_at(entry.place, &path, message, help);
         }
     }

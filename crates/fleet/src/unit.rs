@@ -270,6 +270,9 @@ fn percent(share: f64) -> f64 {
 /// A number of bytes.
 pub(crate) struct Bytes;
 
+/// A bare number from here on was meant as bytes: as KiB it would be more than any request.
+const LEAST_AS_BYTES: u64 = 64 * 1_024;
+
 const BYTE_UNITS: [(&str, i128); 7] = [
     ("B", 1),
     ("kB", 1_000),
@@ -284,6 +287,12 @@ impl Leaf for Bytes {
     type Value = u64;
 
     fn parse(&self, kind: &Kind) -> Result<u64, Wrong> {
+        if let Kind::Number(text) = kind
+            && let Ok(bytes @ LEAST_AS_BYTES..) = text.parse::<u64>()
+        {
+            let help = format!("write `{}` if these are bytes", self.show(&bytes));
+            return Err(Wrong::new(format!("the size `{text}` has no unit"), help));
+        }
         let text = with_unit(kind, "the size", &["NMiB", "NKiB", "NB"])?;
         let (number, unit) = split(text);
         let bytes = BYTE_UNITS
@@ -422,6 +431,9 @@ mod tests {
         );
         assert_eq!(Share::INSIDE.parse(&Kind::Number("0.99".into())).unwrap_err().help, "write `99%` (or `0.99%`)");
         assert_eq!(Share::INSIDE.parse(&Kind::Number("99".into())).unwrap_err().help, "write `99%`");
+        let size = |bare: &str| Bytes.parse(&Kind::Number(bare.into())).unwrap_err().help;
+        assert_eq!(size("8"), "write `8MiB` or `8KiB` or `8B`");
+        assert_eq!(size("8388608"), "write `8MiB` if these are bytes");
         assert_eq!(
             Price.parse(&Kind::Number("1.006".into())).unwrap_err().help,
             "write `$1.006/hour` or `$1.006/month`"

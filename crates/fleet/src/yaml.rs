@@ -1,6 +1,7 @@
 //! YAML into one tree of nodes that know their places. Everything after this works on the tree alone, so that no
 //! mistake hides another one.
 
+use crate::place::Place;
 use crate::problem::Problem;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -10,20 +11,6 @@ use std::fmt;
 
 /// A fleet file is a few pages. Larger ones are refused before they are parsed.
 const LARGEST_FILE_BYTES: usize = 1024 * 1024;
-
-/// Where something stands in the file: line and column count from one, in characters; the rest is the byte range.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-    pub(crate) offset: usize,
-    pub(crate) length: usize,
-}
-
-impl Place {
-    /// The file's first character, for mistakes that have no better place.
-    pub(crate) const START: Self = Self { line: 1, column: 1, offset: 0, length: 0 };
-}
 
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
@@ -62,6 +49,20 @@ pub(crate) enum Kind {
     Map(Vec<Entry>),
     /// Reported already; readers pass over it in silence.
     Refused,
+}
+
+impl Kind {
+    /// How a value is called in a message.
+    pub(crate) fn as_written(&self) -> String {
+        match self {
+            Self::Empty => "nothing".to_owned(),
+            Self::Flag(flag) => format!("`{flag}`"),
+            Self::Number(text) | Self::Text(text) => format!("`{text}`"),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a map".to_owned(),
+            Self::Refused => "a refused value".to_owned(),
+        }
+    }
 }
 
 /// A key with its value.
@@ -108,9 +109,29 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
         underscored_numbers_as_strings: true,
         strict_booleans: true,
     };
-    serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options)
-        .map(Node::from)
-        .map_err(|error| syntax_problem(&error))
+    serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options).map(Node::from).map_err(|error| {
+        let problem = syntax_problem(&error);
+        tab_problem(text, problem.line).unwrap_or(problem)
+    })
+}
+
+/// A parser trips over a tab in the indentation of its line or of the next one that holds anything, and not always by
+/// that name.
+fn tab_problem(text: &str, line: usize) -> Option<Problem> {
+    let starts = text.split_inclusive('\n').scan(0, |next, content| {
+        let start = *next;
+        *next += content.len();
+        Some((start, content))
+    });
+    let from_here = starts.enumerate().skip(line - 1).filter(|(_, (_, content))| !content.trim().is_empty());
+    from_here.take(2).find_map(|(index, (offset, content))| {
+        let length = content.len() - content.trim_start_matches([' ', '\t']).len();
+        content[..length].contains('\t').then(|| {
+            let place = Place { line: index + 1, column: 1, offset, length };
+            let message = format!("line {} is indented with a tab; YAML wants spaces", index + 1);
+            Problem::new(place, "", message, "put spaces in its place, two for each level")
+        })
+    })
 }
 
 fn syntax_problem(error: &serde_saphyr::Error) -> Problem {

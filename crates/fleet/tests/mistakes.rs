@@ -46,6 +46,25 @@ fn text_that_is_not_yaml_gives_its_one_place() {
 }
 
 #[test]
+fn a_tab_in_the_indentation_is_called_by_its_name_and_line() {
+    let sound = include_str!("files/sound.yaml");
+    for (from, to, line) in [
+        ("    slack: 3\n", "\tslack: 3\n", 24),
+        ("  freshness: 5s\n", "  \tfreshness: 5s\n", 8),
+        ("  mode: advise\n", "\tmode: advise\n", 7),
+        ("    start_up: 180s\n", "\n\n  \t  start_up: 180s\n", 49),
+    ] {
+        let problems = read(&sound.replace(from, to), "x").unwrap_err();
+        let [problem] = problems.list() else { panic!("{problems}") };
+        assert_eq!(problem.message, format!("line {line} is indented with a tab; YAML wants spaces"), "{to:?}");
+        assert_eq!((problem.line, problem.column), (line, 1));
+        assert!(problems.render(false).contains("put spaces in its place"));
+    }
+    let elsewhere = sound.replace("fleet: sound\n", "fleet: sound\t# by tab\n\t\n").replace("slack: 3", "slack: [3");
+    assert!(!read(&elsewhere, "x").unwrap_err().to_string().contains("tab;"), "no tab is in this indentation");
+}
+
+#[test]
 fn an_anchor_is_read_wherever_it_is_used() {
     let sound = include_str!("files/sound.yaml");
     let shared = sound

@@ -280,6 +280,108 @@ fn commands_that_nothing_fills_in() {
     warned("--port, \"{port}\", --gpu", "--gpu", "EVENKEEL_PORT");
 }
 
+/// The sound file's gold tier run by our own emulated replica with these arguments.
+fn replica(arguments: &str) -> String {
+    format!("command: [evenkeel, replica, {arguments}, --port, \"{{port}}\", --gpu, \"{{gpu}}\"]")
+}
+
+#[test]
+fn a_replica_of_ours_that_is_started_as_another_tier() {
+    let gold = "command: [server, --port, \"{port}\", --gpu, \"{gpu}\"]";
+    let of = |tier: &str| replica(&format!("--fleet, \"{{file}}\", --tier, {tier}"));
+    assert_eq!(accepted(&with(gold, &of("gold"))).warnings, Vec::<String>::new());
+    warned(gold, &of("bronze"), "a replica of `gold` would have the speed and the model of `bronze`");
+    let word = "tiers.gold.backend.local.command";
+    refused(gold, &of("golden"), &format!("{word}[5]"), "there is no tier `golden`");
+    refused(gold, &replica("--tier=golden, --fleet, \"{file}\""), &format!("{word}[2]"), "there is no tier `golden`");
+    refused(gold, &replica("--fleet, \"{file}\""), word, "must be told its tier");
+    let elsewhere = with(gold, &replica("--fleet, other.yaml, --tier, golden"));
+    assert_eq!(accepted(&elsewhere).warnings, Vec::<String>::new(), "another file's tiers are not known");
+    let foreign = with(gold, "command: [server, --tier, golden, --port, \"{port}\", --gpu, \"{gpu}\"]");
+    assert_eq!(accepted(&foreign).warnings, Vec::<String>::new(), "nor is what other programs mean by it");
+}
+
+const BRONZE_POLICIES: &str =
+    "- backlog_per_replica: {target: 2}\n      - target_tracking: {signal: oldest_queued, target: 30s}\n";
+
+#[test]
+fn a_tier_that_sleeps_and_that_nothing_wakes() {
+    let minimum = "tiers.bronze.replicas.minimum";
+    let deaf = "- target_tracking: {signal: gpu_utilization, target: 75%}\n";
+    refused(
+        BRONZE_POLICIES,
+        deaf,
+        minimum,
+        "`gpu_utilization` tells nothing of waiting requests while no replica runs",
+    );
+    let two = format!("{deaf}      - target_tracking: {{signal: in_flight, target: 8}}\n");
+    refused(BRONZE_POLICIES, &two, minimum, "`gpu_utilization` and `in_flight` tell nothing");
+    let failing = format!("{deaf}      - target_tracking: {{signal: error_share, target: 1%}}\n");
+    warned(BRONZE_POLICIES, &failing, "wakes once some have failed");
+    warned(BRONZE_POLICIES, &format!("{deaf}    when_blind: {{at_least: 1}}\n"), "or when blind");
+    for hearing in [
+        "capacity: {}",
+        "backlog_per_replica: {target: 2}",
+        "latency: {objective: queue_time}",
+        "target_tracking: {signal: queue_depth, target: 10}",
+        "target_tracking: {signal: offered, target: 1/s}",
+        "players_per_replica: {players: 100}",
+    ] {
+        let text = with(BRONZE_POLICIES, &format!("{deaf}      - {hearing}\n"));
+        assert_eq!(accepted(&text).warnings, Vec::<String>::new(), "{hearing}");
+    }
+    let awake = with(BRONZE_POLICIES, deaf).replace("{minimum: 0, maximum: 4}", "{minimum: 1, maximum: 4}");
+    assert_eq!(accepted(&awake).warnings, Vec::<String>::new());
+}
+
+#[test]
+fn latency_and_pace_as_targets() {
+    for latency in ["latency", "ttft", "tpot", "queue_time"] {
+        refused("signal: gpu_utilization", &format!("signal: {latency}"), GOLD_SIGNAL, "no target is kept by it");
+    }
+    let old = "{signal: oldest_queued, target: 30s}";
+    let target = "tiers.bronze.policies[1].target_tracking.target";
+    // A large model on CPUs: 160 ms and 45 ms for the one sequence.
+    refused(old, "{signal: pace, target: 200ms}", target, "the count would run to the maximum");
+    warned(old, "{signal: pace, target: 30s}", "never adds a replica");
+    assert_eq!(accepted(&with(old, "{signal: pace, target: 400ms}")).warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_window_of_no_length_is_told_with_the_shortest_that_works() {
+    let zero = |from: &str, to: &str, path: &str| {
+        refused(from, to, path, "under two ticks of 1s");
+        assert!(read(&with(from, to), "x").unwrap_err().list()[0].help.starts_with("write 2s or more"));
+    };
+    zero("capacity: {window: 60s", "capacity: {window: 0s", "tiers.gold.policies[0].capacity.window");
+    zero("hold: 300s}", "hold: 0s}", "tiers.gold.policies[0].capacity.hold");
+    zero(
+        "objective: tpot p95, window: 60s",
+        "objective: tpot p95, window: 0s",
+        "tiers.gold.policies[2].latency.window",
+    );
+    zero("per: replica, window: 60s", "per: replica, window: 0s", "tiers.gold.policies[1].target_tracking.window");
+    zero("period: 60s", "period: 0s", "tiers.gold.behavior.scale_in.step.period");
+    zero("freshness: 5s", "freshness: 0s", "controller.freshness");
+    warned("window: 300s, cooldown: 300s", "window: 0s, cooldown: 0s", "neither a window nor a cooldown steadies it");
+    let window = with("window: 300s, cooldown: 300s", "window: 300s, cooldown: 0s");
+    assert_eq!(accepted(&window).warnings, Vec::<String>::new());
+    warned("after: 60s", "after: 0s", "one late reading, which would start replicas");
+}
+
+#[test]
+fn a_journal_too_short_to_replay() {
+    warned("retention: 14d", "retention: 1s", "a replay begins at a state of the decision, saved every hour");
+    warned("retention: 14d", "retention: 119m", "saved every hour");
+    assert_eq!(accepted(&with("retention: 14d", "retention: 2h")).warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_warning_begins_with_its_line_and_column() {
+    let fleet = accepted(&with("retention: 14d", "retention: 1s"));
+    assert!(fleet.warnings[0].starts_with("9:14: controller.retention: "), "{:?}", fleet.warnings);
+}
+
 #[test]
 fn listeners_that_collide_or_are_open_to_others() {
     refused("listen: 127.0.0.1:8080", "listen: 127.0.0.1:7070", "gateway.listen", "both listen on port 7070");

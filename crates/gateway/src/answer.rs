@@ -1,8 +1,9 @@
-//! The gateway's own answers, errors in the form that OpenAI clients understand, and the body type of every answer.
+//! The answer to a client: the gateway's own words, or a replica's as they come.
 
-use crate::forward::RelayedBody;
+use crate::refusal::Refusal;
+use crate::relay::{BrokenOff, RelayedBody};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
@@ -20,10 +21,11 @@ pub(crate) enum AnswerBody {
 /// An answer to a client.
 pub(crate) type Answer = Response<AnswerBody>;
 
-/// Why an answer broke off after its head was sent.
-#[derive(Debug, thiserror::Error)]
-#[error("the replica broke off its answer")]
-pub(crate) struct BrokenOff;
+impl From<RelayedBody> for AnswerBody {
+    fn from(body: RelayedBody) -> Self {
+        if body.has_come() { Self::Whole(body.into_first()) } else { Self::Relayed(Box::new(body)) }
+    }
+}
 
 impl AnswerBody {
     /// The next piece; `None` at the end.
@@ -72,53 +74,16 @@ pub(crate) fn with_body(status: StatusCode, content_type: &'static str, body: By
     answer
 }
 
-/// A request that the gateway itself refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// The status.
-    pub(crate) status: StatusCode,
-    /// A short word for programs.
-    pub(crate) code: &'static str,
-    /// The same for a person, with the way out.
-    pub(crate) message: String,
-    /// When to come back, seconds.
-    pub(crate) retry_after: Option<u64>,
-}
-
 impl Refusal {
-    /// A refusal that will stay one until the request is changed.
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
-    }
-
-    /// A refusal of what may succeed after `seconds`.
-    pub(crate) fn for_now(status: StatusCode, code: &'static str, message: impl Into<String>, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..Self::new(status, code, message) }
-    }
-
     /// The answer that says so.
     pub(crate) fn answer(&self) -> Answer {
-        let kind = if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        let error = ErrorBody { message: &self.message, kind, param: None, code: self.code };
-        let mut answer = json(self.status, &ErrorDocument { error });
+        let mut answer = with_body(self.status, "application/json", self.document().into());
+        if let Some(methods) = self.allow {
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
         if let Some(seconds) = self.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         answer
     }
-}
-
-/// OpenAI's error form.
-#[derive(Serialize)]
-struct ErrorDocument<'a> {
-    error: ErrorBody<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    message: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    param: Option<&'a str>,
-    code: &'static str,
 }

@@ -1,13 +1,14 @@
 //! What a gateway process knows, and what it answers by itself.
 
-use crate::answer::{Answer, Refusal, json, with_body};
+use crate::answer::{Answer, json, with_body};
 use crate::asynchronous::{Desk, RESULTS, accept, result};
 use crate::clock::Clock;
+use crate::error::GatewayError;
 use crate::forward::{Job, TIER_NAME, deliver};
 use crate::prometheus;
+use crate::refusal::Refusal;
 use crate::request::{Directory, Document, forwarded_request_headers, read_body, split_path};
 use crate::routes::Routes;
-use crate::server::GatewayError;
 use crate::state::StateDirectory;
 use crate::tier::Tier;
 use crate::upstream::Call;
@@ -101,12 +102,13 @@ impl Gateway {
         }
     }
 
-    /// What waits in the durable queue waits as much as what waits in memory.
+    /// What waits in the durable queue waits as much as what waits in memory. What is handed out and in no replica counts
+    /// with it, from its acceptance on.
     fn tier_report(&self, tier: &Tier, at: Time) -> TierReport {
         let mut report = tier.report(at);
-        if let Some(depth) = self.desk.as_ref().and_then(|desk| desk.depth(&tier.name)) {
-            report.queued += depth.queued();
-            report.oldest_queued_us = report.oldest_queued_us.max(depth.oldest_age(at));
+        if let Some(backlog) = self.desk.as_ref().and_then(|desk| desk.backlog(&tier.name)) {
+            report.queued = backlog.queued();
+            report.oldest_queued_us = backlog.oldest_age(at);
         }
         report
     }
@@ -140,7 +142,7 @@ impl Gateway {
         };
         let job = Job {
             arrived: self.clock.now(),
-            first_hand_over: true,
+            whereabouts: None,
             call: Call {
                 method: head.method,
                 path: destination.path,

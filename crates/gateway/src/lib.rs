@@ -1,18 +1,25 @@
 //! The data plane: clients' requests go through one queue per tier to replicas, and come back as the replicas answer.
 //!
 //! The way of a request: `request` finds its tier, `tier` queues it and names a replica, `forward` carries it there
-//! over `upstream` and relays the answer, `measure` reads latencies off it. Which replicas there are comes from the
-//! controller by `routes`. A tier that answers later is served by `asynchronous`.
+//! over `upstream`, `relay` brings the answer back, `measure` reads latencies off it. Which replicas there are comes from
+//! the controller by `routes`. A tier that answers later is served by `asynchronous`. Whatever the gateway turns away
+//! itself is a `refusal`.
+//!
+//! Modules know each other one way: `refusal`, `measure`, `request` and `upstream` know no tier; `tier`, `relay`,
+//! `answer`, `forward`, `asynchronous`, `gateway`, `server` each know only those before.
 //!
 //! [`serve`] runs it all. What it has seen is at `GET /gateway/report` and `/metrics`.
 
 mod answer;
 mod asynchronous;
 mod clock;
+mod error;
 mod forward;
 mod gateway;
 mod measure;
 mod prometheus;
+mod refusal;
+mod relay;
 mod request;
 mod routes;
 mod server;
@@ -21,5 +28,6 @@ mod tier;
 mod upstream;
 
 pub use asynchronous::StoreError;
-pub use server::{Bound, GatewayError, Options, bind, serve};
+pub use error::GatewayError;
+pub use server::{Bound, Options, bind, serve};
 pub use state::StateError;

@@ -1,9 +1,10 @@
 //! Listening, one task a client connection, and ending in order.
 
-use crate::asynchronous::{Store, StoreError, dispatch};
+use crate::asynchronous::{Store, dispatch};
+use crate::error::GatewayError;
 use crate::gateway::{Gateway, Patience};
 use crate::routes::follow;
-use crate::state::{StateDirectory, StateError};
+use crate::state::StateDirectory;
 use crate::upstream::Origin;
 use evenkeel_fleet::model::Fleet;
 use hyper::server::conn::http1;
@@ -11,7 +12,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -65,39 +65,6 @@ impl Default for Options {
             shutdown_limit: Duration::from_secs(30),
         }
     }
-}
-
-/// Why a gateway does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// The address cannot be listened on.
-    #[error("the gateway cannot listen on {address}: {error}; choose another address in `gateway.listen`")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
-    /// The controller's address is of no use.
-    #[error("`{0}` is no controller address: it has the form http://HOST:PORT")]
-    ControllerUrl(String),
-    /// The state directory cannot be used.
-    #[error("the gateway cannot use its state directory {}: {error}", path.display())]
-    State {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        error: StateError,
-    },
-    /// An asynchronous tier needs a place for its queue.
-    #[error("tier `{tier}` is asynchronous, so the gateway needs a state directory for its queue")]
-    NoState {
-        /// The tier.
-        tier: String,
-    },
-    /// The durable queue cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// A gateway that listens and is yet to answer.

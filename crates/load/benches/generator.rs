@@ -67,7 +67,7 @@ fn load(target: Target) -> Summary {
     let options = Options { drain: Duration::from_secs(10), ..options() };
     let mut silent = Silent;
     let plan = gold_plan(OFFERED_PER_SECOND, RUN_MILLIS, Vec::new());
-    let run = evenkeel_load::run(plan, target, options, None, &mut silent, std::future::pending());
+    let run = evenkeel_load::run(plan, target, options, None, &mut silent, std::future::pending);
     runtime.block_on(run)
 }
 

@@ -63,7 +63,7 @@ impl Failure {
             Self::Deferred => "accepted, and failed later",
             Self::NotSent => "not sent, as too many were in flight",
             Self::OwnLimit => "not sent, as this machine ran out of files (`ulimit -n`) or ports",
-            Self::Unfinished => "still under way at the end of the drain time",
+            Self::Unfinished => "still under way when the run ended",
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::probe::FleetRecord;
 use crate::record::{Micros, Record, TierRecord, duration};
-use crate::render::{milliseconds, percent, quantile_name};
-use crate::summary::{CriterionResult, Observed, Verdict};
+use crate::render::{count, milliseconds, percent, quantile_name};
+use crate::summary::{CriterionResult, NotJudged, Observed, Verdict};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;
@@ -19,17 +19,27 @@ const SAMPLED_SHARE: f64 = 0.5;
 struct Judgement {
     verdict: Verdict,
     observed: Option<Observed>,
+    not_judged: Option<NotJudged>,
     reason: Option<String>,
 }
 
 impl Judgement {
-    fn not_judged(reason: impl Into<String>) -> Self {
-        Self { verdict: Verdict::NotJudged, observed: None, reason: Some(reason.into()) }
+    fn not_judged(cause: NotJudged, reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::NotJudged, observed: None, not_judged: Some(cause), reason: Some(reason.into()) }
+    }
+
+    /// No source gave the figure in the whole run. That is no zero, and nothing that a criterion could hold by.
+    fn never_read(why: impl std::fmt::Display) -> Self {
+        Self::not_judged(NotJudged::NeverRead, format!("never read: {why}"))
+    }
+
+    fn judged(holds: bool, observed: Option<Observed>) -> Self {
+        let verdict = if holds { Verdict::Passed } else { Verdict::Failed };
+        Self { verdict, observed, not_judged: None, reason: None }
     }
 
     fn seen(holds: bool, observed: Observed) -> Self {
-        let verdict = if holds { Verdict::Passed } else { Verdict::Failed };
-        Self { verdict, observed: Some(observed), reason: None }
+        Self::judged(holds, Some(observed))
     }
 
     fn because(self, reason: impl Into<String>) -> Self {
@@ -41,8 +51,9 @@ impl Judgement {
 pub(crate) fn criteria(criteria: &[Criterion], record: &Record, fleet: Option<&FleetRecord>) -> Vec<CriterionResult> {
     let result = |criterion: &Criterion| {
         let (kind, tier, statement) = describe(criterion);
-        let Judgement { verdict, observed, reason } = judge(criterion, record, fleet);
-        CriterionResult { kind: kind.to_owned(), tier: tier.map(str::to_owned), statement, verdict, observed, reason }
+        let Judgement { verdict, observed, not_judged, reason } = judge(criterion, record, fleet);
+        let (kind, tier) = (kind.to_owned(), tier.map(str::to_owned));
+        CriterionResult { kind, tier, statement, verdict, observed, not_judged, reason }
     };
     criteria.iter().map(result).collect()
 }
@@ -87,7 +98,7 @@ fn judge(criterion: &Criterion, record: &Record, fleet: Option<&FleetRecord>) ->
 fn with_requests(record: &Record, tier: &str, judge: impl Fn(&TierRecord) -> Judgement) -> Judgement {
     match record.tier(tier).filter(|tier| tier.offered > 0) {
         Some(tier) => judge(tier),
-        None => Judgement::not_judged("no request of this tier was sent"),
+        None => Judgement::not_judged(NotJudged::NoOccasion, "no request of this tier was sent"),
     }
 }
 
@@ -100,49 +111,47 @@ fn too_much_lag(lag: &Micros, quantile: f64, bound: Span) -> Option<String> {
     })
 }
 
-/// Why a metric has no values although requests succeeded.
-fn unmeasurable(tier: &TierRecord, metric: LatencyMetric) -> String {
+/// A metric without values although requests succeeded.
+fn unmeasurable(tier: &TierRecord, metric: LatencyMetric) -> Judgement {
     let name = metric.name();
     match metric {
-        LatencyMetric::QueueTime => "the target does not tell how long a request waited".to_owned(),
-        _ if tier.asynchronous => format!("an answer that comes as a whole has no {name}"),
-        _ => format!("no answer was long enough for {name}"),
+        LatencyMetric::QueueTime => Judgement::never_read("the target does not tell how long a request waited"),
+        _ if tier.asynchronous => Judgement::never_read(format!("an answer that comes as a whole has no {name}")),
+        _ => Judgement::not_judged(NotJudged::NoOccasion, format!("no answer was long enough for {name}")),
     }
 }
 
 /// A failed request has no latency and counts as above every bound.
 fn latency(tier: &TierRecord, lag: &Micros, metric: LatencyMetric, quantile: f64, bound: Span) -> Judgement {
     if let Some(reason) = too_much_lag(lag, quantile, bound) {
-        return Judgement::not_judged(reason);
+        return Judgement::not_judged(NotJudged::OwnLag, reason);
     }
     let (counted, failed) = (tier.against(metric, bound), tier.all_failed());
     if counted.count == 0 && tier.succeeded > 0 {
-        return Judgement::not_judged(unmeasurable(tier, metric));
+        return unmeasurable(tier, metric);
     }
-    let verdict = if counted.count > 0 && counted.holds(quantile, failed) { Verdict::Passed } else { Verdict::Failed };
+    let holds = counted.count > 0 && counted.holds(quantile, failed);
     let rank = quantile * (counted.count + failed) as f64 / counted.count as f64;
     match tier.latency.get(&metric).filter(|_| rank <= 1.0) {
-        Some(values) => {
-            let observed = Observed::LatencyMs(values.quantile(rank).as_secs_f64() * 1e3);
-            Judgement { verdict, observed: Some(observed), reason: None }
-        }
-        None => {
-            let reason = format!("{failed} of {} requests failed", tier.offered);
-            Judgement { verdict, observed: None, reason: Some(reason) }
-        }
+        Some(values) => Judgement::seen(holds, Observed::LatencyMs(values.quantile(rank).as_secs_f64() * 1e3)),
+        None => Judgement::judged(holds, None).because(format!(
+            "{} of {} requests failed",
+            count(failed),
+            count(tier.offered)
+        )),
     }
 }
 
 fn attainment(tier: &TierRecord, lag: &Micros, at_least: f64) -> Judgement {
     let lagged = |objective: &evenkeel_core::spec::Objective| too_much_lag(lag, objective.quantile, objective.bound);
     if let Some(reason) = tier.windows.objectives().iter().find_map(lagged) {
-        return Judgement::not_judged(reason);
+        return Judgement::not_judged(NotJudged::OwnLag, reason);
     }
     if let Some(objective) = tier.windows.unmeasured().filter(|_| tier.succeeded > 0) {
-        return Judgement::not_judged(unmeasurable(tier, objective.metric));
+        return unmeasurable(tier, objective.metric);
     }
     let Some(seen) = tier.windows.attainment() else {
-        return Judgement::not_judged("no request of this tier was sent");
+        return Judgement::not_judged(NotJudged::NoOccasion, "no request of this tier was sent");
     };
     Judgement::seen(seen.share >= at_least, Observed::ObjectiveAttainment(seen.share))
         .because(format!("{} of {} windows held", seen.held, seen.windows))
@@ -151,38 +160,45 @@ fn attainment(tier: &TierRecord, lag: &Micros, at_least: f64) -> Judgement {
 fn failed_requests(record: &Record, at_most: u64) -> Judgement {
     let (failed, offered) = (record.all_failed(), record.all_offered());
     if offered == 0 {
-        return Judgement::not_judged("no request was sent");
+        return Judgement::not_judged(NotJudged::NoOccasion, "no request was sent");
     }
-    Judgement::seen(failed <= at_most, Observed::FailedRequests(failed)).because(format!("of {offered}"))
+    Judgement::seen(failed <= at_most, Observed::FailedRequests(failed)).because(format!("of {}", count(offered)))
 }
 
 fn queue_drained(tier: &TierRecord) -> Judgement {
     if tier.accepted == 0 {
-        return Judgement::not_judged("no request was accepted for later");
+        return Judgement::not_judged(NotJudged::NoOccasion, "no request was accepted for later");
     }
     let unanswered = tier.accepted.saturating_sub(tier.succeeded);
     Judgement::seen(unanswered == 0, Observed::UnansweredRequests(unanswered))
-        .because(format!("unanswered of {} accepted", tier.accepted))
+        .because(format!("unanswered of {} accepted", count(tier.accepted)))
 }
 
 fn gpu_utilization(fleet: Option<&FleetRecord>, tier: &str, band: (f64, f64), while_ready: u32) -> Judgement {
-    let seen = fleet.and_then(|fleet| fleet.tier(tier)).and_then(|tier| tier.gpu_while_ready(while_ready));
-    let Some((mean, samples)) = seen else {
-        return Judgement::not_judged(blind(fleet, &format!("GPU utilization with {while_ready} or more ready")));
-    };
-    Judgement::seen((band.0..=band.1).contains(&mean), Observed::GpuUtilization(mean))
-        .because(format!("mean of {samples} samples"))
+    let sampled = fleet.and_then(|fleet| fleet.tier(tier));
+    if let Some((mean, samples)) = sampled.and_then(|tier| tier.gpu_while_ready(while_ready)) {
+        return Judgement::seen((band.0..=band.1).contains(&mean), Observed::GpuUtilization(mean))
+            .because(format!("mean of {samples} samples"));
+    }
+    match sampled.and_then(|tier| tier.most_ready) {
+        Some(most) if most < while_ready => {
+            let reason = format!("never {while_ready} ready: {most} at most");
+            Judgement::not_judged(NotJudged::NoOccasion, reason)
+        }
+        _ => Judgement::never_read(blind(fleet, &format!("GPU utilization with {while_ready} or more ready"))),
+    }
 }
 
 fn queue_depth(fleet: Option<&FleetRecord>, tier: &str, at_most: u64) -> Judgement {
     let seen = fleet.and_then(|fleet| Some((fleet.asked, fleet.tier(tier)?)));
     let Some((asked, tier)) = seen.filter(|(_, tier)| tier.queue_readings > 0) else {
-        return Judgement::not_judged(blind(fleet, "queue depth"));
+        return Judgement::never_read(blind(fleet, "queue depth"));
     };
     let (readings, largest) = (tier.queue_readings, tier.largest_queue_depth);
     // Too deep once is too deep; never too deep needs more than a few looks.
     if largest <= at_most && (readings as f64) < SAMPLED_SHARE * asked as f64 {
-        return Judgement::not_judged(format!("only {readings} of {asked} samples told the queue depth"));
+        let reason = format!("only {readings} of {asked} samples told the queue depth");
+        return Judgement::not_judged(NotJudged::TooFewSamples, reason);
     }
     Judgement::seen(largest <= at_most, Observed::QueueDepth(largest)).because(format!("largest of {readings} samples"))
 }
@@ -191,8 +207,10 @@ fn queue_depth(fleet: Option<&FleetRecord>, tier: &str, at_most: u64) -> Judgeme
 fn blind(fleet: Option<&FleetRecord>, what: &str) -> String {
     match fleet {
         None => "the controller was not asked; give its address".to_owned(),
-        Some(FleetRecord { last_error: Some(error), .. }) => format!("no sample of {what}; the last error: {error}"),
-        Some(_) => format!("no sample of {what}"),
+        Some(FleetRecord { asked, last_error: Some(error), .. }) => {
+            format!("none of {asked} samples told {what}; the last error: {error}")
+        }
+        Some(FleetRecord { asked, .. }) => format!("none of {asked} samples told {what}"),
     }
 }
 

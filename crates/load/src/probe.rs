@@ -58,6 +58,8 @@ pub(crate) struct TierRecord {
     timeline: Vec<FleetPoint>,
     stride: u64,
     samples: u64,
+    /// Most replicas ready in a sample; `None` where none told.
+    pub(crate) most_ready: Option<u32>,
     /// Samples that told the queue depth, and the largest.
     pub(crate) queue_readings: u64,
     pub(crate) largest_queue_depth: u64,
@@ -97,6 +99,7 @@ impl TierRecord {
             self.queue_readings += 1;
             self.largest_queue_depth = self.largest_queue_depth.max(depth);
         }
+        self.most_ready = self.most_ready.max(sample.ready);
         // A share that is no share was not measured.
         let utilization = sample.gpu_utilization.filter(|share| (0.0..=1.0).contains(share));
         if let (Some(ready), Some(utilization)) = (sample.ready, utilization) {

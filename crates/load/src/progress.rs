@@ -56,12 +56,13 @@ impl ProgressSink for Silent {
     fn finish(&mut self) {}
 }
 
-/// A plain line now and then.
+/// A plain line now and then, and whenever the run turns to waiting for its last answers.
 #[derive(Debug)]
 pub struct Lines<W> {
     out: W,
     every: Duration,
-    last: Option<Instant>,
+    /// When the last line was written, and whether it told of draining.
+    last: Option<(Instant, bool)>,
 }
 
 impl<W: Write + Send> Lines<W> {
@@ -73,8 +74,9 @@ impl<W: Write + Send> Lines<W> {
 
 impl<W: Write + Send> ProgressSink for Lines<W> {
     fn update(&mut self, progress: &Progress) {
-        if self.last.is_none_or(|last| last.elapsed() >= self.every) {
-            self.last = Some(Instant::now());
+        let due = |(last, draining): (Instant, bool)| last.elapsed() >= self.every || draining != progress.draining;
+        if self.last.is_none_or(due) {
+            self.last = Some((Instant::now(), progress.draining));
             let time = format!("{:.0}s/{:.0}s", progress.elapsed.as_secs_f64(), progress.planned.as_secs_f64());
             // A reader that has gone must not end the run.
             let _ = writeln!(self.out, "{time:>12}  {}", line(progress));
@@ -112,7 +114,7 @@ impl ProgressSink for Bar {
 }
 
 fn line(progress: &Progress) -> String {
-    let phase = if progress.draining { "draining  " } else { "" };
+    let phase = if progress.draining { "waiting for answers (stop again to end)  " } else { "" };
     format!(
         "{phase}{} players  {:.1} req/s  {} in flight  {} ok  {} failed  lag p99 {}",
         count(progress.players.round() as u64),
@@ -151,15 +153,20 @@ mod tests {
         lines.update(&progress());
         lines.update(&progress());
         lines.finish();
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(
-            text,
-            "    12s/240s  1,234 players  98.3 req/s  31 in flight  1,969 ok  0 failed  lag p99 0.42 ms\n"
-        );
+        // A log file takes no escape sequences and no carriage returns.
+        let line = "    12s/240s  1,234 players  98.3 req/s  31 in flight  1,969 ok  0 failed  lag p99 0.42 ms\n";
+        assert_eq!(String::from_utf8(out).unwrap(), line);
     }
 
     #[test]
-    fn draining_is_said() {
-        assert!(line(&Progress { draining: true, ..progress() }).starts_with("draining"));
+    fn the_turn_to_waiting_for_answers_is_told_at_once() {
+        let mut out = Vec::new();
+        let mut lines = Lines::new(&mut out, Duration::from_secs(3_600));
+        lines.update(&progress());
+        lines.update(&Progress { draining: true, ..progress() });
+        lines.update(&Progress { draining: true, ..progress() });
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.lines().last().unwrap().contains("  waiting for answers"), "{text}");
     }
 }

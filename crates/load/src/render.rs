@@ -1,29 +1,60 @@
 //! The summary as text, in the manner of k6: criteria first, then percentiles for each tier, then failures by kind,
 //! then the machine's own lag.
 
-use crate::summary::{CriterionResult, Distribution, Ended, Observed, Summary, TierSummary, Verdict};
+use crate::summary::{CriterionResult, Distribution, Ended, Observed, Outcome, Summary, TierSummary, Verdict};
 use evenkeel_core::spec::LatencyMetric;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// The summary as text, a line feed at its end.
-pub fn text(summary: &Summary) -> String {
-    let mut out = String::new();
-    heading(&mut out, summary);
-    criteria(&mut out, &summary.criteria);
-    for tier in &summary.tiers {
-        tier_block(&mut out, tier);
-    }
-    failures(&mut out, &summary.tiers);
-    lag(&mut out, summary);
-    out
-}
+use std::io::IsTerminal;
 
 /// A line; writing to a string never fails.
 macro_rules! line {
     ($out:expr, $($text:tt)*) => {{
         let _ = writeln!($out, $($text)*);
     }};
+}
+
+/// Whether what is printed has colors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colors {
+    /// For files and programs.
+    None,
+    /// For a terminal.
+    Ansi,
+}
+
+impl Colors {
+    /// What standard output takes: none where it is no terminal, or where `NO_COLOR` (<https://no-color.org>) is set.
+    pub fn of_standard_output() -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if std::io::stdout().is_terminal() && !refused { Self::Ansi } else { Self::None }
+    }
+
+    fn paint(self, text: &str, verdict: Verdict) -> String {
+        let code = match verdict {
+            Verdict::Passed => 32,
+            Verdict::Failed => 31,
+            Verdict::NotJudged => 33,
+        };
+        match self {
+            Self::None => text.to_owned(),
+            Self::Ansi => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        }
+    }
+}
+
+/// The summary as text, a line feed at its end.
+pub fn text(summary: &Summary, colors: Colors) -> String {
+    let mut out = String::new();
+    heading(&mut out, summary);
+    criteria(&mut out, &summary.criteria, colors);
+    line!(out, "    {}\n", outcome_in_words(summary, colors));
+    for tier in &summary.tiers {
+        tier_block(&mut out, tier);
+    }
+    failures(&mut out, &summary.tiers);
+    lag(&mut out, summary);
+    out
 }
 
 fn heading(out: &mut String, summary: &Summary) {
@@ -38,7 +69,7 @@ fn heading(out: &mut String, summary: &Summary) {
     line!(out, "  sent for {sent} of {planned}{how}, then awaited answers for {draining}\n");
 }
 
-fn criteria(out: &mut String, criteria: &[CriterionResult]) {
+fn criteria(out: &mut String, criteria: &[CriterionResult], colors: Colors) {
     if criteria.is_empty() {
         return;
     }
@@ -53,12 +84,33 @@ fn criteria(out: &mut String, criteria: &[CriterionResult]) {
             Verdict::Failed => "\u{2717}",
             Verdict::NotJudged => "-",
         };
-        let (name, statement) = (tier(criterion), &criterion.statement);
+        let (mark, name, statement) = (colors.paint(mark, criterion.verdict), tier(criterion), &criterion.statement);
         line!(out, "    {mark} {name:<tiers$}  {statement:<statements$}  {}", outcome(criterion));
     }
     let of = |verdict| criteria.iter().filter(|criterion| criterion.verdict == verdict).count();
     let (passed, failed) = (of(Verdict::Passed), of(Verdict::Failed));
-    line!(out, "\n    {passed} passed, {failed} failed, {} not judged\n", of(Verdict::NotJudged));
+    line!(out, "\n    {passed} passed, {failed} failed, {} not judged", of(Verdict::NotJudged));
+}
+
+/// What the run shows as a whole, and so why it ends with the exit code that it ends with.
+fn outcome_in_words(summary: &Summary, colors: Colors) -> String {
+    let words = match summary.outcome {
+        Outcome::Held => "Every criterion that was judged held.",
+        Outcome::NoCriteria => "The fleet file states no criteria: nothing was judged.",
+        Outcome::Failed => "A criterion failed.",
+        Outcome::NothingSent => "No request was sent: the run shows nothing and does not count as passed.",
+        Outcome::NothingJudged => "No criterion could be judged: the run shows nothing and does not count as passed.",
+        Outcome::NeverRead => {
+            "A figure that a criterion asks for was never read: the run does not count as passed. Missing is not zero."
+        }
+    };
+    let verdict = match summary.outcome {
+        Outcome::Held => Verdict::Passed,
+        Outcome::NoCriteria => return words.to_owned(),
+        Outcome::Failed => Verdict::Failed,
+        Outcome::NothingSent | Outcome::NothingJudged | Outcome::NeverRead => Verdict::NotJudged,
+    };
+    colors.paint(words, verdict)
 }
 
 fn outcome(criterion: &CriterionResult) -> String {

@@ -31,15 +31,16 @@ const TIER_HEADER: &str = "x-evenkeel-tier";
 
 /// Sends the plan's requests to the target, each at its time, and sums up what became of them.
 ///
-/// Ends when all is sent, when `max_requests` is reached, or when `shutdown` resolves; then waits for the requests
-/// under way, `drain` at most. Dropping the future ends everything at once.
+/// Ends when all is sent, when `max_requests` is reached, or when a `stop` resolves; then waits for the requests under
+/// way, `drain` at most, or until a further `stop`. Whatever ended it, what was done so far is summed up. Dropping the
+/// future ends everything at once.
 pub async fn run(
     plan: Plan,
     target: Target,
     options: Options,
     probe: Option<Arc<dyn FleetProbe>>,
     progress: &mut dyn ProgressSink,
-    shutdown: impl Future<Output = ()>,
+    stop: impl AsyncFn(),
 ) -> Summary {
     let started = Instant::now();
     let record = SharedRecord::new(Record::new(&plan, started));
@@ -47,9 +48,9 @@ pub async fn run(
     let address = target.to_string();
     let client = Arc::new(Client { connections: Connections::new(target.address()), target, plan, options });
     let mut run = Run { client: Arc::clone(&client), record, started, sent: 0, tasks: JoinSet::new(), reported: None };
-    let ended = run.send(progress, shutdown).await;
+    let ended = run.send(progress, &stop).await;
     let sent = started.elapsed();
-    run.drain(progress).await;
+    let ended = if run.drain(progress, &stop).await { ended } else { Ended::Interrupted };
     progress.finish();
     let fleet = sampler.map(|sampler| sampler.take());
     let record = run.record.lock();
@@ -75,17 +76,17 @@ struct Run {
 }
 
 impl Run {
-    async fn send(&mut self, progress: &mut dyn ProgressSink, shutdown: impl Future<Output = ()>) -> Ended {
+    async fn send(&mut self, progress: &mut dyn ProgressSink, stop: &impl AsyncFn()) -> Ended {
         let Client { plan, options, .. } = &*self.client;
         let mut pacer = Pacer::start(plan.arrivals(), self.started, plan.duration, options.max_requests);
         let mut updates = interval(options.progress_every);
         updates.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut shutdown = pin!(shutdown);
+        let mut stop = pin!(stop());
         loop {
             tokio::select! {
                 // A flood of due requests must not keep a stop, or the progress, from being seen.
                 biased;
-                () = &mut shutdown => return Ended::Interrupted,
+                () = &mut stop => return Ended::Interrupted,
                 _ = updates.tick() => progress.update(&self.progress(false)),
                 paced = pacer.due.recv() => match paced {
                     Some(Paced::Due(arrival)) => self.serve(arrival),
@@ -111,21 +112,25 @@ impl Run {
         self.tasks.spawn(async move { client.request(arrival, number, ticket).await });
     }
 
-    /// Waits for the requests under way; those left at the deadline are ended and count as unfinished.
-    async fn drain(&mut self, progress: &mut dyn ProgressSink) {
+    /// Waits for the requests under way; those left at the deadline, or at a stop, are ended and count as unfinished.
+    /// Returns whether it was let wait.
+    async fn drain(&mut self, progress: &mut dyn ProgressSink, stop: &impl AsyncFn()) -> bool {
         let deadline = tokio::time::Instant::now() + self.client.options.drain;
         let mut updates = interval(self.client.options.progress_every);
         updates.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
+        let mut stop = pin!(stop());
+        let waited = loop {
             tokio::select! {
                 biased;
-                () = sleep_until(deadline) => break,
+                () = &mut stop => break false,
+                () = sleep_until(deadline) => break true,
                 _ = updates.tick() => progress.update(&self.progress(true)),
-                ended = self.tasks.join_next() => if ended.is_none() { break },
+                ended = self.tasks.join_next() => if ended.is_none() { break true },
             }
-        }
+        };
         // Returns once the tasks are gone, and so their tickets are counted.
         self.tasks.shutdown().await;
+        waited
     }
 
     fn progress(&mut self, draining: bool) -> Progress {

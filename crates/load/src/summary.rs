@@ -26,6 +26,8 @@ pub struct Summary {
     pub elapsed_seconds: f64,
     /// Length of the windows of objective attainment.
     pub window_seconds: f64,
+    /// What the criteria come to as a whole.
+    pub outcome: Outcome,
     /// What was judged, in the fleet file's order.
     pub criteria: Vec<CriterionResult>,
     /// Each tier, in the fleet file's order.
@@ -50,6 +52,46 @@ pub enum Ended {
     Interrupted,
 }
 
+/// What a run shows as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every criterion that was judged held, and at least one was.
+    Held,
+    /// The fleet file states no criteria; requests were sent.
+    NoCriteria,
+    /// A criterion did not hold.
+    Failed,
+    /// No request was sent.
+    NothingSent,
+    /// There are criteria, and none could be judged, whatever the causes.
+    NothingJudged,
+    /// Nothing failed, but no source ever gave a figure that a criterion asks for.
+    NeverRead,
+}
+
+impl Outcome {
+    /// Whether the run counts as passed. One that shows nothing does not.
+    pub fn passed(self) -> bool {
+        matches!(self, Self::Held | Self::NoCriteria)
+    }
+
+    /// A criterion that was not judged for this machine's lag, for want of an occasion or of samples changes nothing
+    /// by itself: the others carry the run.
+    fn of(criteria: &[CriterionResult], offered: u64) -> Self {
+        let any = |verdict| criteria.iter().any(|criterion| criterion.verdict == verdict);
+        let never_read = |criterion: &CriterionResult| criterion.not_judged == Some(NotJudged::NeverRead);
+        match criteria {
+            _ if offered == 0 => Self::NothingSent,
+            [] => Self::NoCriteria,
+            _ if any(Verdict::Failed) => Self::Failed,
+            _ if !any(Verdict::Passed) => Self::NothingJudged,
+            _ if criteria.iter().any(never_read) => Self::NeverRead,
+            _ => Self::Held,
+        }
+    }
+}
+
 /// One criterion's outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CriterionResult {
@@ -63,6 +105,9 @@ pub struct CriterionResult {
     pub verdict: Verdict,
     /// What was seen; `None` where nothing was.
     pub observed: Option<Observed>,
+    /// What kept it from being judged; `None` where it was.
+    #[serde(default)]
+    pub not_judged: Option<NotJudged>,
     /// Why it was not judged, or what the figure rests on.
     pub reason: Option<String>,
 }
@@ -77,6 +122,20 @@ pub enum Verdict {
     Failed,
     /// The run cannot tell.
     NotJudged,
+}
+
+/// What keeps a criterion from being judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotJudged {
+    /// This machine sent its requests too late for the bound.
+    OwnLag,
+    /// Its figure was not given once in the whole run: missing, which is not zero.
+    NeverRead,
+    /// What it speaks of did not occur: no request of the tier, too few replicas.
+    NoOccasion,
+    /// Its figure was given too seldom.
+    TooFewSamples,
 }
 
 /// What was seen.
@@ -188,11 +247,6 @@ pub struct FleetPoint {
 }
 
 impl Summary {
-    /// Whether a criterion failed. One that was not judged does not count.
-    pub fn any_failed(&self) -> bool {
-        self.criteria.iter().any(|criterion| criterion.verdict == Verdict::Failed)
-    }
-
     /// Failed requests of all tiers.
     pub fn failed_requests(&self) -> u64 {
         self.tiers.iter().map(|tier| tier.failed_requests).sum()
@@ -206,6 +260,7 @@ impl Summary {
         ended: Ended,
         (sent, elapsed): (Duration, Duration),
     ) -> Self {
+        let criteria = judge::criteria(&plan.criteria, record, fleet);
         Self {
             target,
             seed: plan.seed,
@@ -214,7 +269,8 @@ impl Summary {
             sent_seconds: sent.as_secs_f64(),
             elapsed_seconds: elapsed.as_secs_f64(),
             window_seconds: plan.window.as_secs_f64(),
-            criteria: judge::criteria(&plan.criteria, record, fleet),
+            outcome: Outcome::of(&criteria, record.all_offered()),
+            criteria,
             tiers: record.tiers.iter().map(|tier| tier_summary(tier, sent.as_secs_f64())).collect(),
             lag: Distribution::of(&record.lag),
             peak_in_flight: record.peak_in_flight as u64,

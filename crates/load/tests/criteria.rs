@@ -9,7 +9,7 @@ use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;
 use evenkeel_load::probe::ProbeError;
 use evenkeel_load::progress::{Progress, ProgressSink, Silent};
-use evenkeel_load::summary::{CriterionResult, Observed, Verdict};
+use evenkeel_load::summary::{CriterionResult, NotJudged, Observed, Outcome, Verdict};
 use evenkeel_load::{FleetProbe, Options, Plan, Summary, TierSample};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,7 +41,7 @@ async fn a_latency_passes_within_its_bound_and_fails_above_it() {
     assert_eq!((not_told.verdict, no_tier.verdict), (Verdict::NotJudged, Verdict::NotJudged));
     assert!(reason(not_told).contains("does not tell how long a request waited"));
     assert_eq!(reason(no_tier), "no request of this tier was sent");
-    assert!(summary.any_failed());
+    assert_eq!((summary.outcome, not_told.not_judged), (Outcome::Failed, Some(NotJudged::NeverRead)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,15 +91,15 @@ async fn on_a_machine_that_lags_a_latency_is_neither_passed_nor_failed() {
     ];
     let plan = plan(fleet(vec![(spec, settings)], criteria), 50.0, 2_000);
     let options = Options { progress_every: Duration::from_millis(250), ..options() };
-    let stop = std::future::pending();
+    let stop = std::future::pending;
     let summary = evenkeel_load::run(plan, server.target.clone(), options, None, &mut Blocking, stop).await;
     let expected = [Verdict::NotJudged, Verdict::Passed, Verdict::NotJudged, Verdict::Passed];
     assert_eq!(verdicts(&summary), expected, "{:?}", summary.criteria);
     let why = reason(&summary.criteria[0]);
     assert!(why.starts_with("this machine sent requests ") && why.ends_with("over a quarter of the bound"), "{why}");
     assert!(summary.lag.p95_ms > 62.5);
-    // A criterion that was not judged does not fail the run.
-    assert!(!summary.any_failed());
+    // A criterion that was not judged for lag does not fail the run, as long as others were judged.
+    assert_eq!((summary.criteria[0].not_judged, summary.outcome), (Some(NotJudged::OwnLag), Outcome::Held));
 }
 
 fn attainment_plan(at_least: f64) -> Plan {
@@ -160,7 +160,7 @@ async fn probed(samples: Vec<TierSample>, criteria: Vec<Criterion>) -> Summary {
     let server = Server::start(|_| quick()).await;
     let probe = Arc::new(Replayed { samples, asked: AtomicUsize::new(0) });
     let options = Options { probe_every: Duration::from_millis(50), ..options() };
-    let (plan, stop) = (gold_plan(10.0, 1_500, criteria), std::future::pending());
+    let (plan, stop) = (gold_plan(10.0, 1_500, criteria), std::future::pending);
     evenkeel_load::run(plan, server.target.clone(), options, Some(probe), &mut Silent, stop).await
 }
 
@@ -183,7 +183,9 @@ async fn gpu_utilization_is_judged_only_while_enough_replicas_are_ready() {
     let summary = probed(samples, vec![gpu(5), gpu(1), gpu(6)]).await;
     // Over all six samples the mean is 0.5; with six ready there is none.
     assert_eq!(verdicts(&summary), [Verdict::Passed, Verdict::Failed, Verdict::NotJudged]);
-    assert!(reason(&summary.criteria[2]).contains("the controller is gone"));
+    // Too few replicas are no occasion to judge it, not a figure that nobody gave.
+    assert_eq!(summary.criteria[2].not_judged, Some(NotJudged::NoOccasion));
+    assert_eq!(reason(&summary.criteria[2]), "never 6 ready: 5 at most");
     assert_eq!(summary.fleet[0].timeline.len(), 6);
 }
 
@@ -198,9 +200,44 @@ async fn a_queue_depth_fails_by_its_largest_sample_and_passes_only_when_seen_eno
     let summary = probed(vec![sample(1, None, Some(40)); 2], vec![depth(40), depth(39)]).await;
     // Two of some thirty looks are too few to pass, and enough to fail.
     assert_eq!(verdicts(&summary), [Verdict::NotJudged, Verdict::Failed]);
+    assert_eq!(summary.criteria[0].not_judged, Some(NotJudged::TooFewSamples));
+}
 
-    let summary = probed(vec![sample(1, None, None); 500], vec![depth(40)]).await;
-    assert_eq!(verdicts(&summary), [Verdict::NotJudged]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_that_no_source_gave_is_never_read_and_keeps_the_run_from_passing() {
+    let none_failed = Criterion::FailedRequests { at_most: 0 };
+    // Five are ready all the time, and nobody tells their queue or their GPUs: a zero would pass as `at most 40`.
+    let summary = probed(vec![sample(5, None, None); 500], vec![none_failed.clone(), depth(40), gpu(5)]).await;
+    assert_eq!(verdicts(&summary), [Verdict::Passed, Verdict::NotJudged, Verdict::NotJudged]);
+    for never_read in &summary.criteria[1..] {
+        assert_eq!((never_read.not_judged, never_read.observed), (Some(NotJudged::NeverRead), None));
+        assert!(reason(never_read).starts_with("never read: none of "), "{never_read:?}");
+    }
+    assert_eq!(summary.outcome, Outcome::NeverRead);
+
+    // A source that fails is named, and a failed criterion outweighs what was not read.
+    let one_failed = Criterion::FailedRequests { at_most: 0 };
+    let broken = Server::start(|_| Reply::Json(500, "{}".to_owned())).await;
+    let probe = Arc::new(Replayed { samples: Vec::new(), asked: AtomicUsize::new(0) });
+    let plan = gold_plan(20.0, 500, vec![one_failed, depth(40)]);
+    let (target, stop) = (broken.target.clone(), std::future::pending);
+    let summary = evenkeel_load::run(plan, target, options(), Some(probe), &mut Silent, stop).await;
+    assert!(reason(&summary.criteria[1]).ends_with("the last error: the controller is gone"));
+    assert_eq!(summary.outcome, Outcome::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_shows_nothing_does_not_pass() {
+    let server = Server::start(|_| quick()).await;
+    let outcome = async |rate, criteria| run(gold_plan(rate, 500, criteria), &server, options()).await.outcome;
+    let none_failed = || Criterion::FailedRequests { at_most: 0 };
+    let of_no_tier = || latency("platinum", LatencyMetric::Ttft, 0.95, Span::from_secs(60));
+    assert_eq!(outcome(0.0, vec![none_failed()]).await, Outcome::NothingSent);
+    assert_eq!(outcome(0.0, Vec::new()).await, Outcome::NothingSent);
+    assert_eq!(outcome(20.0, vec![of_no_tier()]).await, Outcome::NothingJudged);
+    // Whoever states no criteria asks for traffic, not for a verdict.
+    assert_eq!(outcome(20.0, Vec::new()).await, Outcome::NoCriteria);
+    assert_eq!(outcome(20.0, vec![none_failed(), of_no_tier()]).await, Outcome::Held);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,5 +245,5 @@ async fn without_the_controller_s_address_the_fleet_s_state_is_not_judged() {
     let server = Server::start(|_| quick()).await;
     let summary = run(gold_plan(10.0, 500, vec![gpu(1), depth(1)]), &server, options()).await;
     assert_eq!(verdicts(&summary), [Verdict::NotJudged, Verdict::NotJudged]);
-    assert_eq!(reason(&summary.criteria[0]), "the controller was not asked; give its address");
+    assert_eq!(reason(&summary.criteria[0]), "never read: the controller was not asked; give its address");
 }

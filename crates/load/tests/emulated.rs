@@ -84,7 +84,7 @@ fn is_measured_as_its_profile_says(gold: &TierSummary, drawn: &[Arrival]) {
 
 async fn load(plan: Plan, address: SocketAddr) -> evenkeel_load::Summary {
     let target = Target::parse(&format!("http://{address}/v1")).unwrap();
-    evenkeel_load::run(plan, target, options(), None, &mut Silent, std::future::pending()).await
+    evenkeel_load::run(plan, target, options(), None, &mut Silent, std::future::pending).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

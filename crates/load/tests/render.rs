@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use evenkeel_core::spec::LatencyMetric;
+use evenkeel_load::Summary;
+use evenkeel_load::render::{Colors, text};
 use evenkeel_load::summary::{
-    CriterionResult, Distribution, Ended, FailureCount, FleetPoint, Observed, TierFleet, TierSummary, Verdict,
+    CriterionResult, Distribution, Ended, FailureCount, FleetPoint, NotJudged, Observed, Outcome, TierFleet,
+    TierSummary, Verdict,
 };
-use evenkeel_load::{Summary, render};
 use std::collections::BTreeMap;
 
 fn distribution(count: u64, p50_ms: f64) -> Distribution {
@@ -32,6 +34,7 @@ fn criterion(
         statement: statement.to_owned(),
         verdict,
         observed,
+        not_judged: (verdict == Verdict::NotJudged).then_some(NotJudged::OwnLag),
         reason: reason.map(str::to_owned),
     }
 }
@@ -135,6 +138,7 @@ fn summary() -> Summary {
         sent_seconds: 240.01,
         elapsed_seconds: 243.62,
         window_seconds: 4.0,
+        outcome: Outcome::Failed,
         criteria: criteria(),
         tiers: vec![gold(), bronze()],
         lag: distribution(14_069, 0.31),
@@ -145,7 +149,7 @@ fn summary() -> Summary {
 
 #[test]
 fn people_read_criteria_first_then_tiers_then_failures_then_lag() {
-    insta::assert_snapshot!(render::text(&summary()));
+    insta::assert_snapshot!(text(&summary(), Colors::None));
 }
 
 #[test]
@@ -156,7 +160,32 @@ fn programs_read_names_that_carry_their_units() {
 #[test]
 fn a_run_that_ended_early_says_so() {
     let interrupted = Summary { ended: Ended::Interrupted, sent_seconds: 31.4, ..summary() };
-    assert!(render::text(&interrupted).contains("sent for 31.4 s of 240 s, interrupted"));
+    assert!(text(&interrupted, Colors::None).contains("sent for 31.4 s of 240 s, interrupted"));
+}
+
+#[test]
+fn what_shows_nothing_is_said_in_plain_words_and_does_not_read_like_a_pass() {
+    let said = |outcome| text(&Summary { outcome, ..summary() }, Colors::None);
+    assert!(said(Outcome::Held).contains("    Every criterion that was judged held.\n"));
+    assert!(said(Outcome::NoCriteria).contains("states no criteria: nothing was judged"));
+    for (outcome, words) in [
+        (Outcome::NothingSent, "No request was sent"),
+        (Outcome::NothingJudged, "No criterion could be judged"),
+        (Outcome::NeverRead, "A figure that a criterion asks for was never read"),
+    ] {
+        let said = said(outcome);
+        assert!(said.contains(words) && said.contains("does not count as passed"), "{said}");
+        assert!(!outcome.passed());
+    }
+}
+
+#[test]
+fn only_a_terminal_gets_colors() {
+    let (plain, colored) = (text(&summary(), Colors::None), text(&summary(), Colors::Ansi));
+    assert!(!plain.contains('\u{1b}'));
+    assert!(colored.contains("\u{1b}[31m\u{2717}\u{1b}[0m silver") && colored.contains("\u{1b}[33m-\u{1b}[0m gold"));
+    let codes = ["\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[0m"];
+    assert_eq!(codes.iter().fold(colored, |text, code| text.replace(code, "")), plain);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use evenkeel_load::summary::Ended;
 use evenkeel_load::{Options, Target};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::{Ending, Reply, Server, answered_after, failures, fleet, gold_plan, options, plan, quick, run, tier};
 
@@ -121,7 +121,7 @@ async fn a_target_that_is_not_there_is_a_failed_connection() {
     let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     drop(listener);
     let plan = gold_plan(20.0, 500, Vec::new());
-    let summary = evenkeel_load::run(plan, target, options(), None, &mut Silent, std::future::pending()).await;
+    let summary = evenkeel_load::run(plan, target, options(), None, &mut Silent, std::future::pending).await;
     let gold = &summary.tiers[0];
     assert!(gold.offered_requests > 0);
     assert_eq!(failures(gold), BTreeMap::from([("connect", gold.offered_requests)]));
@@ -169,11 +169,33 @@ async fn a_connection_that_the_server_closed_meanwhile_harms_no_request() {
     assert_eq!(server.connections.load(Ordering::Relaxed) as u64, gold.offered_requests);
 }
 
+/// One stop after so long, then no other.
+fn first_after(delay: Duration) -> impl AsyncFn() {
+    let stops = AtomicUsize::new(0);
+    async move || match stops.fetch_add(1, Ordering::Relaxed) {
+        0 => tokio::time::sleep(delay).await,
+        _ => std::future::pending().await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_stop_ends_the_wait_for_answers_and_still_sums_up() {
+    let server = Server::start(|asked| if asked.number < 5 { quick() } else { Reply::Silence }).await;
+    let (plan, options) =
+        (gold_plan(20.0, 3_600_000, Vec::new()), Options { drain: Duration::from_secs(3_600), ..options() });
+    let options = Options { timeout: Duration::from_secs(3_600), ..options };
+    let every_second = async || tokio::time::sleep(Duration::from_secs(1)).await;
+    let summary = evenkeel_load::run(plan, server.target.clone(), options, None, &mut Silent, every_second).await;
+    let gold = &summary.tiers[0];
+    assert_eq!((summary.ended, gold.succeeded_requests), (Ended::Interrupted, 5));
+    assert_eq!(failures(gold), BTreeMap::from([("unfinished", gold.offered_requests - 5)]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_sending_and_lets_requests_under_way_finish() {
     let server = Server::start(|_| answered_after(Duration::from_millis(500))).await;
     let plan = gold_plan(20.0, 3_600_000, Vec::new());
-    let stop = tokio::time::sleep(Duration::from_secs(1));
+    let stop = first_after(Duration::from_secs(1));
     let summary = evenkeel_load::run(plan, server.target.clone(), options(), None, &mut Silent, stop).await;
     let gold = &summary.tiers[0];
     assert_eq!(summary.ended, Ended::Interrupted);

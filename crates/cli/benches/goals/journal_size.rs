@@ -29,7 +29,7 @@ async fn write_hour(path: &Path) {
     let mut days: Vec<TierDay> =
         spec.tiers.iter().zip(PEAKS_PER_SECOND).map(|(tier, peak)| TierDay::new(tier, peak)).collect();
     let mut autoscaler = Evenkeel::new(spec, tier_day::START);
-    let (journal, _) = Journal::open(path, Span::from_secs(14 * 86_400)).unwrap();
+    let (journal, _) = Journal::open(path, Span::from_secs(14 * 86_400), 1).unwrap();
     for tick in 0..HOUR_OF_TICKS {
         let now = moment(tick);
         let inputs = FleetInputs { now, tiers: days.iter_mut().map(|day| day.inputs(now)).collect() };

@@ -36,6 +36,7 @@ pub(super) fn documented() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(orders::mode))
         .routes(routes!(orders::set_override))
         .routes(routes!(orders::end_override))
+        .routes(routes!(orders::drain))
         .routes(routes!(orders::players))
         .routes(routes!(metrics::metrics))
         .routes(routes!(health::healthz))

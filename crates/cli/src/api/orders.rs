@@ -1,5 +1,5 @@
-//! What an operator can change: pause, mode, overrides, and the pushed player count. An order is in force once the journal
-//! has it, and the answer waits for that.
+//! What an operator can change: pause, mode, overrides, the draining before a stop, and the pushed player count. An order is
+//! in force at once; the answer waits for the journal and tells whether the order outlives a restart.
 
 use super::Shared;
 use super::decisions::tier_of;
@@ -10,7 +10,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use evenkeel_controller::events::rfc3339;
-use evenkeel_controller::live::Command;
+use evenkeel_controller::live::{Command, Taken};
 use evenkeel_controller::operator::{Mode, OperatorOrder};
 use evenkeel_core::decision::Override;
 use evenkeel_core::units::{Span, Time};
@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 /// The loop answers between two ticks and the journal within moments; past this the outcome is unknown.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -33,8 +33,30 @@ const MOST_PLAYERS: f64 = 1e10;
 /// The answer to an order.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Kept {
-    /// Whether it outlives this process. Orders always do; a player count does not.
+    /// Whether it outlives this process. False for an order while the journal cannot be written: it is written as soon as
+    /// that is possible. Always false for a player count and a drain.
     durable: bool,
+}
+
+/// Why an order is not in force.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the document is made from it; answers are made from `ApiError`")]
+enum Refusal {
+    /// Every mistake in the body
+    #[response(status = 400)]
+    Mistakes(ErrorBody),
+    /// No token, or a wrong one
+    #[response(status = 401)]
+    Token(ErrorBody),
+    /// Another controller holds the fleet
+    #[response(status = 409)]
+    NotOurs(ErrorBody),
+    /// The controller is stopping
+    #[response(status = 503)]
+    Stopping(ErrorBody),
+    /// It is not known whether it is in force
+    #[response(status = 504)]
+    Unknown(ErrorBody),
 }
 
 /// Take no action for a while. Decisions, and their publishing, go on.
@@ -84,13 +106,7 @@ pub(super) struct PlayersRequest {
 /// Pauses all action, or ends the pause.
 #[utoipa::path(
     post, path = "/v1/pause", tag = "orders", security(("token" = [])), request_body = PauseRequest,
-    responses(
-        (status = 200, description = "In force and durable", body = Kept),
-        (status = 400, description = "Every mistake in the body", body = ErrorBody),
-        (status = 401, description = "No token, or a wrong one", body = ErrorBody),
-        (status = 503, description = "The journal could not keep it: it is not in force", body = ErrorBody),
-        (status = 504, description = "It is not known whether it is in force", body = ErrorBody),
-    ),
+    responses((status = 200, description = "In force", body = Kept), Refusal),
 )]
 pub(super) async fn pause(State(shared): State<Arc<Shared>>, mut fields: Fields) -> Result<Json<Kept>, ApiError> {
     let seconds = fields.required("for_seconds", "600", |fields| fields.whole("for_seconds", 0..=FARTHEST_SECONDS));
@@ -102,13 +118,7 @@ pub(super) async fn pause(State(shared): State<Arc<Shared>>, mut fields: Fields)
 /// Sets the mode; it wins over the fleet file's from then on.
 #[utoipa::path(
     post, path = "/v1/mode", tag = "orders", security(("token" = [])), request_body = ModeRequest,
-    responses(
-        (status = 200, description = "In force and durable", body = Kept),
-        (status = 400, description = "Every mistake in the body", body = ErrorBody),
-        (status = 401, description = "No token, or a wrong one", body = ErrorBody),
-        (status = 503, description = "The journal could not keep it: it is not in force", body = ErrorBody),
-        (status = 504, description = "It is not known whether it is in force", body = ErrorBody),
-    ),
+    responses((status = 200, description = "In force", body = Kept), Refusal),
 )]
 pub(super) async fn mode(State(shared): State<Arc<Shared>>, mut fields: Fields) -> Result<Json<Kept>, ApiError> {
     let mode = fields.required("mode", "\"advise\"", read_mode);
@@ -131,13 +141,7 @@ fn read_mode(fields: &mut Fields) -> Option<Mode> {
 /// Sets a tier's override. The tier's maximum and minimum still hold.
 #[utoipa::path(
     post, path = "/v1/override", tag = "orders", security(("token" = [])), request_body = OverrideRequest,
-    responses(
-        (status = 200, description = "In force and durable", body = Kept),
-        (status = 400, description = "Every mistake in the body", body = ErrorBody),
-        (status = 401, description = "No token, or a wrong one", body = ErrorBody),
-        (status = 503, description = "The journal could not keep it: it is not in force", body = ErrorBody),
-        (status = 504, description = "It is not known whether it is in force", body = ErrorBody),
-    ),
+    responses((status = 200, description = "In force", body = Kept), Refusal),
 )]
 pub(super) async fn set_override(
     State(shared): State<Arc<Shared>>,
@@ -199,11 +203,9 @@ fn read_until(now: Time, fields: &mut Fields) -> Option<i64> {
     delete, path = "/v1/override/{tier}", tag = "orders", security(("token" = [])),
     params(("tier" = String, Path, description = "The tier")),
     responses(
-        (status = 200, description = "Ended, and durable", body = Kept),
-        (status = 401, description = "No token, or a wrong one", body = ErrorBody),
+        (status = 200, description = "Ended", body = Kept),
         (status = 404, description = "No such tier; the message lists those that exist", body = ErrorBody),
-        (status = 503, description = "The journal could not keep it: it is not in force", body = ErrorBody),
-        (status = 504, description = "It is not known whether it is in force", body = ErrorBody),
+        Refusal,
     ),
 )]
 pub(super) async fn end_override(
@@ -244,7 +246,18 @@ pub(super) async fn players(State(shared): State<Arc<Shared>>, mut fields: Field
     Ok(Json(Kept { durable: false }))
 }
 
-/// Gives an order to the loop and waits until the journal has it.
+/// Drains every replica and launches none, for the fleet is being stopped; `stopping` in the state tells when all are empty.
+/// It holds for ten seconds: whoever stops the fleet asks again before, and if nobody does, the fleet serves on.
+#[utoipa::path(
+    post, path = "/v1/drain", tag = "orders", security(("token" = [])),
+    responses((status = 200, description = "Draining, for ten seconds", body = Kept), Refusal),
+)]
+pub(super) async fn drain(State(shared): State<Arc<Shared>>) -> Result<Json<Kept>, ApiError> {
+    shared.published.commands.send(Command::Drain).await.map_err(|_| stopping())?;
+    Ok(Json(Kept { durable: false }))
+}
+
+/// Gives an order to the loop and waits for the journal.
 async fn give(shared: &Shared, order: OperatorOrder) -> Result<Json<Kept>, ApiError> {
     let (done, answer) = oneshot::channel();
     let asked = async {
@@ -252,12 +265,13 @@ async fn give(shared: &Shared, order: OperatorOrder) -> Result<Json<Kept>, ApiEr
         answer.await.ok()
     };
     match tokio::time::timeout(ANSWER_WITHIN, asked).await {
-        Ok(Some(true)) => Ok(Json(Kept { durable: true })),
-        Ok(Some(false)) => Err(not_kept(shared)),
-        Ok(None) => {
-            let message = "the controller is stopping; the order may not be in force";
-            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message))
+        Ok(Some(Taken::Durable)) => Ok(Json(Kept { durable: true })),
+        Ok(Some(Taken::NotDurable)) => Ok(Json(Kept { durable: false })),
+        Ok(Some(Taken::NotOurs)) => {
+            let message = "another controller holds the fleet: the order is not in force, give it to that one";
+            Err(ApiError::new(StatusCode::CONFLICT, "other_controller", message))
         }
+        Ok(None) => Err(stopping()),
         Err(_) => {
             let message = "the controller did not answer in time, so it is not known whether the order is in force: look at /v1/state before repeating it";
             Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", message))
@@ -265,13 +279,7 @@ async fn give(shared: &Shared, order: OperatorOrder) -> Result<Json<Kept>, ApiEr
     }
 }
 
-fn not_kept(shared: &Shared) -> ApiError {
-    let view = shared.published.view.borrow().clone();
-    let why = match view {
-        Some(view) if !view.holds_fleet => "another controller holds the fleet, ask that one".to_owned(),
-        Some(view) => view.journal.problem.clone().unwrap_or_else(|| "the journal could not be written".to_owned()),
-        None => "the journal could not be written".to_owned(),
-    };
-    let message = format!("the order was not kept and is not in force: {why}");
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_durable", message)
+fn stopping() -> ApiError {
+    let message = "the controller is stopping; the order may not be in force";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
 }

@@ -95,7 +95,11 @@ async fn order(file: &Path, state: &StateArgument, path: &str, body: &Value) -> 
     let place = whereabouts::find(file, state)?;
     let control = place.control()?;
     control.state_of(&place.fleet).await?;
-    control.post(path, body, &place.state).await.map(|_| ())
+    let answer = control.post(path, body, &place.state).await?;
+    if answer["durable"] == false {
+        eprintln!("warning: the journal cannot be written, so a restart of the controller would forget this order");
+    }
+    Ok(())
 }
 
 /// A number of replicas.

@@ -88,7 +88,8 @@ impl Place {
     async fn act(&self, lock: &FleetLock) -> Result<(), Failure> {
         // Again, now that no other can move in.
         refuse_another_fleet(&self.state, &self.fleet.spec.name)?;
-        let opened = journal::open(&self.state, self.fleet.controller.retention, self.clock.now()).await?;
+        let opened =
+            journal::open(&self.state, self.fleet.controller.retention, lock.epoch(), self.clock.now()).await?;
         let token = Token::obtain(&self.state.token(), std::env::var(TOKEN_VARIABLE).ok()).map_err(Failure::usage)?;
         let listener = self.listen(lock).await?;
         Running::of(&self.fleet, &self.file).write(&self.state)?;

@@ -20,6 +20,8 @@ const CONTROLLER_ENDS_WITHIN: Duration = Duration::from_secs(20);
 const MOST_CONTROLLERS: usize = 16;
 /// A gateway that cannot be asked for this long is not there. One failed look is not enough: requests would be cut.
 const GATEWAY_GONE_AFTER: Duration = Duration::from_secs(3);
+/// How often the controller is told again to drain; it serves on ten seconds after the last time.
+const ASK_EVERY: Duration = Duration::from_secs(3);
 /// How often the progress of draining is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -79,13 +81,27 @@ async fn drain(place: &Whereabouts, grace: Duration) -> Result<(), Failure> {
         eprintln!("no controller of {} answers: its replicas are ended without draining", place.fleet);
         return Ok(());
     }
-    if let Err(failure) = control.post("/v1/drain", &json!({}), &place.state).await {
+    if let Err(failure) = ask_to_drain(&control, place).await {
         eprintln!("{failure}: the replicas are ended without draining");
         return Ok(());
     }
     eprintln!("draining: new requests are refused, those in flight get up to {} s", grace.as_secs());
-    drained(&control, &place.fleet, grace).await;
+    let asking = async {
+        loop {
+            sleep(ASK_EVERY).await;
+            // Whether it still answers is seen by who waits for it.
+            let _ = ask_to_drain(&control, place).await;
+        }
+    };
+    tokio::select! {
+        () = drained(&control, &place.fleet, grace) => {}
+        () = asking => {}
+    }
     Ok(())
+}
+
+async fn ask_to_drain(control: &Control, place: &Whereabouts) -> Result<Value, Failure> {
+    control.post("/v1/drain", &json!({}), &place.state).await
 }
 
 /// Waits until nothing is in flight any more, or until waiting makes no sense; says which.

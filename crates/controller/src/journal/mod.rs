@@ -6,14 +6,15 @@
 
 mod delta;
 mod pack;
+mod queue;
 mod read;
 mod replay;
 mod schema;
 mod write;
 
+pub use queue::{Journal, JournalHealth, TickRecord};
 pub use read::{DecisionRow, JournalReader, OrderRow};
 pub use replay::{Replay, replay};
-pub use write::{Journal, JournalHealth, TickRecord};
 
 use evenkeel_core::decision::Decision;
 
@@ -40,6 +41,9 @@ pub enum JournalError {
         /// Ours.
         expected: i64,
     },
+    /// It cannot be written, for want of a thread.
+    #[error("no thread to write the journal: {0}")]
+    Thread(#[source] std::io::Error),
     /// A row that does not hold what it should.
     #[error("the journal is damaged at tick {tick}: {detail}")]
     Damaged {
@@ -51,13 +55,15 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Whether the file does not hold what a journal must, so that it will never open again.
+    /// Whether the file itself is damaged, so that no later try will succeed.
     pub fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
-            Self::Sqlite { source, .. } => matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
+            Self::Sqlite { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
             Self::Damaged { .. } => true,
-            Self::Schema { .. } => false,
+            Self::Schema { .. } | Self::Thread(_) => false,
         }
     }
 }

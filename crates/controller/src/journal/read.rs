@@ -1,11 +1,26 @@
 //! Reading beside the writer: the decision log, and orders.
 
 use super::{JournalError, schema};
+use crate::operator::{Mode, OperatorOrder, OperatorOrders};
 use evenkeel_core::decision::Decision;
 use evenkeel_core::units::Time;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+
+/// The operator's orders in force, from all that were ever given, and how many cannot be read. One of those may have been
+/// what stopped the controller from acting, so the mode is `observe` after it until a later order says otherwise.
+pub(super) fn operator_orders(connection: &Connection) -> rusqlite::Result<(OperatorOrders, u64)> {
+    let mut statement = connection.prepare("SELECT body FROM operator ORDER BY id")?;
+    let bodies = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let (mut orders, mut unreadable) = (OperatorOrders::default(), 0);
+    for body in bodies {
+        let order = serde_json::from_str(&body?);
+        unreadable += u64::from(order.is_err());
+        orders.take(order.unwrap_or(OperatorOrder::Mode(Mode::Observe)));
+    }
+    Ok((orders, unreadable))
+}
 
 /// A run of equal decisions.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,156 +1,42 @@
-//! Writing: a bounded queue before a thread that owns the connection and commits what has gathered in one transaction.
+//! Writing: a thread that owns the connection and commits what has gathered in one transaction.
 
-use super::{JournalError, delta, digest, pack, schema};
-use crate::operator::{OperatorOrder, OperatorOrders};
+use super::queue::{Message, Shared, TickRecord};
+use super::{delta, digest, pack};
+use crate::operator::OperatorOrder;
 use crate::ports::Order;
-use evenkeel_core::autoscaler::{Evenkeel, FleetInputs};
 use evenkeel_core::decision::{Decision, Reason};
 use evenkeel_core::observe::Supply;
 use evenkeel_core::units::{Span, Time};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 
-/// Messages that may wait for the thread; a minute of ticks and their orders. One more is refused, and refused is
-/// treated like an unwritable disk: alarm, and scale-in waits.
-const WAITING: usize = 256;
 /// Ticks between two whole copies of the inputs.
 const WHOLE_EVERY: u32 = 300;
 /// Between two looks for rows that are past their retention.
 const SWEEP_EVERY: Span = Span::from_secs(600);
 
-/// What one tick leaves in the journal.
-#[derive(Debug)]
-pub struct TickRecord {
-    /// The controller's epoch.
-    pub epoch: u64,
-    /// The inputs as decided on.
-    pub inputs: FleetInputs,
-    /// The decisions.
-    pub decisions: Vec<Decision>,
-    /// The orders that follow.
-    pub orders: Vec<Order>,
-    /// The autoscaler's state before the tick, where a replay shall be able to begin here.
-    pub state: Option<Evenkeel>,
-}
-
-enum Message {
-    Tick(Box<TickRecord>),
-    Outcome { order: Order, outcome: String },
-    Operator { order: OperatorOrder, at: Time, done: tokio::sync::oneshot::Sender<bool> },
-    Barrier(tokio::sync::oneshot::Sender<bool>),
-}
-
-/// How the journal is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct JournalHealth {
-    /// Whether the last write reached the disk and nothing was refused since.
-    pub writable: bool,
-    /// What went wrong last, where something did.
-    pub problem: Option<String>,
-    /// Ticks written by this process.
-    pub ticks_written: u64,
-    /// Ticks lost because the queue was full or the disk unwritable.
-    pub ticks_lost: u64,
-    /// Size of the inputs written by this process, bytes.
-    pub input_bytes_written: u64,
-}
-
-/// The journal's writing end. Cloning gives another handle to the same thread.
-#[derive(Clone)]
-pub struct Journal {
-    queue: SyncSender<Message>,
-    health: Arc<Mutex<JournalHealth>>,
-}
-
-impl Journal {
-    /// Opens the journal at `path`, makes it if need be, and starts its thread. Also gives the operator's orders that
-    /// are in force.
-    ///
-    /// # Errors
-    /// When the file cannot be used or was made by another version.
-    pub fn open(path: &Path, retention: Span) -> Result<(Self, OperatorOrders), JournalError> {
-        let connection = schema::open(path)?;
-        let sqlite = |source| JournalError::Sqlite { path: path.display().to_string(), source };
-        let orders = operator_orders(&connection).map_err(sqlite)?;
-        let health = Arc::new(Mutex::new(JournalHealth { writable: true, ..JournalHealth::default() }));
-        let (queue, messages) = sync_channel(WAITING);
-        let writer = Writer::new(connection, retention, health.clone()).map_err(sqlite)?;
-        std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || writer.run(&messages))
-            .map_err(|error| JournalError::Damaged { tick: 0, detail: format!("no thread to write it: {error}") })?;
-        Ok((Self { queue, health }, orders))
-    }
-
-    /// Hands over a tick. Never waits.
-    pub fn record(&self, tick: TickRecord) {
-        self.send(Message::Tick(Box::new(tick)), "the journal's queue is full");
-    }
-
-    /// Hands over how an order went. Never waits.
-    pub fn outcome(&self, order: Order, outcome: String) {
-        self.send(Message::Outcome { order, outcome }, "the journal's queue is full");
-    }
-
-    /// Writes an operator's order and waits until it is on disk; false if it could not be written.
-    pub async fn operator(&self, order: OperatorOrder, at: Time) -> bool {
-        let (done, written) = tokio::sync::oneshot::channel();
-        self.send(Message::Operator { order, at, done }, "the journal's queue is full")
-            && written.await.unwrap_or(false)
-    }
-
-    /// Waits until everything handed over is on disk, `within` at most; false if it is not.
-    pub async fn settled(&self, within: Duration) -> bool {
-        let (done, written) = tokio::sync::oneshot::channel();
-        self.send(Message::Barrier(done), "the journal's queue is full")
-            && tokio::time::timeout(within, written).await.is_ok_and(|it| it.unwrap_or(false))
-    }
-
-    /// How it is.
-    pub fn health(&self) -> JournalHealth {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn send(&self, message: Message, full: &str) -> bool {
-        let problem = match self.queue.try_send(message) {
-            Ok(()) => return true,
-            Err(TrySendError::Full(_)) => full,
-            Err(TrySendError::Disconnected(_)) => "the journal's thread has ended",
-        };
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.writable = false;
-        health.problem = Some(problem.to_owned());
-        health.ticks_lost += 1;
-        false
-    }
-}
-
-/// The operator's orders in force, from all that were ever given.
-fn operator_orders(connection: &Connection) -> rusqlite::Result<OperatorOrders> {
-    let mut statement = connection.prepare("SELECT body FROM operator ORDER BY id")?;
-    let bodies = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut orders = OperatorOrders::default();
-    for body in bodies {
-        if let Ok(order) = serde_json::from_str(&body?) {
-            orders.take(order);
-        }
-    }
-    Ok(orders)
+/// Why a transaction failed.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the controller of epoch {by} writes it now")]
+    Fenced { by: u64 },
 }
 
 /// What makes two decisions one row: all but the moment and the measured figures.
 type Sameness = (u32, Reason, Supply, Option<usize>);
 
-struct Writer {
+pub(super) struct Writer {
     connection: Connection,
     retention: Span,
-    health: Arc<Mutex<JournalHealth>>,
+    epoch: u64,
+    shared: Arc<Shared>,
     next_tick: i64,
     last_inputs: Option<Value>,
     since_whole: u32,
@@ -162,11 +48,21 @@ struct Writer {
 /// Who waits for a transaction.
 #[derive(Default)]
 struct Waiting {
-    barriers: Vec<tokio::sync::oneshot::Sender<bool>>,
-    operators: Vec<tokio::sync::oneshot::Sender<bool>>,
+    barriers: Vec<oneshot::Sender<bool>>,
+    operators: Vec<oneshot::Sender<bool>>,
 }
 
 impl Waiting {
+    /// Keeps who waits; gives back what is to be written.
+    fn take(&mut self, message: Message) -> Option<Message> {
+        match message {
+            Message::Barrier(done) => self.barriers.push(done),
+            Message::Operator(done) => self.operators.push(done),
+            written => return Some(written),
+        }
+        None
+    }
+
     /// An operator's order is on disk with its transaction; a barrier asks for the ticks before it as well.
     fn answer(self, written: bool, tick_lost: bool) {
         for done in self.operators {
@@ -179,12 +75,18 @@ impl Waiting {
 }
 
 impl Writer {
-    fn new(connection: Connection, retention: Span, health: Arc<Mutex<JournalHealth>>) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        connection: Connection,
+        retention: Span,
+        epoch: u64,
+        shared: Arc<Shared>,
+    ) -> rusqlite::Result<Self> {
         let next_tick = connection.query_row("SELECT COALESCE(MAX(id), 0) + 1 FROM ticks", [], |row| row.get(0))?;
         Ok(Self {
             connection,
             retention,
-            health,
+            epoch,
+            shared,
             next_tick,
             last_inputs: None,
             since_whole: 0,
@@ -194,12 +96,14 @@ impl Writer {
         })
     }
 
-    fn run(mut self, messages: &Receiver<Message>) {
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
-            let batch: Vec<Message> = std::iter::once(first).chain(messages.try_iter()).collect();
+            let mut waiting = Waiting::default();
+            let batch: Vec<Message> =
+                std::iter::once(first).chain(messages.try_iter()).filter_map(|it| waiting.take(it)).collect();
             let ticks = batch.iter().filter(|it| matches!(it, Message::Tick(_))).count() as u64;
-            let (mut waiting, first_tick) = (Waiting::default(), self.next_tick);
-            let written = self.write(batch, &mut waiting);
+            let first_tick = self.next_tick;
+            let written = self.transaction(&batch);
             if written.is_err() {
                 // Whatever the next delta would be against is not on disk, and a replay must see that ticks are missing.
                 (self.last_inputs, self.open_rows) = (None, BTreeMap::new());
@@ -213,8 +117,8 @@ impl Writer {
         }
     }
 
-    fn note(&self, ticks: u64, written: Result<&u64, &rusqlite::Error>) {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+    fn note(&self, ticks: u64, written: Result<&u64, &WriteError>) {
+        let mut health = self.shared.health();
         match written {
             Ok(bytes) => {
                 // A transaction without a tick may have written nothing, which works on a full disk too.
@@ -226,35 +130,26 @@ impl Writer {
                 health.writable = false;
                 health.problem = Some(error.to_string());
                 health.ticks_lost += ticks;
+                if let WriteError::Fenced { by } = error {
+                    health.fenced_by = Some(*by);
+                }
             }
         }
     }
 
-    /// One transaction; gives the size of the inputs written.
-    fn write(&mut self, batch: Vec<Message>, waiting: &mut Waiting) -> rusqlite::Result<u64> {
+    /// One transaction: the operator's orders that wait, then `batch`, whole or not at all; gives the size of the inputs
+    /// written.
+    fn transaction(&mut self, batch: &[Message]) -> Result<u64, WriteError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let mut bytes = 0;
-        let mut result = Ok(());
-        for message in batch {
-            let one = match message {
-                Message::Barrier(done) => {
-                    waiting.barriers.push(done);
-                    Ok(0)
-                }
-                Message::Operator { order, at, done } => {
-                    waiting.operators.push(done);
-                    self.write_operator(&order, at)
-                }
-                Message::Outcome { order, outcome } => self.write_outcome(&order, &outcome),
-                Message::Tick(tick) => self.write_tick(&tick),
-            };
-            match one {
-                Ok(size) => bytes += size,
-                Err(error) => result = Err(error),
+        let orders = self.shared.orders().clone();
+        // Nothing more after the first error: SQLite may have rolled back by itself, and what follows would be committed
+        // statement by statement.
+        let written = self.write(&orders, batch);
+        match written.and_then(|bytes| Ok(self.connection.execute_batch("COMMIT").map(|()| bytes)?)) {
+            Ok(bytes) => {
+                self.shared.orders().drain(..orders.len());
+                Ok(bytes)
             }
-        }
-        match result.and_then(|()| self.connection.execute_batch("COMMIT")) {
-            Ok(()) => Ok(bytes),
             Err(error) => {
                 let _ = self.connection.execute_batch("ROLLBACK");
                 Err(error)
@@ -262,18 +157,42 @@ impl Writer {
         }
     }
 
-    fn write_operator(&self, order: &OperatorOrder, at: Time) -> rusqlite::Result<u64> {
-        let mut statement = self.connection.prepare_cached("INSERT INTO operator (at_us, body) VALUES (?1, ?2)")?;
-        statement.execute(params![at.as_micros(), json(order)])?;
-        Ok(0)
+    fn write(&mut self, orders: &[(OperatorOrder, Time)], batch: &[Message]) -> Result<u64, WriteError> {
+        self.not_fenced()?;
+        for (order, at) in orders {
+            self.write_operator(order, *at)?;
+        }
+        let mut bytes = 0;
+        for message in batch {
+            match message {
+                Message::Tick(tick) => bytes += self.write_tick(tick)?,
+                Message::Outcome { order, outcome } => self.write_outcome(order, outcome)?,
+                Message::Barrier(_) | Message::Operator(_) => {}
+            }
+        }
+        Ok(bytes)
     }
 
-    fn write_outcome(&self, order: &Order, outcome: &str) -> rusqlite::Result<u64> {
+    /// A tick of a later epoch means that another controller has taken over, so this one writes nothing more.
+    fn not_fenced(&self) -> Result<(), WriteError> {
+        let mut newest = self.connection.prepare_cached("SELECT epoch FROM ticks ORDER BY id DESC LIMIT 1")?;
+        let newest: Option<i64> = newest.query_row([], |row| row.get(0)).optional()?;
+        match newest.map(i64::cast_unsigned) {
+            Some(by) if by > self.epoch => Err(WriteError::Fenced { by }),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_operator(&self, order: &OperatorOrder, at: Time) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached("INSERT INTO operator (at_us, body) VALUES (?1, ?2)")?;
+        statement.execute(params![at.as_micros(), json(order)]).map(|_| ())
+    }
+
+    fn write_outcome(&self, order: &Order, outcome: &str) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(
             "UPDATE orders SET outcome = ?1 WHERE id = (SELECT MAX(id) FROM orders WHERE tier = ?2 AND epoch = ?3 AND body = ?4)",
         )?;
-        statement.execute(params![outcome, order.tier, order.epoch.cast_signed(), json(order)])?;
-        Ok(0)
+        statement.execute(params![outcome, order.tier, order.epoch.cast_signed(), json(order)]).map(|_| ())
     }
 
     fn write_tick(&mut self, tick: &TickRecord) -> rusqlite::Result<u64> {

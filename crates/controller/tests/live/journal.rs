@@ -2,6 +2,7 @@
 
 use crate::world::{Tells, World, sql};
 use evenkeel_controller::journal::replay;
+use evenkeel_controller::live::Taken;
 use evenkeel_controller::operator::{Mode, OperatorOrder};
 use evenkeel_core::units::Span;
 use flate2::Compression;
@@ -127,15 +128,15 @@ async fn mode_pause_and_override_outlive_a_restart() {
     first.tick().await;
     let until = world.now() + Span::from_secs(60);
     first.bound_gold(Some(4), None, until + Span::from_secs(3_600)).await;
-    assert!(first.order(OperatorOrder::Pause(until)).await);
-    assert!(first.order(OperatorOrder::Mode(Mode::Advise)).await);
+    assert_eq!(first.order(OperatorOrder::Pause(until)).await, Taken::Durable);
+    assert_eq!(first.order(OperatorOrder::Mode(Mode::Advise)).await, Taken::Durable);
     first.stop().await;
 
     let mut second = world.start().await;
     let view = second.tick().await;
     assert_eq!((view.mode, view.paused_until_us), (Mode::Advise, Some(until)));
     assert_eq!(view.tiers[0].operator.as_ref().unwrap().at_least, Some(4));
-    assert!(second.order(OperatorOrder::Mode(Mode::Act)).await);
+    assert_eq!(second.order(OperatorOrder::Mode(Mode::Act)).await, Taken::Durable);
     second.ticks(20).await;
     assert_eq!(world.backend.count("gold"), 1, "the pause of the controller before holds");
     let view = second.ticks(60).await;
@@ -145,11 +146,57 @@ async fn mode_pause_and_override_outlive_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_the_journal_cannot_keep_is_refused_and_not_in_force() {
+async fn an_order_that_the_journal_cannot_keep_is_in_force_at_once_and_written_when_it_can_be() {
+    let mut world = World::new();
+    let mut first = world.start().await;
+    sql(&world.journal(), "ALTER TABLE operator RENAME TO elsewhere");
+    assert_eq!(first.order(OperatorOrder::Mode(Mode::Observe)).await, Taken::NotDurable);
+    let view = first.tick().await;
+    assert_eq!((view.mode, view.journal.writable), (Mode::Observe, false));
+    assert!(view.journal.orders_not_written > 0);
+    sql(&world.journal(), "ALTER TABLE elsewhere RENAME TO operator");
+    assert_eq!(first.ticks(2).await.journal.orders_not_written, 0);
+    first.stop().await;
+    let mut second = world.start().await;
+    assert_eq!(second.tick().await.mode, Mode::Observe);
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operators_row_that_cannot_be_read_stops_the_acting_until_a_later_order_sets_the_mode() {
+    let mut world = World::new();
+    world.start().await.stop().await;
+    sql(&world.journal(), "INSERT INTO operator (at_us, body) VALUES (1, 'no order')");
+    let mut second = world.start().await;
+    let view = second.tick().await;
+    assert_eq!(view.mode, Mode::Observe);
+    assert!(view.journal.problem.as_deref().unwrap().contains("1 of the operator's orders cannot be read"));
+    assert_eq!(second.order(OperatorOrder::Mode(Mode::Act)).await, Taken::Durable);
+    second.stop().await;
+    let mut third = world.start().await;
+    assert_eq!(third.tick().await.mode, Mode::Act);
+    third.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_a_later_controller_writes_fences_the_earlier_one() {
     let mut world = World::new();
     let mut running = world.start().await;
-    sql(&world.journal(), "ALTER TABLE operator RENAME TO elsewhere");
-    assert!(!running.order(OperatorOrder::Mode(Mode::Observe)).await);
-    assert_eq!(running.tick().await.mode, Mode::Act);
+    running.tick().await;
+    running.events();
+    sql(&world.journal(), "INSERT INTO ticks (id, epoch, at_us, decisions_digest) VALUES (1000, 9, 0, 0)");
+    world.tells("gold", Tells::Requests(30));
+    let view = running.ticks(3).await;
+    assert!(!view.holds_fleet);
+    assert!(running.kinds().contains(&"dev.evenkeel.alarm.fenced"));
+    let orders = world.backend.orders("gold");
+    running.ticks(3).await;
+    assert_eq!(world.backend.orders("gold"), orders, "nothing more is ordered");
+    assert_eq!(running.order(OperatorOrder::Mode(Mode::Act)).await, Taken::NotOurs);
     running.stop().await;
+    let connection = rusqlite::Connection::open(world.journal()).unwrap();
+    let last: (i64, i64) = connection
+        .query_row("SELECT MAX(id), MAX(epoch) FROM ticks", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!(last, (1000, 9), "nothing more is written");
 }

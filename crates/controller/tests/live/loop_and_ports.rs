@@ -1,10 +1,12 @@
 //! What the loop makes of its ports: orders, drains, failures of one that stop no other.
 
 use crate::world::{Tells, World, advance};
+use evenkeel_controller::live::{Command, Taken};
 use evenkeel_controller::operator::{Mode, OperatorOrder};
 use evenkeel_controller::ports::BackendError;
+use evenkeel_controller::step::Stopping;
 use evenkeel_core::decision::Reason;
-use evenkeel_core::observe::{Cause, Reading};
+use evenkeel_core::observe::{Cause, Reading, ReplicaId};
 use evenkeel_core::units::Span;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -165,7 +167,7 @@ async fn a_change_that_is_not_carried_out_is_one_event_and_not_one_a_tick() {
     let mut world = World::new();
     let mut running = world.start().await;
     running.tick().await;
-    assert!(running.order(OperatorOrder::Mode(Mode::Advise)).await);
+    assert_eq!(running.order(OperatorOrder::Mode(Mode::Advise)).await, Taken::Durable);
     running.bound_gold(Some(4), None, world.now() + Span::from_secs(3_600)).await;
     running.events();
     let view = running.ticks(30).await;
@@ -195,5 +197,119 @@ async fn an_event_has_the_fields_of_a_cloud_event_and_an_id_of_its_own() {
     assert_eq!((&scaled["data"]["from"], &scaled["data"]["to"]), (&0.into(), &1.into()));
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
     assert!(kinds.contains(&"dev.evenkeel.replica.ready"), "{kinds:?}");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_without_an_answer_is_never_repeated_however_long_it_hangs() {
+    let mut world = World::new();
+    world.backend.state.lock().unwrap().hang_apply.insert("gold");
+    let mut running = world.start().await;
+    world.tells("gold", Tells::Requests(30));
+    let view = running.ticks(200).await;
+    assert_eq!(world.backend.orders("gold"), 1, "the start deadline of 120 s has passed");
+    assert_eq!(view.tiers[0].decision.supply.starting, 1, "it may still happen, so it counts");
+    assert!(view.tiers[0].refused.as_deref().unwrap().contains("no answer"), "{:?}", view.tiers[0].refused);
+    world.backend.go_on("gold");
+    let view = running.ticks(5).await;
+    assert_eq!(world.backend.count("gold"), view.tiers[0].decision.desired as usize);
+    assert_eq!(view.tiers[0].refused, None);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_waits_behind_a_slow_one_is_withdrawn_by_the_kill_switch() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.bound_gold(Some(4), None, world.now() + Span::from_secs(3_600)).await;
+    running.ticks(3).await;
+    world.backend.state.lock().unwrap().hang_apply.insert("gold");
+    running.bound_gold(Some(5), None, world.now() + Span::from_secs(3_600)).await;
+    running.tick().await;
+    running.bound_gold(None, Some(2), world.now() + Span::from_secs(3_600)).await;
+    running.ticks(40).await;
+    assert_eq!(running.draining().len(), 3, "their end, due at the drain deadline, waits behind the launch");
+    running.order(OperatorOrder::Mode(Mode::Observe)).await;
+    world.backend.go_on("gold");
+    running.ticks(40).await;
+    assert!(world.backend.ended().is_empty());
+    assert_eq!(world.backend.count("gold"), 5, "the launch had begun");
+    assert!(running.draining().is_empty(), "they serve again");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_takes_back_what_drains_and_goes_on_serving_with_it() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    let until = world.now() + Span::from_secs(3_600);
+    running.bound_gold(Some(3), None, until).await;
+    running.ticks(2).await;
+    running.bound_gold(None, Some(1), until).await;
+    running.tick().await;
+    assert_eq!(running.draining().len(), 2);
+    running.order(OperatorOrder::Pause(world.now() + Span::from_secs(60))).await;
+    running.tick().await;
+    assert!(running.draining().is_empty());
+    running.ticks(50).await;
+    assert!(world.backend.ended().is_empty());
+    running.ticks(60).await;
+    assert_eq!(world.backend.count("gold"), 1, "the override holds on after the pause");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_drains_every_replica_launches_none_and_lapses_when_nobody_asks_again() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.bound_gold(Some(3), None, world.now() + Span::from_secs(3_600)).await;
+    running.ticks(3).await;
+    running.events();
+    let all: Vec<ReplicaId> = [world.backend.names("gold"), world.backend.names("silver")].concat();
+    assert!(running.published.commands.send(Command::Drain).await.is_ok());
+    world.tells("gold", Tells::Requests(50));
+    let view = running.tick().await;
+    assert_eq!((running.draining(), view.stopping), (all.clone(), Some(Stopping::Draining)));
+    world.gateway.lock().unwrap().applied = Some(running.published.routes.borrow().version);
+    world.gateway.lock().unwrap().in_flight = all.iter().map(|id| (id.clone(), 0)).collect();
+    assert_eq!(running.tick().await.stopping, Some(Stopping::Drained));
+    assert_eq!(
+        (world.backend.names("gold").len(), world.backend.ended().len()),
+        (3, 0),
+        "ending them is not the loop's"
+    );
+    assert!(!running.kinds().contains(&"dev.evenkeel.tier.scaled"));
+    let view = running.ticks(9).await;
+    assert_eq!((running.draining(), view.stopping), (Vec::new(), None), "whoever stopped it is gone: it serves on");
+    assert!(world.backend.count("gold") >= 3);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_whose_tier_is_gone_is_shown_and_told_once() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.events();
+    world.backend.state.lock().unwrap().strays.push(("copper".to_owned(), ReplicaId("old".to_owned())));
+    let view = running.ticks(5).await;
+    assert_eq!((view.strays[0].tier.as_str(), view.strays[0].replica.0.as_str()), ("copper", "old"));
+    assert_eq!(running.kinds().iter().filter(|kind| **kind == "dev.evenkeel.alarm.stray_replica").count(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn observe_tells_no_decision_and_advise_does() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.tick().await;
+    running.order(OperatorOrder::Mode(Mode::Observe)).await;
+    running.bound_gold(Some(4), None, world.now() + Span::from_secs(3_600)).await;
+    running.events();
+    running.ticks(3).await;
+    assert_eq!(running.kinds(), [""; 0]);
+    running.order(OperatorOrder::Mode(Mode::Advise)).await;
+    running.bound_gold(Some(5), None, world.now() + Span::from_secs(3_600)).await;
+    running.ticks(3).await;
+    assert!(running.kinds().contains(&"dev.evenkeel.tier.scaled"));
     running.stop().await;
 }

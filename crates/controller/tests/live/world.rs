@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use evenkeel_controller::actuation::GatewayView;
 use evenkeel_controller::events::CloudEvent;
 use evenkeel_controller::journal::{Journal, JournalReader};
-use evenkeel_controller::live::{Command, Live, Published, Surroundings};
+use evenkeel_controller::live::{Command, Live, Published, Surroundings, Taken};
 use evenkeel_controller::operator::{OperatorOrder, OperatorOrders};
 use evenkeel_controller::ports::{
     Backend, BackendError, BackendReplica, Capabilities, Clock, Finding, LivingReplica, Order, Source, SourceError,
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 /// One tier of the fleet file, under its name.
@@ -47,12 +47,14 @@ pub(crate) struct BackendState {
     pub(crate) fail_apply: BTreeMap<&'static str, BackendError>,
     pub(crate) hang_apply: BTreeSet<&'static str>,
     pub(crate) hang_list: BTreeSet<&'static str>,
+    pub(crate) strays: Vec<(String, ReplicaId)>,
 }
 
 /// Launches and ends at once, unless it is told to fail or hang.
 pub(crate) struct FakeBackend {
     journal: PathBuf,
     clock: Arc<VirtualClock>,
+    goes_on: Notify,
     pub(crate) state: Mutex<BackendState>,
 }
 
@@ -63,6 +65,12 @@ impl FakeBackend {
 
     pub(crate) fn count(&self, tier: &str) -> usize {
         self.names(tier).len()
+    }
+
+    /// Orders of `tier` that hang go on.
+    pub(crate) fn go_on(&self, tier: &str) {
+        self.state.lock().unwrap().hang_apply.remove(tier);
+        self.goes_on.notify_waiters();
     }
 
     pub(crate) fn ended(&self) -> Vec<ReplicaId> {
@@ -87,18 +95,21 @@ impl Backend for FakeBackend {
         Ok(self.state.lock().unwrap().replicas.get(tier).cloned().unwrap_or_default())
     }
 
+    fn strays(&self) -> Vec<(String, ReplicaId)> {
+        self.state.lock().unwrap().strays.clone()
+    }
+
     async fn apply(&self, order: &Order) -> Result<(), BackendError> {
         let journalled = JournalReader::new(&self.journal).orders().unwrap_or_default();
-        let hangs = {
+        {
             let mut state = self.state.lock().unwrap();
             state.applied.push(order.clone());
             let bodies: Vec<String> = journalled.iter().map(|it| it.order["launch"].to_string()).collect();
             let missing = |id: &&ReplicaId| !bodies.iter().any(|body| body.contains(&format!("\"{id}\"")));
             state.not_journalled.extend(order.launch.iter().filter(missing).cloned());
-            state.hang_apply.contains(order.tier.as_str())
-        };
-        if hangs {
-            std::future::pending::<()>().await;
+        }
+        while self.state.lock().unwrap().hang_apply.contains(order.tier.as_str()) {
+            self.goes_on.notified().await;
         }
         let mut state = self.state.lock().unwrap();
         if let Some(error) = state.fail_apply.get(order.tier.as_str()) {
@@ -178,7 +189,7 @@ impl World {
         let anchor = Time::from_micros(1_000_000_000_000_000);
         let clock = Arc::new(VirtualClock { anchor, started: Instant::now() });
         let journal = directory.path().join("journal.sqlite");
-        let backend = FakeBackend { journal, clock: clock.clone(), state: Mutex::default() };
+        let backend = FakeBackend { journal, clock: clock.clone(), goes_on: Notify::new(), state: Mutex::default() };
         let quiet = BTreeMap::from([("gold", Tells::Requests(0)), ("silver", Tells::Requests(0))]);
         Self {
             backend: Arc::new(backend),
@@ -205,7 +216,7 @@ impl World {
 
     /// A controller that holds the fleet, after its first tick.
     pub(crate) async fn start(&mut self) -> Running {
-        let (journal, operator) = Journal::open(&self.journal(), Span::from_secs(1_000_000)).unwrap();
+        let (journal, operator) = Journal::open(&self.journal(), Span::from_secs(1_000_000), self.epoch + 1).unwrap();
         self.begin(Some(journal), operator).await
     }
 
@@ -284,16 +295,17 @@ impl Running {
         self.published.view.borrow().clone().unwrap()
     }
 
-    /// Gives an order; whether it is durable.
-    pub(crate) async fn order(&self, order: OperatorOrder) -> bool {
-        let (done, durable) = oneshot::channel();
+    /// Gives an order.
+    pub(crate) async fn order(&self, order: OperatorOrder) -> Taken {
+        let (done, taken) = oneshot::channel();
         assert!(self.published.commands.send(Command::Order(order, done)).await.is_ok());
-        durable.await.unwrap()
+        taken.await.unwrap()
     }
 
     pub(crate) async fn bound_gold(&self, at_least: Option<u32>, at_most: Option<u32>, until: Time) {
         let order = Override { at_least, at_most, until, because: "a test".to_owned() };
-        assert!(self.order(OperatorOrder::Override { tier: "gold".to_owned(), order: Some(order) }).await);
+        let taken = self.order(OperatorOrder::Override { tier: "gold".to_owned(), order: Some(order) }).await;
+        assert_eq!(taken, Taken::Durable);
     }
 
     /// The events since the last call.

@@ -8,7 +8,9 @@ mod names;
 mod objectives;
 mod policies;
 mod profile;
+mod replica;
 mod timing;
+mod waking;
 
 use crate::file::{Draft, backend};
 use crate::report::Report;
@@ -26,9 +28,11 @@ pub(crate) fn check(draft: &Draft, report: &mut Report) {
         profile::check(tier, report);
         objectives::check(tier, report);
         policies::check(tier, draft, report);
+        waking::check(tier, report);
         if let Some(backend) = &tier.backend {
             backend::check_command(backend, report);
         }
+        replica::check(tier, draft, report);
     }
     criteria::check(draft, report);
 }

@@ -4,6 +4,7 @@ use crate::file::Draft;
 use crate::file::policy::{PolicyDraft, Unit, matching};
 use crate::file::tier::TierDraft;
 use crate::report::Report;
+use evenkeel_core::capacity::Service;
 use evenkeel_core::spec::{Per, PolicySpec, Signal};
 
 pub(super) fn check(tier: &TierDraft, draft: &Draft, report: &mut Report) {
@@ -17,6 +18,9 @@ pub(super) fn check(tier: &TierDraft, draft: &Draft, report: &mut Report) {
                 per_whom(&path, *signal, *per, *target, report);
                 if *signal == Signal::Players {
                     needs_players(&format!("{path}.signal"), draft, report);
+                }
+                if *signal == Signal::Pace {
+                    pace(tier, &format!("{path}.target"), *target, report);
                 }
             }
             PolicyDraft::Ready(PolicySpec::PlayersPerReplica { .. }) => {
@@ -62,6 +66,22 @@ fn needs_players(path: &str, draft: &Draft, report: &mut Report) {
             "nobody tells the number of players",
             "add `players:` with http, push or file at the top level",
         );
+    }
+}
+
+/// A replica's pace moves between that of one request alone and that of a full batch; a target outside of these tells
+/// nothing about the count.
+fn pace(tier: &TierDraft, path: &str, target: f64, report: &mut Report) {
+    let alone = Service::new(&tier.profile.fastest(), &tier.requests.shortest()).iteration_ms(1.0);
+    if target <= alone {
+        let message = format!("one request alone takes {alone:.1} ms a token, so the count would run to the maximum");
+        return report.problem(path, message, "raise the target, or correct `profile`");
+    }
+    let (Some(profile), Some(requests)) = (tier.profile.build(), tier.requests.shape()) else { return };
+    let full = Service::new(&profile, &requests).iteration_ms(f64::from(profile.max_sequences));
+    if target >= full {
+        let message = format!("a full batch takes {full:.1} ms a token, so this policy never adds a replica");
+        report.warning(path, message, "lower the target, or add `- capacity: {}`");
     }
 }
 

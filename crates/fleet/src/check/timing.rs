@@ -5,11 +5,13 @@ use crate::file::behavior::PaceDraft;
 use crate::file::policy::PolicyDraft;
 use crate::file::tier::TierDraft;
 use crate::report::Report;
-use evenkeel_core::spec::PolicySpec;
+use evenkeel_core::spec::{Blind, PolicySpec};
 use evenkeel_core::units::Span;
 
 /// An average over fewer ticks is a single reading.
 const WINDOW_TICKS: i64 = 2;
+/// The controller saves the decision's state every hour; twice that, and an hour can always be replayed.
+const SHORTEST_RETENTION: Span = Span::from_secs(2 * 3_600);
 
 pub(super) fn fleet(draft: &Draft, report: &mut Report) {
     let Some(controller) = &draft.controller else { return };
@@ -23,10 +25,19 @@ pub(super) fn fleet(draft: &Draft, report: &mut Report) {
             format!("write {least} or more: one late reading is not an outage"),
         );
     }
+    if controller.retention < SHORTEST_RETENTION {
+        let message = format!(
+            "ticks are dropped after {}, but a replay begins at a state of the decision, saved every hour",
+            controller.retention
+        );
+        report.warning("controller.retention", message, "write 2h or more, or little can be replayed or explained");
+    }
 }
 
 pub(super) fn tier(tier: &TierDraft, draft: &Draft, report: &mut Report) {
     windows(tier, tick(draft), report);
+    steadied(tier, report);
+    blind(tier, tick(draft), report);
     deadlines(tier, report);
     let hold = draft.gateway.as_ref().map(|gateway| gateway.hold);
     if let (Some(0), None, Some(start_up), Some(hold)) =
@@ -76,6 +87,25 @@ fn windows(tier: &TierDraft, tick: Span, report: &mut Report) {
         if let Some(step) = step {
             short(format!("{path}.step.period"), "a period", step.period);
         }
+    }
+}
+
+/// A classic policy follows one number at once; only a window or a cooldown keeps it from ending what it just started.
+fn steadied(tier: &TierDraft, report: &mut Report) {
+    let PaceDraft { window, cooldown, .. } = tier.behavior.scale_in;
+    let off = |span: Option<Span>| span.unwrap_or_default() == Span::ZERO;
+    if tier.policies.iter().any(|(_, policy)| policy.is_classic()) && cooldown == Some(Span::ZERO) && off(window) {
+        let message = "neither a window nor a cooldown steadies it, so replicas end and start again with each swing";
+        report.warning(&tier.at("behavior.scale_in.cooldown"), message, "write `window: 300s` or `cooldown: 300s`");
+    }
+}
+
+fn blind(tier: &TierDraft, tick: Span, report: &mut Report) {
+    if let Some(Blind::AtLeast { after, .. }) = tier.when_blind
+        && after < ticks(tick)
+    {
+        let message = format!("blind for {after} is one late reading, which would start replicas");
+        report.warning(&tier.at("when_blind.after"), message, "write `after: 60s`, as when it is left out");
     }
 }
 

@@ -1,11 +1,11 @@
 //! `backend:`
 
 use crate::file::words;
-use crate::form::{List, Object, OneOf, Variant};
+use crate::form::{List, OneOf, Variant};
 use crate::model::{BackendSettings, LocalSettings};
 use crate::report::Report;
 use crate::scalar::Text;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::suggest;
 use crate::unit::Duration;
 use evenkeel_core::units::Span;
@@ -60,8 +60,8 @@ fn local(local: &mut Section<'_>) -> Option<BackendDraft> {
     );
     let environment = local.optional(
         "environment",
-        "Names of environment variables passed on from the controller's own environment; nothing else is.",
-        List { form: words::VARIABLE, least: 0 },
+        "NAMES of environment variables passed on from the controller's own environment; nothing else is.",
+        List { form: words::Variable, least: 0 },
     );
     let gpus = local.optional(
         "gpus",

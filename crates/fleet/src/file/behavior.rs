@@ -1,8 +1,8 @@
 //! `behavior:` and `when_blind:`
 
-use crate::form::{Mapped, Object, WordOr};
+use crate::form::{Mapped, WordOr};
 use crate::scalar::Whole;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::Duration;
 use evenkeel_core::spec::{Behavior, Blind, Pace, StepLimit};
 use evenkeel_core::units::Span;
@@ -75,7 +75,7 @@ fn read_step(step: &mut Section<'_>) -> Option<StepLimit> {
         Whole { what: "percent", least: 0, most: 10_000 },
         "0",
     );
-    let period = step.required("period", "The period.", Duration::POSITIVE);
+    let period = step.required("period", "The period; two ticks at least.", Duration::OR_ZERO);
     if (replicas, percent) == (Some(0), Some(0)) {
         step.check(|report, path| {
             report.problem_at_key(

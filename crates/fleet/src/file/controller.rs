@@ -1,10 +1,9 @@
 //! `controller:`
 
 use crate::file::words;
-use crate::form::Object;
 use crate::model::{ControllerSettings, EventSettings, Mode};
 use crate::scalar::{Choice, Flag};
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::Duration;
 use std::path::PathBuf;
 
@@ -19,13 +18,13 @@ pub(crate) fn read(controller: &mut Section<'_>) -> Option<ControllerSettings> {
     );
     let freshness = controller.or(
         "freshness",
-        "A signal older than this is stale: it never removes a replica.",
-        Duration::POSITIVE,
+        "A signal older than this is stale: it never removes a replica. Two ticks at least.",
+        Duration::OR_ZERO,
         "5s",
     );
     let retention = controller.or(
         "retention",
-        "How long every tick's inputs stay in the journal and can be replayed.",
+        "How long every tick's inputs stay in the journal and can be replayed; two hours or more.",
         Duration::POSITIVE,
         "14d",
     );
@@ -60,8 +59,8 @@ fn webhook(webhook: &mut Section<'_>) -> Option<(String, Option<String>)> {
     let url = webhook.required("url", "Where to post.", words::URL);
     let token = webhook.optional(
         "token_variable",
-        "Name of the environment variable whose value goes along as a bearer token.",
-        words::VARIABLE,
+        "NAME of the environment variable whose value goes along as a bearer token; never the token itself.",
+        words::Variable,
     );
     Some((url?, token))
 }

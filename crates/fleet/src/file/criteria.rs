@@ -2,10 +2,10 @@
 
 use crate::file::objectives;
 use crate::file::words;
-use crate::form::{Object, OneOf, Variant};
+use crate::form::{OneOf, Variant};
 use crate::model::Criterion;
 use crate::scalar::Whole;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::Share;
 use evenkeel_core::spec::LatencyMetric;
 

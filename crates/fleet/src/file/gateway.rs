@@ -1,10 +1,9 @@
 //! `gateway:`
 
 use crate::file::words;
-use crate::form::Object;
 use crate::model::GatewaySettings;
 use crate::scalar::Whole;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::{Bytes, Duration};
 use evenkeel_core::units::Span;
 

@@ -16,10 +16,10 @@ pub(crate) mod schedule;
 pub(crate) mod tier;
 pub(crate) mod words;
 
-use crate::form::{List, Named, Object};
+use crate::form::{List, Named};
 use crate::model::{ControllerSettings, Fleet, GatewaySettings, PlayersSource};
 use crate::scalar::Whole;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::Duration;
 use criteria::CriterionDraft;
 use evenkeel_core::spec::FleetSpec;

@@ -1,9 +1,9 @@
 //! `players:`
 
 use crate::file::words;
-use crate::form::{Object, OneOf, Variant};
+use crate::form::{OneOf, Variant};
 use crate::model::PlayersSource;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use std::path::PathBuf;
 
 pub(crate) fn form() -> OneOf<PlayersSource> {

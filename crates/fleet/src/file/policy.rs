@@ -1,10 +1,10 @@
 //! `policies:`
 
 use crate::file::schedule;
-use crate::form::{Leaf, Mapped, Object, OneOf, Variant, Wrong};
+use crate::form::{Leaf, Mapped, OneOf, Variant, Wrong};
 use crate::model::ScheduleEntry;
 use crate::scalar::{Choice, Number, Text};
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::{Duration, Milliseconds, PerMinute, Share};
 use crate::yaml::Kind;
 use evenkeel_core::spec::{LatencyMetric, Objective, Per, PolicySpec, Signal};
@@ -93,7 +93,7 @@ pub(crate) fn form() -> OneOf<PolicyDraft> {
 }
 
 fn window(policy: &mut Section<'_>) -> Option<Span> {
-    policy.or("window", "The signal is averaged over this long; two ticks at least.", Duration::POSITIVE, "60s")
+    policy.or("window", "The signal is averaged over this long; two ticks at least.", Duration::OR_ZERO, "60s")
 }
 
 fn capacity(policy: &mut Section<'_>) -> Option<PolicyDraft> {
@@ -101,7 +101,7 @@ fn capacity(policy: &mut Section<'_>) -> Option<PolicyDraft> {
     let hold = policy.or(
         "hold",
         "A level is kept until demand has not needed it for this long; two ticks at least.",
-        Duration::POSITIVE,
+        Duration::OR_ZERO,
         "300s",
     );
     Some(PolicyDraft::Ready(PolicySpec::Capacity { window: window?, hold: hold? }))
@@ -143,7 +143,7 @@ fn objective_rule(text: &str) -> Option<String> {
 }
 
 fn target_tracking(policy: &mut Section<'_>) -> Option<PolicyDraft> {
-    let signal = policy.required("signal", "The signal.", Choice { what: "a signal", words: signals() });
+    let signal = policy.required("signal", "The signal.", TrackedSignal);
     let target = policy.required("target", "Its target in the signal's own unit: `75%`, `50`, `13/s`, `2s`.", Target);
     let per = policy.optional(
         "per",
@@ -170,9 +170,40 @@ fn target_tracking(policy: &mut Section<'_>) -> Option<PolicyDraft> {
     }))
 }
 
-/// Latency has a policy of its own; every other signal can have a target.
-fn signals() -> Vec<(&'static str, Signal)> {
-    Signal::ALL.into_iter().filter(|signal| *signal != Signal::Latency).map(|signal| (signal.name(), signal)).collect()
+/// A signal that can have a target: every one but latency, which has a policy of its own. It does not go down in
+/// proportion when replicas are added: it has a floor that no replica lowers, and it explodes where they are short.
+struct TrackedSignal;
+
+impl TrackedSignal {
+    fn choice() -> Choice<Signal> {
+        let tracked = Signal::ALL.into_iter().filter(|signal| *signal != Signal::Latency);
+        Choice { what: "a signal", words: tracked.map(|signal| (signal.name(), signal)).collect() }
+    }
+}
+
+impl Leaf for TrackedSignal {
+    type Value = Signal;
+
+    fn parse(&self, kind: &Kind) -> Result<Signal, Wrong> {
+        let is_latency = |text: &str| {
+            text == Signal::Latency.name() || LatencyMetric::ALL.iter().any(|metric| metric.name() == text)
+        };
+        match kind {
+            Kind::Text(text) if is_latency(text) => Err(Wrong::new(
+                format!("`{text}` does not go down in proportion when replicas are added, so no target is kept by it"),
+                "write the policy that grows while an objective is missed: `- latency: {objective: tpot p95}`",
+            )),
+            _ => Self::choice().parse(kind),
+        }
+    }
+
+    fn show(&self, value: &Signal) -> String {
+        value.name().to_owned()
+    }
+
+    fn describe(&self) -> Value {
+        Self::choice().describe()
+    }
 }
 
 /// What a signal counts in, as core measures it.

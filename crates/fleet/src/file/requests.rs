@@ -1,8 +1,7 @@
 //! `requests:`
 
-use crate::form::Object;
 use crate::scalar::Number;
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::{PerMinute, Share};
 use evenkeel_core::spec::{Lengths, RequestShape};
 

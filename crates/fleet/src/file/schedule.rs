@@ -1,10 +1,10 @@
 //! Entries of the policy `schedule`.
 
 use crate::file::words;
-use crate::form::{Leaf, List, Object, Wrong};
+use crate::form::{Leaf, List, Wrong};
 use crate::model::ScheduleEntry;
 use crate::scalar::{Choice, Text, Whole};
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::yaml::Kind;
 use serde_json::{Value, json};
 

@@ -2,6 +2,7 @@
 
 use crate::form::{Leaf, Wrong};
 use crate::scalar::Text;
+use crate::secret::looks_secret;
 use crate::yaml::Kind;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -39,22 +40,51 @@ pub(crate) const MODEL: Text = Text {
     rule: |text| (text.is_empty() || text.contains(char::is_whitespace)).then(|| "it may hold no blanks".to_owned()),
 };
 
-/// The name of an environment variable; its value stays out of the file.
-pub(crate) const VARIABLE: Text = Text {
-    what: "the name of an environment variable",
-    example: "HF_HOME",
-    pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
-    rule: variable_rule,
-};
+/// The name of an environment variable; its value stays out of the file. People write the value itself here, so whatever
+/// is no name is not shown.
+pub(crate) struct Variable;
 
-fn variable_rule(text: &str) -> Option<String> {
-    if text.contains('=') {
-        return Some("give the name only; the value comes from the controller's own environment".to_owned());
+impl Leaf for Variable {
+    type Value = String;
+
+    fn parse(&self, kind: &Kind) -> Result<String, Wrong> {
+        let why = match kind {
+            Kind::Text(text) => match variable_rule(text) {
+                None => return Ok(text.clone()),
+                Some(why) => why.to_owned(),
+            },
+            Kind::Number(_) => "not a number".to_owned(),
+            other => format!("not {}", other.as_written()),
+        };
+        let help =
+            "write for example `HOOK_TOKEN`; its value comes from the controller's environment, never from this file";
+        Err(Wrong::new(format!("the NAME of an environment variable belongs here, {why}"), help).hiding(true))
     }
-    let right = !text.is_empty()
-        && !text.starts_with(|c: char| c.is_ascii_digit())
+
+    fn show(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn describe(&self) -> Value {
+        json!({
+            "title": "the NAME of an environment variable",
+            "type": "string",
+            "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
+            "examples": ["HOOK_TOKEN"],
+        })
+    }
+}
+
+fn variable_rule(text: &str) -> Option<&'static str> {
+    let sound = !text.starts_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    (!right).then(|| "it may hold letters, digits and `_`".to_owned())
+    match text {
+        "" => Some("not an empty text"),
+        _ if text.contains('=') => Some("the name only, without its value"),
+        _ if looks_secret(text) => Some("and this looks like the secret itself"),
+        _ if sound => None,
+        _ => Some("of letters, digits and `_`"),
+    }
 }
 
 /// An HTTP address without a secret in it.

@@ -1,11 +1,10 @@
 //! The thread that uses the file. Whatever is asked of it meanwhile is written together and made durable once, and only
 //! then answered: an accepted request is on the disk.
 
-use super::store::{Store, StoreError, Waiting};
+use super::backlog::Backlog;
+use super::store::{Store, StoreError};
 use crate::state::StateDirectory;
-use evenkeel_core::units::{Span, Time};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
@@ -19,39 +18,11 @@ const BATCH: usize = 256;
 type Question = Box<dyn FnOnce(&Store) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(bool) + Send>;
 
-/// How much waits in a tier, as of the last batch.
-#[derive(Debug, Default)]
-pub(crate) struct Depth {
-    queued: AtomicU64,
-    /// When the oldest was accepted, microseconds; 0 when none waits.
-    oldest: AtomicI64,
-}
-
-impl Depth {
-    /// Requests waiting.
-    pub(crate) fn queued(&self) -> u64 {
-        self.queued.load(Ordering::Relaxed)
-    }
-
-    /// Age of the oldest; zero when none waits.
-    pub(crate) fn oldest_age(&self, now: Time) -> Span {
-        match self.oldest.load(Ordering::Relaxed) {
-            0 => Span::ZERO,
-            accepted => now.since(Time::from_micros(accepted)),
-        }
-    }
-
-    fn set(&self, waiting: Waiting) {
-        self.queued.store(waiting.queued, Ordering::Relaxed);
-        self.oldest.store(waiting.oldest.map_or(0, Time::as_micros), Ordering::Relaxed);
-    }
-}
-
 /// Where questions about the file are asked.
 #[derive(Debug)]
 pub(crate) struct Desk {
     questions: mpsc::Sender<Question>,
-    depths: BTreeMap<String, Arc<Depth>>,
+    backlogs: BTreeMap<String, Arc<Backlog>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -60,22 +31,22 @@ impl Desk {
     pub(crate) fn open(directory: &StateDirectory, tiers: &[&str]) -> Result<Self, StoreError> {
         let store = Store::open(&directory.path().join("gateway-requests.sqlite"))?;
         store.end_leases()?;
-        let depths: BTreeMap<String, Arc<Depth>> =
+        let backlogs: BTreeMap<String, Arc<Backlog>> =
             tiers.iter().map(|tier| ((*tier).to_owned(), Arc::default())).collect();
-        note_depths(&store, &depths);
+        note_backlogs(&store, &backlogs);
         let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
         // The thread has the directory as long as it has the file.
-        let (directory, noted) = (directory.clone(), depths.clone());
+        let (directory, noted) = (directory.clone(), backlogs.clone());
         let thread = thread::Builder::new().name("async-queue".into()).spawn(move || {
             answer_all(&store, asked, &noted);
             drop((store, directory));
         })?;
-        Ok(Self { questions, depths, thread: Mutex::new(Some(thread)) })
+        Ok(Self { questions, backlogs, thread: Mutex::new(Some(thread)) })
     }
 
-    /// How much waits in `tier`.
-    pub(crate) fn depth(&self, tier: &str) -> Option<&Depth> {
-        self.depths.get(tier).map(Arc::as_ref)
+    /// What waits in `tier`.
+    pub(crate) fn backlog(&self, tier: &str) -> Option<&Arc<Backlog>> {
+        self.backlogs.get(tier)
     }
 
     /// Does `act` with the file and returns its result once it is durable.
@@ -110,7 +81,7 @@ impl Drop for Desk {
     }
 }
 
-fn answer_all(store: &Store, mut asked: mpsc::Receiver<Question>, depths: &BTreeMap<String, Arc<Depth>>) {
+fn answer_all(store: &Store, mut asked: mpsc::Receiver<Question>, backlogs: &BTreeMap<String, Arc<Backlog>>) {
     while let Some(first) = asked.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -118,11 +89,11 @@ fn answer_all(store: &Store, mut asked: mpsc::Receiver<Question>, depths: &BTree
         {
             batch.push(next);
         }
-        answer_batch(store, batch, depths);
+        answer_batch(store, batch, backlogs);
     }
 }
 
-fn answer_batch(store: &Store, batch: Vec<Question>, depths: &BTreeMap<String, Arc<Depth>>) {
+fn answer_batch(store: &Store, batch: Vec<Question>, backlogs: &BTreeMap<String, Arc<Backlog>>) {
     if let Err(error) = store.begin() {
         // Dropped questions tell their askers.
         tracing::error!(%error, "the asynchronous queue cannot be written");
@@ -134,15 +105,15 @@ fn answer_batch(store: &Store, batch: Vec<Question>, depths: &BTreeMap<String, A
         tracing::error!(%error, "the asynchronous queue could not be written");
         store.roll_back();
     }
-    note_depths(store, depths);
+    note_backlogs(store, backlogs);
     answers.into_iter().for_each(|answer| answer(durable.is_ok()));
 }
 
 /// Depths that cannot be read stay as they were; the next batch brings them.
-fn note_depths(store: &Store, depths: &BTreeMap<String, Arc<Depth>>) {
-    for (tier, depth) in depths {
+fn note_backlogs(store: &Store, backlogs: &BTreeMap<String, Arc<Backlog>>) {
+    for (tier, backlog) in backlogs {
         match store.waiting(tier) {
-            Ok(waiting) => depth.set(waiting),
+            Ok(waiting) => backlog.note(waiting),
             Err(error) => tracing::error!(%error, tier, "cannot read the depth of the asynchronous queue"),
         }
     }

@@ -1,10 +1,11 @@
 //! The two requests that a client of an asynchronous tier makes: put in, and fetch.
 
 use super::desk::Desk;
-use super::record::{KeptAnswer, NewRequest, Progress, kept_headers};
+use super::record::{KeptAnswer, NewRequest, Progress, Standing, kept_headers};
 use super::store::StoreError;
-use crate::answer::{Answer, Refusal, json};
+use crate::answer::{Answer, json};
 use crate::forward::Job;
+use crate::refusal::Refusal;
 use crate::tier::Tier;
 use evenkeel_fleet::model::AsynchronousSettings;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
@@ -25,7 +26,7 @@ pub(crate) async fn accept(
 ) -> Result<Answer, Refusal> {
     if job.call.method != Method::POST {
         let message = format!("tier `{}` answers later: only POST can be put in", tier.name);
-        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message));
+        return Err(Refusal::wrong_method("POST", message));
     }
     // 122 bits from the operating system: the id is the only key to the answer.
     let id = uuid::Uuid::new_v4().to_string();
@@ -79,10 +80,15 @@ fn unusable(error: &StoreError) -> Refusal {
 pub(crate) async fn result(desk: &Desk, id: &str) -> Result<Answer, Refusal> {
     let asked = id.to_owned();
     let found = desk.ask(move |store| store.find(&asked)).await.map_err(|error| unusable(&error))?;
-    let Some(progress) = found else {
+    let Some(mut progress) = found else {
         let message = "no such request: the id is wrong, or its answer was kept as long as answers are kept";
         return Err(Refusal::new(StatusCode::NOT_FOUND, "request_not_found", message));
     };
+    let inside = desk.backlog(&progress.tier).is_some_and(|backlog| backlog.is_inside(id));
+    if progress.standing == Standing::Running && !inside {
+        // Handed out, and no replica has it: it waits here like any other.
+        progress.standing = Standing::Queued;
+    }
     let mut answer = json(StatusCode::OK, &ProgressDocument::of(id, &progress));
     if progress.finished.is_none() {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -105,7 +111,7 @@ struct ProgressDocument<'a> {
     attempts: u32,
     accepted_at_us: i64,
     finished_at_us: Option<i64>,
-    /// From acceptance to the first hand-over.
+    /// From acceptance to the hand-over that was answered.
     queue_time_us: Option<i64>,
     result: Option<ResultDocument<'a>>,
     error: Option<&'a str>,
@@ -135,7 +141,7 @@ impl<'a> ProgressDocument<'a> {
             attempts: progress.attempts,
             accepted_at_us: progress.accepted.as_micros(),
             finished_at_us: progress.finished.map(|at| at.as_micros()),
-            queue_time_us: progress.first_handed_out.map(|at| at.since(progress.accepted).as_micros()),
+            queue_time_us: progress.handed_over.map(|at| at.since(progress.accepted).as_micros()),
             result: progress.answer.as_ref().map(ResultDocument::of),
             error: progress.error.as_deref(),
         }

@@ -6,6 +6,8 @@
 //! brings no answer in time is handed out again, up to the tier's number of attempts. So a request is carried out at least
 //! once, perhaps more often.
 
+mod backlog;
+mod collect;
 mod desk;
 mod dispatcher;
 mod intake;

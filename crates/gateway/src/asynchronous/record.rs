@@ -56,7 +56,7 @@ pub(crate) struct KeptAnswer {
 pub(crate) enum Standing {
     /// Waits for a replica.
     Queued,
-    /// Handed out.
+    /// Handed out. Whether a replica has it is not in the file.
     Running,
     /// Answered well.
     Succeeded,
@@ -108,8 +108,8 @@ pub(crate) struct Progress {
     pub(crate) attempts: u32,
     /// When it was accepted.
     pub(crate) accepted: Time,
-    /// When it was first handed out.
-    pub(crate) first_handed_out: Option<Time>,
+    /// When the replica that answered got it; `None` before an answer, or where none was accepted.
+    pub(crate) handed_over: Option<Time>,
     /// When it ended.
     pub(crate) finished: Option<Time>,
     /// What the replica said.
@@ -122,9 +122,16 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Answered well.
-    Succeeded(KeptAnswer),
+    Succeeded {
+        /// When the replica that answered got the request.
+        handed_over: Time,
+        /// What the replica said.
+        answer: KeptAnswer,
+    },
     /// It would fail again, so it is over: the client's own mistake, or an answer that is too long.
     Hopeless {
+        /// When the replica that answered got the request.
+        handed_over: Option<Time>,
         /// Why.
         error: String,
         /// What the replica said.

@@ -135,14 +135,12 @@ impl Store {
     /// Hands out the first `limit` requests that wait, each until its lease ends.
     pub(crate) fn hand_out(&self, tier: &str, limit: u32, now: Time, lease: Span) -> rusqlite::Result<Vec<HandedOut>> {
         let mut update = self.connection.prepare_cached(
-            "UPDATE requests SET standing = ?, attempts = attempts + 1, lease_until_us = ?,
-                handed_out_us = coalesce(handed_out_us, ?) WHERE number IN
+            "UPDATE requests SET standing = ?, attempts = attempts + 1, lease_until_us = ? WHERE number IN
                 (SELECT number FROM requests WHERE tier = ? AND standing = ? ORDER BY number LIMIT ?)
              RETURNING number, id, attempts, accepted_us, path, headers, body",
         )?;
         let until = (now + lease).as_micros();
-        let (at, queued) = (now.as_micros(), Standing::Queued.code());
-        let values = params![Standing::Running.code(), until, at, tier, queued, limit];
+        let values = params![Standing::Running.code(), until, tier, Standing::Queued.code(), limit];
         let rows = update.query_map(values, |row| Ok((row.get::<_, i64>(0)?, handed_out(row)?)))?;
         // RETURNING promises no order.
         let mut handed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -160,22 +158,25 @@ impl Store {
         now: Time,
         max_attempts: u32,
     ) -> rusqlite::Result<Option<Standing>> {
-        let (standing, answer, error) = match outcome {
-            Outcome::Succeeded(answer) => (Standing::Succeeded, Some(answer), None),
-            Outcome::Hopeless { error, answer } => (Standing::Failed, answer.as_ref(), Some(error)),
+        let (standing, handed_over, answer, error) = match outcome {
+            Outcome::Succeeded { handed_over, answer } => (Standing::Succeeded, Some(*handed_over), Some(answer), None),
+            Outcome::Hopeless { handed_over, error, answer } => {
+                (Standing::Failed, *handed_over, answer.as_ref(), Some(error))
+            }
             Outcome::Failed { error, answer } if attempt >= max_attempts => {
-                (Standing::Failed, answer.as_ref(), Some(error))
+                (Standing::Failed, None, answer.as_ref(), Some(error))
             }
             Outcome::Failed { .. } => return self.give_back(id, attempt, 0),
             Outcome::NotTried => return self.give_back(id, attempt, 1),
         };
         // The request itself is no longer needed, and may be large.
         let mut update = self.connection.prepare_cached(
-            "UPDATE requests SET standing = ?, finished_us = ?, answer_status = ?, answer_type = ?, answer = ?,
-                error = ?, body = x'', headers = '' WHERE id = ? AND standing = ? AND attempts = ?",
+            "UPDATE requests SET standing = ?, handed_out_us = ?, finished_us = ?, answer_status = ?, answer_type = ?,
+                answer = ?, error = ?, body = x'', headers = '' WHERE id = ? AND standing = ? AND attempts = ?",
         )?;
         let changed = update.execute(params![
             standing.code(),
+            handed_over.map(Time::as_micros),
             now.as_micros(),
             answer.map(|answer| answer.status.as_u16()),
             answer.map(|answer| &answer.content_type),
@@ -191,9 +192,7 @@ impl Store {
     /// Puts a request back to its old place, forgetting `uncounted` of its attempts.
     fn give_back(&self, id: &str, attempt: u32, uncounted: u32) -> rusqlite::Result<Option<Standing>> {
         let mut update = self.connection.prepare_cached(
-            "UPDATE requests SET standing = ?1, attempts = attempts - ?2,
-                handed_out_us = CASE attempts WHEN ?2 THEN NULL ELSE handed_out_us END
-             WHERE id = ?3 AND standing = ?4 AND attempts = ?5",
+            "UPDATE requests SET standing = ?, attempts = attempts - ? WHERE id = ? AND standing = ? AND attempts = ?",
         )?;
         let values = params![Standing::Queued.code(), uncounted, id, Standing::Running.code(), attempt];
         Ok((update.execute(values)? > 0).then_some(Standing::Queued))
@@ -225,8 +224,7 @@ impl Store {
 
     /// Puts back all that is handed out, as if it had not been: for an end in order.
     pub(crate) fn give_all_back(&self) -> rusqlite::Result<()> {
-        let sql = "UPDATE requests SET standing = ?, attempts = attempts - 1,
-                handed_out_us = CASE attempts WHEN 1 THEN NULL ELSE handed_out_us END WHERE standing = ?";
+        let sql = "UPDATE requests SET standing = ?, attempts = attempts - 1 WHERE standing = ?";
         let values = params![Standing::Queued.code(), Standing::Running.code()];
         self.connection.execute(sql, values).map(|_changed| ())
     }
@@ -294,7 +292,7 @@ fn progress(row: &Row<'_>) -> rusqlite::Result<Progress> {
         attempts: row.get(2)?,
         accepted: Time::from_micros(row.get(3)?),
         finished: row.get::<_, Option<i64>>(4)?.map(Time::from_micros),
-        first_handed_out: row.get::<_, Option<i64>>(9)?.map(Time::from_micros),
+        handed_over: row.get::<_, Option<i64>>(9)?.map(Time::from_micros),
         error: row.get(5)?,
         answer,
     })
@@ -347,7 +345,8 @@ mod tests {
 
     fn ok() -> Outcome {
         let content_type = "application/json".to_owned();
-        Outcome::Succeeded(KeptAnswer { status: StatusCode::OK, content_type, body: b"{}".to_vec() })
+        let answer = KeptAnswer { status: StatusCode::OK, content_type, body: b"{}".to_vec() };
+        Outcome::Succeeded { handed_over: at(15), answer }
     }
 
     fn failed() -> Outcome {
@@ -409,7 +408,7 @@ mod tests {
         assert_eq!(end(2, &failed()), Some(Standing::Failed));
         let progress = file.store.find("a").unwrap().unwrap();
         assert_eq!(progress.error.unwrap(), "the replica answered 500");
-        assert_eq!(progress.first_handed_out, Some(at(11)), "the first hand-out that counted");
+        assert_eq!(progress.handed_over, None, "no replica ever took it");
     }
 
     #[test]
@@ -432,7 +431,9 @@ mod tests {
         hand_out(&file.store, 1, at(10));
         file.store.end("a", 1, &ok(), at(20), 2).unwrap();
         file.store.forget("bronze", at(79), Span::from_secs(60)).unwrap();
-        let answer = file.store.find("a").unwrap().unwrap().answer.unwrap();
+        let progress = file.store.find("a").unwrap().unwrap();
+        assert_eq!((progress.accepted, progress.handed_over), (at(0), Some(at(15))));
+        let answer = progress.answer.unwrap();
         assert_eq!((answer.status, answer.body), (StatusCode::OK, b"{}".to_vec()));
         file.store.forget("bronze", at(80), Span::from_secs(60)).unwrap();
         assert_eq!(standing(&file.store, "a"), None);

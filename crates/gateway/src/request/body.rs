@@ -1,6 +1,6 @@
 //! Reading a request's body, up to a limit in size and in the client's slowness.
 
-use crate::answer::Refusal;
+use crate::refusal::Refusal;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::StatusCode;

@@ -1,6 +1,6 @@
 //! Which tier a request is for, and where it goes there.
 
-use crate::answer::Refusal;
+use crate::refusal::Refusal;
 use evenkeel_fleet::model::Fleet;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode, Uri};

@@ -6,11 +6,11 @@
 mod seat;
 mod state;
 
-pub(crate) use seat::{Next, Seat};
+pub(crate) use seat::{Next, Seat, Whereabouts};
 
-use crate::answer::Refusal;
 use crate::clock::{Clock, retry_seconds};
 use crate::measure::Tally;
+use crate::refusal::Refusal;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::{Rejection, Standing};

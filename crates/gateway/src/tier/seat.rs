@@ -2,26 +2,35 @@
 
 use super::Tier;
 use super::state::{Verdict, Word};
-use crate::answer::Refusal;
+use crate::refusal::Refusal;
 use crate::upstream::{Broken, Replica};
-use evenkeel_core::spec::LatencyMetric;
-use evenkeel_core::units::{Span, Time};
+use evenkeel_core::units::Time;
 use evenkeel_engine::queue::{Failure, RequestId};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A place in a tier's queue or on one of its replicas.
 #[derive(Debug)]
 pub(crate) struct Seat {
     tier: Arc<Tier>,
     id: RequestId,
-    arrived: Time,
     /// The queue's word on where it goes next; `None` once it was taken.
     word: Option<Word>,
-    /// Whether the first hand-over counts as queue time.
-    counts: bool,
-    /// From arrival to the first hand-over; `None` before it.
-    queue_time: Option<Span>,
+    whereabouts: Option<Arc<Whereabouts>>,
     over: bool,
+}
+
+/// Where a request is, for whoever shows it while it is carried.
+#[derive(Debug, Default)]
+pub(crate) struct Whereabouts {
+    inside: AtomicBool,
+}
+
+impl Whereabouts {
+    /// Whether a replica has it. It stays so after an answer's end, until the request is over.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
+    }
 }
 
 /// Whether a request that failed goes on.
@@ -45,21 +54,21 @@ impl From<&Broken> for Failure {
 }
 
 impl Seat {
-    /// Queues a request that arrived at `arrived`; `counts` tells that its hand-over counts as queue time.
-    pub(crate) fn take(tier: &Arc<Tier>, arrived: Time, counts: bool) -> Self {
+    /// Queues a request; `whereabouts` is told when a replica has it.
+    pub(crate) fn take(tier: &Arc<Tier>, whereabouts: Option<Arc<Whereabouts>>) -> Self {
         let (id, word) = tier.with_state(|state| state.enqueue(tier.clock.now()));
-        Self { tier: Arc::clone(tier), id, arrived, word: Some(word), counts, queue_time: None, over: false }
+        Self { tier: Arc::clone(tier), id, word: Some(word), whereabouts, over: false }
     }
 
-    /// Waits for the replica that the request goes to.
+    /// Waits for the replica that the request goes to; tells also when it was handed over.
     ///
     /// # Errors
     /// When the queue refuses it.
-    pub(crate) async fn replica(&mut self) -> Result<Arc<Replica>, Refusal> {
+    pub(crate) async fn replica(&mut self) -> Result<(Arc<Replica>, Time), Refusal> {
         match self.verdict().await {
             Verdict::Go(replica) => {
-                self.note_hand_over();
-                Ok(replica)
+                self.note_inside(true);
+                Ok((replica, self.tier.clock.now()))
             }
             Verdict::Refused(reason) => {
                 self.end_failed();
@@ -68,25 +77,16 @@ impl Seat {
         }
     }
 
-    /// From arrival to the first hand-over; `None` before it.
-    pub(crate) fn queue_time(&self) -> Option<Span> {
-        self.queue_time
-    }
-
-    fn note_hand_over(&mut self) {
-        if self.queue_time.is_some() {
-            return;
-        }
-        let waited = self.tier.clock.now().since(self.arrived);
-        self.queue_time = Some(waited);
-        if self.counts {
-            self.tier.tally.record(LatencyMetric::QueueTime, waited);
+    fn note_inside(&self, inside: bool) {
+        if let Some(whereabouts) = &self.whereabouts {
+            whereabouts.inside.store(inside, Ordering::Relaxed);
         }
     }
 
     /// A try failed before the first byte.
     pub(crate) fn failed(&mut self, failure: Failure) -> Next {
         let now = self.tier.clock.now();
+        self.note_inside(false);
         match self.tier.with_state(|state| state.fail(now, self.id, failure)) {
             Word::Said(Verdict::Refused(_)) => {
                 self.end_failed();

@@ -1,17 +1,18 @@
 //! A tier that answers later: bronze.
 
-use crate::replica::{Behavior, FakeReplica};
+use crate::replica::{Behavior, FakeReplica, raw_replica};
 use crate::stage::{PATIENCE, Stage, Whole, chat, eventually, fleet};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::{AsynchronousSettings, Fleet};
 use evenkeel_gateway::{GatewayError, Options, StateError, bind};
+use evenkeel_wire::report::TierReport;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The usual fleet with other settings for bronze.
 fn fleet_with(change: impl FnOnce(&mut AsynchronousSettings)) -> Fleet {
@@ -127,12 +128,123 @@ async fn a_replica_gets_no_more_than_its_places() {
     let mut stage = Stage::open().await;
     let urls = [put_in(&stage).await, put_in(&stage).await, put_in(&stage).await];
     stage.route("bronze", vec![replica.route()]).await;
-    let bronze = stage.until_tier("bronze", |bronze| bronze.in_flight == 2).await;
-    assert_eq!((bronze.queued, replica.asked().len()), (1, 2));
+    stage.until_tier("bronze", |bronze| (bronze.in_flight, bronze.queued) == (2, 1)).await;
+    eventually("the replica has what fits", || replica.asked().len() == 2).await;
     replica.let_go(3);
     for url in urls {
         until(&stage, &url, "succeeded").await;
     }
+}
+
+/// Queue times counted and their sum.
+fn queue_times(tier: &TierReport) -> (u64, Span) {
+    let waited = tier.latency.iter().find(|histogram| histogram.metric == LatencyMetric::QueueTime).unwrap();
+    (waited.counts.iter().sum(), waited.sum_us)
+}
+
+#[tokio::test]
+async fn queue_time_runs_until_the_hand_over_that_is_answered_and_a_request_that_came_back_is_queued() {
+    let mut first = FakeReplica::start("first", Behavior::Gated).await;
+    let mut stage = Stage::open().await;
+    stage.route("bronze", vec![first.route()]).await;
+    let url = put_in(&stage).await;
+    let accepted = Instant::now();
+    assert_eq!(until(&stage, &url, "running").await["queue_time_us"], Value::Null, "not known before an answer");
+    stage.until_tier("bronze", |bronze| (bronze.queued, bronze.in_flight) == (0, 1)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    // Its connection breaks, and from then on no connection is taken.
+    first.kill().await;
+    assert_eq!(until(&stage, &url, "queued").await["attempts"], 1);
+    let bronze = stage.until_tier("bronze", |bronze| bronze.queued == 1).await;
+    assert!(bronze.oldest_queued_us >= Span::from_millis(200), "its age counts from its acceptance");
+    stage.until_tier("bronze", |bronze| bronze.retried >= 3).await;
+
+    let waited_at_least = accepted.elapsed().as_micros() as i64;
+    let second = FakeReplica::start("second", Behavior::Answer).await;
+    stage.route("bronze", vec![second.route()]).await;
+    let queue_time = until(&stage, &url, "succeeded").await["queue_time_us"].as_i64().unwrap();
+    assert!(queue_time >= waited_at_least, "{queue_time} < {waited_at_least}");
+    let bronze = stage.until_tier("bronze", |bronze| bronze.succeeded == 1).await;
+    assert_eq!(queue_times(&bronze), (1, Span::from_micros(queue_time)), "once, whatever went before");
+}
+
+#[tokio::test]
+async fn queue_time_runs_on_over_answers_that_tell_an_error() {
+    let replica = FakeReplica::start("b1", Behavior::Status(StatusCode::SERVICE_UNAVAILABLE)).await;
+    let fleet = fleet_with(|settings| settings.max_attempts = 1_000);
+    let mut stage = Stage::open_with(&fleet, Options::default()).await;
+    stage.route("bronze", vec![replica.route()]).await;
+    let url = put_in(&stage).await;
+    let accepted = Instant::now();
+    eventually("a second hand-out", || replica.asked().len() > 3).await;
+    let waited_at_least = accepted.elapsed().as_micros() as i64;
+    replica.behave(Behavior::Answer);
+    let done = until(&stage, &url, "succeeded").await;
+    assert!(done["attempts"].as_u64().unwrap() >= 2, "{done}");
+    assert!(done["queue_time_us"].as_i64().unwrap() >= waited_at_least, "{done}");
+    let bronze = stage.until_tier("bronze", |bronze| bronze.succeeded == 1).await;
+    assert_eq!(queue_times(&bronze).0, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_no_replica_takes_costs_no_attempt_and_has_no_queue_time() {
+    let mut dead = FakeReplica::start("dead", Behavior::Answer).await;
+    dead.kill().await;
+    let fleet = fleet_with(|settings| (settings.lease, settings.max_attempts) = (Span::from_millis(200), 1));
+    let mut stage = Stage::open_with(&fleet, Options::default()).await;
+    stage.route("bronze", vec![dead.route()]).await;
+    let url = put_in(&stage).await;
+    // Several leases go by meanwhile.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let waiting = until(&stage, &url, "queued").await;
+    assert_eq!((&waiting["error"], &waiting["queue_time_us"]), (&Value::Null, &Value::Null));
+    let bronze = stage.until_tier("bronze", |bronze| bronze.queued == 1).await;
+    assert_eq!((bronze.failed, queue_times(&bronze).0), (0, 0));
+
+    let alive = FakeReplica::start("alive", Behavior::Answer).await;
+    stage.route("bronze", vec![alive.route()]).await;
+    assert_eq!(until(&stage, &url, "succeeded").await["attempts"], 1);
+}
+
+#[tokio::test]
+async fn the_moment_of_acceptance_outlives_the_gateway_and_nothing_runs_after_its_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut lost = FakeReplica::start("lost", Behavior::Gated).await;
+    let mut stage = Stage::open_with(&fleet(), kept_in(directory.path())).await;
+    stage.route("bronze", vec![lost.route()]).await;
+    let url = put_in(&stage).await;
+    let accepted = Instant::now();
+    let accepted_at = until(&stage, &url, "running").await["accepted_at_us"].clone();
+    let controller = stage.kill().await;
+    lost.kill().await;
+
+    let url_of_controller = Some(format!("http://{}", controller.address));
+    let options = Options { controller_url: url_of_controller, ..kept_in(directory.path()) };
+    let mut again = Stage::open_behind(controller, &fleet(), options).await;
+    until(&again, &url, "queued").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let waited_at_least = accepted.elapsed().as_micros() as i64;
+    let fresh = FakeReplica::start("fresh", Behavior::Answer).await;
+    again.route("bronze", vec![fresh.route()]).await;
+    let done = until(&again, &url, "succeeded").await;
+    assert_eq!(done["accepted_at_us"], accepted_at);
+    // Both gateways read the wall clock once; a millisecond is for what it was adjusted by in between.
+    assert!(done["queue_time_us"].as_i64().unwrap() + 1_000 >= waited_at_least, "{done}");
+}
+
+#[tokio::test]
+async fn an_answer_that_its_last_piece_makes_too_long_is_counted_once() {
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n";
+    let fleet = fleet_with(|settings| settings.result_max_bytes = 9);
+    let mut stage = Stage::open_with(&fleet, Options::default()).await;
+    stage.route("bronze", vec![raw_replica("b1", chunked).await]).await;
+    let url = put_in(&stage).await;
+    assert_eq!(until(&stage, &url, "failed").await["error"], "the answer is longer than 9 bytes");
+    let bronze = stage.until_tier("bronze", |bronze| bronze.failed == 1).await;
+    let ended = bronze.latency.iter().find(|histogram| histogram.metric == LatencyMetric::E2e).unwrap();
+    assert_eq!((bronze.offered, bronze.succeeded, bronze.failed, bronze.cancelled), (1, 0, 1, 0));
+    assert_eq!(ended.counts.iter().sum::<u64>(), 0, "it did not end well");
 }
 
 #[tokio::test]

@@ -1,14 +1,10 @@
 //! Replicas that fail: what is tried elsewhere, and what never is.
 
-use crate::replica::{Behavior, FakeReplica};
+use crate::replica::{Behavior, FakeReplica, raw_replica};
 use crate::stage::{Stage, chat, eventually, fleet};
-use evenkeel_core::observe::ReplicaId;
 use evenkeel_gateway::Options;
-use evenkeel_wire::routes::{Route, RouteState};
 use http::StatusCode;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn an_error_before_the_first_byte_is_tried_elsewhere() {
@@ -156,22 +152,6 @@ async fn a_stream_that_no_replica_begins_is_504_long_before_an_answer_in_one_pie
     eventually("the replica is told each time", || silent.abandoned() == 3).await;
     let gold = stage.tier("gold").await;
     assert_eq!((gold.failed, gold.retried), (1, 2));
-}
-
-/// A replica that sends these bytes to every request and closes.
-async fn raw_replica(name: &str, answer: &'static str) -> Route {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 4_096];
-            let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    let served_model = "served-model".to_owned();
-    Route { id: ReplicaId(name.into()), url, served_model, max_outstanding: 8, state: RouteState::Serving }
 }
 
 #[tokio::test]

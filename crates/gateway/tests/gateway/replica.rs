@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -261,4 +262,20 @@ impl Body for Script {
         this.guard.over = !matches!(next, Some(Ok(_)));
         Poll::Ready(next.map(|piece| piece.map(Frame::data)))
     }
+}
+
+/// A replica that sends these bytes to every request and closes.
+pub(crate) async fn raw_replica(name: &str, answer: &'static str) -> Route {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let served_model = "served-model".to_owned();
+    Route { id: ReplicaId(name.into()), url, served_model, max_outstanding: 8, state: RouteState::Serving }
 }

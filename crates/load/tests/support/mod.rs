@@ -300,7 +300,7 @@ pub fn options() -> Options {
 }
 
 pub async fn run(plan: Plan, server: &Server, options: Options) -> Summary {
-    let never = std::future::pending();
+    let never = std::future::pending;
     evenkeel_load::run(plan, server.target.clone(), options, None, &mut Silent, never).await
 }
 

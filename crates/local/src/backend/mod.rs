@@ -159,16 +159,6 @@ impl LocalBackend {
     pub fn reload(&self, tiers: BTreeMap<String, LocalSettings>) {
         *self.shared.tiers.write().unwrap_or_else(PoisonError::into_inner) = tiers;
     }
-
-    /// Replicas of tiers that the fleet file does not have (any more). Nothing is done to them.
-    pub fn without_tier(&self) -> Vec<(String, ReplicaId)> {
-        let registry = self.shared.registry();
-        let places = registry.entries.values().map(|entry| &entry.place);
-        places
-            .filter(|place| self.shared.settings(&place.tier).is_none())
-            .map(|place| (place.tier.clone(), place.id.clone()))
-            .collect()
-    }
 }
 
 impl Drop for LocalBackend {
@@ -188,6 +178,13 @@ impl Backend for LocalBackend {
     async fn list(&self, tier: &str) -> Result<Vec<BackendReplica>, BackendError> {
         let now = self.shared.now();
         Ok(self.shared.registry().list(tier, now))
+    }
+
+    fn strays(&self) -> Vec<(String, ReplicaId)> {
+        let registry = self.shared.registry();
+        let places = registry.entries.values().map(|entry| &entry.place);
+        let strays = places.filter(|place| self.shared.settings(&place.tier).is_none());
+        strays.map(|place| (place.tier.clone(), place.id.clone())).collect()
     }
 
     async fn apply(&self, order: &Order) -> Result<(), BackendError> {

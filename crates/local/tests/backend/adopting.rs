@@ -156,7 +156,7 @@ async fn replicas_of_a_tier_that_left_the_fleet_file_are_shown_and_left_running(
     drop(backend);
     machine.options.tiers.clear();
     let next = machine.open().await;
-    assert_eq!(next.without_tier(), [("gold".to_owned(), id.clone())]);
+    assert_eq!(next.strays(), [("gold".to_owned(), id.clone())]);
     assert_eq!(find(&next, &id).await.unwrap().state, ReplicaState::Ready);
 }
 

@@ -36,6 +36,10 @@ impl Backend for Empty {
         Ok(Vec::new())
     }
 
+    fn strays(&self) -> Vec<(String, ReplicaId)> {
+        Vec::new()
+    }
+
     async fn apply(&self, _order: &Order) -> Result<(), BackendError> {
         Err(BackendError::NoCapacity("this backend is empty".to_owned()))
     }
@@ -45,7 +49,7 @@ impl Backend for Empty {
 async fn an_order_shows_in_the_next_view_and_outlives_the_controller() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
-    let (journal, operator) = Journal::open(&path, Span::from_secs(86_400)).unwrap();
+    let (journal, operator) = Journal::open(&path, Span::from_secs(86_400), 1).unwrap();
     let fleet = Arc::new(fleet(FLEET));
     let clock = Arc::new(AnchoredClock::start());
     let (events, _heard) = mpsc::channel(64);
@@ -80,7 +84,7 @@ async fn an_order_shows_in_the_next_view_and_outlives_the_controller() {
     stop.send(()).unwrap();
     timeout(LONG, controller).await.unwrap().unwrap();
     server.abort();
-    let (_, orders) = Journal::open(&path, Span::from_secs(86_400)).unwrap();
+    let (_, orders) = Journal::open(&path, Span::from_secs(86_400), 2).unwrap();
     let OperatorOrders { mode, paused_until, .. } = orders;
     assert_eq!(mode, Some(Mode::Observe));
     assert_eq!(paused_until.map(|it| it.as_micros()), body["paused_until_us"].as_i64());

@@ -13,7 +13,7 @@ mod streams;
 use super::{Api, Token, serve};
 use evenkeel_adapters::players::PlayersPush;
 use evenkeel_controller::journal::{Journal, JournalHealth, JournalReader, TickRecord};
-use evenkeel_controller::live::{Command, Published};
+use evenkeel_controller::live::{Command, Published, Taken};
 use evenkeel_controller::operator::{Mode, OperatorOrder};
 use evenkeel_controller::ports::Clock;
 use evenkeel_controller::view::{FleetView, SourceView, TierView};
@@ -27,7 +27,7 @@ use evenkeel_wire::routes::{RouteTable, RouteVersion};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -85,7 +85,7 @@ struct Rig {
     fleet: watch::Sender<Arc<Fleet>>,
     players: PlayersPush,
     orders: Arc<Mutex<Vec<OperatorOrder>>>,
-    durable: Arc<AtomicBool>,
+    taken: Arc<Mutex<Taken>>,
     commands: mpsc::Sender<Command>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
@@ -105,30 +105,15 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = oneshot::channel();
-        let (orders, durable) = (Arc::default(), Arc::new(AtomicBool::new(true)));
-        tokio::spawn(obey(received, Arc::clone(&orders), durable.clone()));
+        let (orders, taken) = (Arc::default(), Arc::new(Mutex::new(Taken::Durable)));
+        tokio::spawn(obey(received, Arc::clone(&orders), taken.clone()));
         let shutdown = async move { drop(stopped.await) };
         let server = tokio::spawn(serve(api, listener, shutdown));
         let client = client();
         let base = format!("http://127.0.0.1:{port}");
         // Once it answers it has looked at the clock, which the test may now set.
         client.get(format!("{base}/healthz")).send().await.unwrap();
-        Self {
-            folder,
-            base,
-            port,
-            client,
-            clock,
-            view,
-            routes,
-            fleet,
-            players,
-            orders,
-            durable,
-            commands,
-            stop,
-            server,
-        }
+        Self { folder, base, port, client, clock, view, routes, fleet, players, orders, taken, commands, stop, server }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -160,7 +145,7 @@ impl Rig {
 
     /// A real journal with these decisions, one a tick.
     async fn journal(&self, decisions: Vec<Decision>) {
-        let (journal, _) = Journal::open(&self.folder.path().join("journal.db"), Span::from_secs(86_400)).unwrap();
+        let (journal, _) = Journal::open(&self.folder.path().join("journal.db"), Span::from_secs(86_400), 1).unwrap();
         for decision in decisions {
             let observation = Observation { signals: Signals::default(), replicas: Reading::default() };
             let tier = TierInputs { observation, forecast: None, schedule: None, operator: None };
@@ -198,11 +183,11 @@ fn client() -> Client {
     Client::builder().no_proxy().tls_certs_only([]).timeout(LONG).build().unwrap()
 }
 
-/// Plays the loop: takes orders and says whether the journal has them.
-async fn obey(mut commands: mpsc::Receiver<Command>, orders: Arc<Mutex<Vec<OperatorOrder>>>, durable: Arc<AtomicBool>) {
+/// Plays the loop: takes orders and says what became of them.
+async fn obey(mut commands: mpsc::Receiver<Command>, orders: Arc<Mutex<Vec<OperatorOrder>>>, taken: Arc<Mutex<Taken>>) {
     while let Some(Command::Order(order, done)) = commands.recv().await {
         orders.lock().unwrap().push(order);
-        let _ = done.send(durable.load(Ordering::SeqCst));
+        let _ = done.send(*taken.lock().unwrap());
     }
 }
 
@@ -269,6 +254,8 @@ fn view_of(decision: Decision, signals: Signals, listed: bool) -> FleetView {
         routes: RouteVersion { epoch: 3, number: 1 },
         gateway_applied: None,
         cost_usd_per_hour: tier.cost_usd_per_hour,
+        stopping: None,
+        strays: Vec::new(),
         tiers: vec![tier],
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{FLEET, Rig, TOKEN, answer, blind, code, fleet, message};
 use evenkeel_adapters::players::Players;
+use evenkeel_controller::live::Taken;
 use evenkeel_controller::operator::{Mode, OperatorOrder};
 use evenkeel_controller::ports::Source as _;
 use evenkeel_controller::view::FleetView;
@@ -11,11 +12,10 @@ use evenkeel_fleet::model::PlayersSource;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[tokio::test]
-async fn orders_reach_the_loop_and_are_answered_once_they_are_durable() {
+async fn orders_reach_the_loop_and_the_answer_tells_that_they_are_durable() {
     let rig = Rig::start().await;
     let now = rig.set_now(0);
     let until = now + Span::from_secs(3_600);
@@ -39,20 +39,15 @@ async fn orders_reach_the_loop_and_are_answered_once_they_are_durable() {
 }
 
 #[tokio::test]
-async fn an_order_that_the_journal_could_not_keep_is_refused_with_the_reason() {
+async fn an_order_that_is_not_on_disk_is_in_force_and_one_to_a_controller_that_lost_the_fleet_is_not() {
     let rig = Rig::start().await;
-    rig.durable.store(false, Ordering::SeqCst);
     let pause = || rig.change(Method::POST, "/v1/pause", json!({"for_seconds": 600}));
+    *rig.taken.lock().unwrap() = Taken::NotDurable;
+    assert_eq!(pause().await, (200, json!({"durable": false})));
+    *rig.taken.lock().unwrap() = Taken::NotOurs;
     let (status, body) = pause().await;
-    assert_eq!((status, code(&body)), (503, "not_durable"));
-
-    let mut view = blind(super::START);
-    view.journal.problem = Some("disk full".to_owned());
-    rig.publish(view.clone());
-    assert!(message(&pause().await.1).contains("disk full"));
-
-    rig.publish(FleetView { holds_fleet: false, ..view });
-    assert!(message(&pause().await.1).contains("another controller holds the fleet"));
+    assert_eq!((status, code(&body)), (409, "other_controller"));
+    assert!(message(&body).contains("another controller holds the fleet"));
 }
 
 #[tokio::test]

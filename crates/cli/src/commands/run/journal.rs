@@ -19,15 +19,15 @@ pub(super) struct Opened {
 
 /// Opens the journal of `state`. A damaged one is set aside and a new one begun, in mode `observe`: the operator's orders
 /// were in it, and one of them may have been not to act.
-pub(super) async fn open(state: &StateDir, retention: Span, now: Time) -> Result<Opened, Failure> {
+pub(super) async fn open(state: &StateDir, retention: Span, epoch: u64, now: Time) -> Result<Opened, Failure> {
     let path = state.journal();
-    let damage = match Journal::open(&path, retention) {
+    let damage = match Journal::open(&path, retention, epoch) {
         Ok((journal, operator)) => return Ok(Opened { journal, operator, set_aside: None }),
         Err(error) if error.is_damage() => error,
         Err(error) => return Err(Failure::refused(error)),
     };
     let aside = set_aside(&path, now).map_err(|error| Failure::refused(format!("{damage}; and {error}")))?;
-    let (journal, mut operator) = Journal::open(&path, retention).map_err(Failure::refused)?;
+    let (journal, mut operator) = Journal::open(&path, retention, epoch).map_err(Failure::refused)?;
     let order = OperatorOrder::Mode(Mode::Observe);
     operator.take(order.clone());
     // If this cannot be kept either, the journal says so at every tick, and `observe` holds for as long as this one runs.
@@ -80,7 +80,7 @@ mod tests {
         /// A journal in which the operator ordered `advise`, closed.
         async fn with_a_journal() -> Self {
             let this = Self::new();
-            let opened = open(&this.state, RETENTION, NOW).await.unwrap();
+            let opened = open(&this.state, RETENTION, 1, NOW).await.unwrap();
             assert!(opened.journal.operator(OperatorOrder::Mode(Mode::Advise), NOW).await);
             drop(opened);
             // Its thread closes it, and with that SQLite takes in the WAL.
@@ -95,7 +95,7 @@ mod tests {
         }
 
         async fn open(&self) -> Result<Opened, Failure> {
-            open(&self.state, RETENTION, NOW).await
+            open(&self.state, RETENTION, 1, NOW).await
         }
     }
 

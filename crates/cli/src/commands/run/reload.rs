@@ -50,10 +50,10 @@ fn take_over(text: &str, file: &Path, fleets: &watch::Sender<Arc<Fleet>>, backen
         Ok(fleet) => Arc::new(fleet),
         Err(problems) => return Some(Command::ReloadRefused(problems)),
     };
-    let needs_restart = fleet.controller.listen != before.controller.listen || fleet.spec.name != before.spec.name;
-    if needs_restart {
-        let why = "the fleet's name and where the controller listens change only with a restart";
-        return Some(Command::ReloadRefused(why.to_owned()));
+    let fixed = evenkeel_fleet::needs_restart(&before, &fleet);
+    if !fixed.is_empty() {
+        let why = format!("{} can change only with a restart of the controller", fixed.join(", "));
+        return Some(Command::ReloadRefused(why));
     }
     let changes: Vec<String> = evenkeel_fleet::diff(&before, &fleet).iter().map(ToString::to_string).collect();
     if changes.is_empty() {

@@ -1,0 +1,166 @@
+//! The journal as the loop sees it: a bounded queue before the thread that writes, and how the writing goes.
+
+use super::write::Writer;
+use super::{JournalError, schema};
+use crate::operator::{OperatorOrder, OperatorOrders};
+use crate::ports::Order;
+use evenkeel_core::autoscaler::{Evenkeel, FleetInputs};
+use evenkeel_core::decision::Decision;
+use evenkeel_core::units::{Span, Time};
+use serde::Serialize;
+use std::future::Future;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Messages that may wait for the thread; a minute of ticks and their orders. One more is refused, and refused is
+/// treated like an unwritable disk: alarm, and scale-in waits.
+const WAITING: usize = 256;
+
+/// What one tick leaves in the journal.
+#[derive(Debug)]
+pub struct TickRecord {
+    /// The controller's epoch.
+    pub epoch: u64,
+    /// The inputs as decided on.
+    pub inputs: FleetInputs,
+    /// The decisions.
+    pub decisions: Vec<Decision>,
+    /// The orders that follow.
+    pub orders: Vec<Order>,
+    /// The autoscaler's state before the tick, where a replay shall be able to begin here.
+    pub state: Option<Evenkeel>,
+}
+
+pub(super) enum Message {
+    Tick(Box<TickRecord>),
+    Outcome {
+        order: Order,
+        outcome: String,
+    },
+    /// Answers whether all before it is on disk.
+    Barrier(oneshot::Sender<bool>),
+    /// Answers whether the operator's orders are on disk.
+    Operator(oneshot::Sender<bool>),
+}
+
+/// How the journal is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JournalHealth {
+    /// Whether the last write reached the disk and nothing was refused since.
+    pub writable: bool,
+    /// What went wrong last, where something did.
+    pub problem: Option<String>,
+    /// Ticks written by this process.
+    pub ticks_written: u64,
+    /// Ticks lost because the queue was full or the disk unwritable.
+    pub ticks_lost: u64,
+    /// Size of the inputs written by this process, bytes.
+    pub input_bytes_written: u64,
+    /// Operator's orders that are in force and not on disk: a restart would forget them.
+    pub orders_not_written: usize,
+    /// The epoch of a controller that writes this journal in our place; then this one writes nothing more.
+    pub fenced_by: Option<u64>,
+}
+
+/// What the loop and the thread both see.
+#[derive(Default)]
+pub(super) struct Shared {
+    health: Mutex<JournalHealth>,
+    /// Operator's orders that are not on disk yet. They wait beside the queue, so that neither a full queue nor a failed
+    /// transaction loses one.
+    orders: Mutex<Vec<(OperatorOrder, Time)>>,
+}
+
+impl Shared {
+    pub(super) fn health(&self) -> MutexGuard<'_, JournalHealth> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn orders(&self) -> MutexGuard<'_, Vec<(OperatorOrder, Time)>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The journal's writing end. Cloning gives another handle to the same thread.
+#[derive(Clone)]
+pub struct Journal {
+    queue: SyncSender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl Journal {
+    /// Opens the journal at `path` for the controller of `epoch`, makes it if need be, and starts its thread. Also gives
+    /// the operator's orders that are in force; where one of them cannot be read the mode is `observe` from there on, as
+    /// it may have been the one that stopped the fleet.
+    ///
+    /// # Errors
+    /// When the file cannot be used or was made by another version.
+    pub fn open(path: &Path, retention: Span, epoch: u64) -> Result<(Self, OperatorOrders), JournalError> {
+        let connection = schema::open(path)?;
+        let sqlite = |source| JournalError::Sqlite { path: path.display().to_string(), source };
+        let (orders, damaged) = super::read::operator_orders(&connection).map_err(sqlite)?;
+        let shared = Arc::new(Shared::default());
+        shared.health().writable = true;
+        if damaged > 0 {
+            let problem = format!(
+                "{damaged} of the operator's orders cannot be read, so the mode is `observe` until one sets it again"
+            );
+            tracing::error!(problem, "the journal is damaged");
+            shared.health().problem = Some(problem);
+        }
+        let (queue, messages) = sync_channel(WAITING);
+        let writer = Writer::new(connection, retention, epoch, shared.clone()).map_err(sqlite)?;
+        std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&messages))
+            .map_err(JournalError::Thread)?;
+        Ok((Self { queue, shared }, orders))
+    }
+
+    /// Hands over a tick. Never waits.
+    pub fn record(&self, tick: TickRecord) {
+        self.send(Message::Tick(Box::new(tick)));
+    }
+
+    /// Hands over how an order went. Never waits.
+    pub fn outcome(&self, order: Order, outcome: String) {
+        self.send(Message::Outcome { order, outcome });
+    }
+
+    /// Hands over an operator's order, and gives what tells whether it reached the disk at the first try; if it did not, it
+    /// is written with the next transaction that succeeds. Never waits itself.
+    pub fn operator(&self, order: OperatorOrder, at: Time) -> impl Future<Output = bool> + Send + 'static {
+        self.shared.orders().push((order, at));
+        let (done, written) = oneshot::channel();
+        let sent = self.send(Message::Operator(done));
+        async move { sent && written.await.unwrap_or(false) }
+    }
+
+    /// Waits until everything handed over is on disk, `within` at most; false if it is not.
+    pub async fn settled(&self, within: Duration) -> bool {
+        let (done, written) = oneshot::channel();
+        self.send(Message::Barrier(done))
+            && tokio::time::timeout(within, written).await.is_ok_and(|it| it.unwrap_or(false))
+    }
+
+    /// How it is.
+    pub fn health(&self) -> JournalHealth {
+        JournalHealth { orders_not_written: self.shared.orders().len(), ..self.shared.health().clone() }
+    }
+
+    fn send(&self, message: Message) -> bool {
+        let problem = match self.queue.try_send(message) {
+            Ok(()) => return true,
+            Err(TrySendError::Full(_)) => "the journal's queue is full",
+            Err(TrySendError::Disconnected(_)) => "the journal's thread has ended",
+        };
+        let mut health = self.shared.health();
+        health.writable = false;
+        health.problem = Some(problem.to_owned());
+        health.ticks_lost += 1;
+        false
+    }
+}
