@@ -85,7 +85,7 @@ async fn drain(place: &Whereabouts, grace: Duration) -> Result<(), Failure> {
         eprintln!("{failure}: the replicas are ended without draining");
         return Ok(());
     }
-    eprintln!("draining: new requests are refused, those in flight get up to {} s", grace.as_secs());
+    eprintln!("draining: no replica gets new requests, those in flight get up to {} s", grace.as_secs());
     let asking = async {
         loop {
             sleep(ASK_EVERY).await;

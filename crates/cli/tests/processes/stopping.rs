@@ -1,7 +1,9 @@
 //! `stop`: what ends, and that it stays ended.
 
 use crate::world::{World, ready, said};
-use std::thread::sleep;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 #[test]
@@ -56,4 +58,61 @@ fn stopping_a_directory_in_which_no_fleet_ran_says_so() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("no controller of small ever ran in"), "{}", said(&output));
     assert!(!nowhere.exists(), "and nothing is left there");
+}
+
+#[test]
+fn stop_lets_a_request_in_flight_end_and_turns_new_ones_away() {
+    const TOKENS: usize = 400;
+    let mut world = World::new("");
+    world.edit("}\ntiers:", ", hold: {time: 1s}}\ntiers:");
+    world.start("run");
+    world.start("gateway");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    world.wait_for_sight();
+    let gateway = world.gateway().to_owned();
+    // 400 tokens at 21 ms each: more than eight seconds.
+    let answer = thread::spawn({
+        let gateway = gateway.clone();
+        move || complete(&gateway, TOKENS)
+    });
+    world.wait_for("the request to be in flight", |gold| gold["signals"]["in_flight"]["fresh"]["value"] == 1);
+    thread::scope(|scope| {
+        let stopping = scope.spawn(|| world.evenkeel(&["stop", world.fleet.to_str().unwrap(), "--grace", "60"]));
+        world.wait_for_state("draining", |state| state["stopping"] == "draining");
+        let refused = complete(&gateway, 1);
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+        let stopped = stopping.join().unwrap();
+        assert!(stopped.status.success() && said(&stopped).contains("drained after"), "{}", said(&stopped));
+    });
+    let answer = answer.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(answer.matches("\"text\"").count(), TOKENS, "{answer}");
+    assert!(answer.contains("[DONE]"), "the whole answer came");
+    assert!(world.replicas().is_empty());
+}
+
+#[test]
+fn stop_without_a_gateway_says_so_and_ends_the_replicas() {
+    let mut world = World::new("");
+    world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let stopped = world.evenkeel(&["stop", world.fleet.to_str().unwrap(), "--grace", "30"]);
+    assert!(stopped.status.success() && said(&stopped).contains("no gateway can be asked"), "{}", said(&stopped));
+    assert!(world.replicas().is_empty());
+}
+
+/// Asks the gateway at `address` for `tokens` tokens as a stream; gives the whole answer as it came.
+fn complete(address: &str, tokens: usize) -> String {
+    let body = format!(r#"{{"model": "gold", "prompt": "a b c", "max_tokens": {tokens}, "stream": true}}"#);
+    let length = body.len();
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "POST /v1/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
 }

@@ -15,6 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     directory: tempfile::TempDir,
     pub(crate) fleet: PathBuf,
+    gateway: String,
     parts: Vec<Child>,
     state_is_named: bool,
 }
@@ -43,12 +44,13 @@ impl World {
     pub(crate) fn new(truth: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let fleet = directory.path().join("fleet.yaml");
+        let gateway = format!("127.0.0.1:{}", free_port());
         let text = FLEET
             .replace("CONTROLLER", &free_port().to_string())
-            .replace("GATEWAY", &free_port().to_string())
+            .replace("127.0.0.1:GATEWAY", &gateway)
             .replace("TRUTH", truth);
         fs::write(&fleet, text).unwrap();
-        Self { directory, fleet, parts: Vec::new(), state_is_named: true }
+        Self { directory, fleet, gateway, parts: Vec::new(), state_is_named: true }
     }
 
     /// From now on no command is told where state lives.
@@ -84,6 +86,11 @@ impl World {
 
     pub(crate) fn log(&self, part: &str, number: usize) -> PathBuf {
         self.directory.path().join(format!("{part}-{number}.log"))
+    }
+
+    /// Where the gateway listens.
+    pub(crate) fn gateway(&self) -> &str {
+        &self.gateway
     }
 
     /// Replaces a piece of the fleet file, which must be there.
@@ -161,13 +168,18 @@ impl World {
         panic!("waited for {what}; last: {last:?}");
     }
 
-    /// Waits until the fleet is in `mode`.
-    pub(crate) fn wait_for_mode(&self, mode: &str) {
+    /// Waits until the whole status is as `reached` wants it.
+    pub(crate) fn wait_for_state(&self, what: &str, reached: impl Fn(&Value) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        while self.status().is_none_or(|state| state["mode"] != mode) {
-            assert!(Instant::now() < deadline, "waited for mode {mode}");
+        while !self.status().is_some_and(|state| reached(&state)) {
+            assert!(Instant::now() < deadline, "waited for {what}");
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Waits until the fleet is in `mode`.
+    pub(crate) fn wait_for_mode(&self, mode: &str) {
+        self.wait_for_state(mode, |state| state["mode"] == mode);
     }
 
     /// Waits until the gateway's report reaches the controller: the tier is not blind any more.
