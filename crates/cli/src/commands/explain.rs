@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     #[arg(num_args = 1..=2, required = true, value_names = ["FLEET", "TIER"])]
     fleet_and_tier: Vec<String>,
     /// Runs of equal decisions to go back
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 40, allow_negative_numbers = true)]
     limit: u32,
     /// Only those that changed the count
     #[arg(long)]

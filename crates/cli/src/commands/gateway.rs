@@ -4,7 +4,9 @@ use crate::failure::Failure;
 use crate::state_dir::StateArgument;
 use crate::whereabouts::refuse_another_fleet;
 use crate::{fleet_file, signals};
-use evenkeel_gateway::Options;
+use evenkeel_gateway::{GatewayError, Options, StateError};
+use evenkeel_local::backend::who_listens;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,8 +29,22 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let controller = arguments.controller.unwrap_or_else(|| format!("http://{}", fleet.controller.listen));
     let options =
         Options { controller_url: Some(controller), state_directory: Some(state.gateway()), ..Options::default() };
-    let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(Failure::refused)?;
+    let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
     eprintln!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address());
     bound.run(signals::ended()).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a gateway cannot run where the fleet file wants it at `address`; as a rule because another one does.
+fn refused(error: GatewayError, address: SocketAddr) -> Failure {
+    match error {
+        GatewayError::Listen { address, error } => Failure::cannot_listen("the gateway", address, &error),
+        GatewayError::State { path, error: StateError::InUse } => {
+            let who =
+                who_listens(address.port()).map_or_else(String::new, |who| format!(": {who} listens on {address}"));
+            let directory = path.display();
+            Failure::refused(format!("a gateway of this fleet runs already{who}; it keeps its state in {directory}"))
+        }
+        error => Failure::refused(error),
+    }
 }

@@ -123,7 +123,7 @@ impl Place {
         let address = self.fleet.controller.listen;
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|error| Failure::refused(format!("the controller cannot listen on {address}: {error}")))?;
+            .map_err(|error| Failure::cannot_listen("the controller", address, &error))?;
         eprintln!("the controller of {} listens on http://{address} (epoch {})", self.fleet.spec.name, lock.epoch());
         Ok(listener)
     }

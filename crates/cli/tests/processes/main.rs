@@ -7,6 +7,7 @@ mod controller;
 mod damage;
 mod demo;
 mod faults;
+mod gateway;
 mod slower;
 mod stopping;
 mod taking_over;

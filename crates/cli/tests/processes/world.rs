@@ -15,6 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     directory: tempfile::TempDir,
     pub(crate) fleet: PathBuf,
+    controller: String,
     gateway: String,
     parts: Vec<Child>,
     state_is_named: bool,
@@ -44,13 +45,13 @@ impl World {
     pub(crate) fn new(truth: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let fleet = directory.path().join("fleet.yaml");
-        let gateway = format!("127.0.0.1:{}", free_port());
+        let [controller, gateway] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         let text = FLEET
-            .replace("CONTROLLER", &free_port().to_string())
+            .replace("127.0.0.1:CONTROLLER", &controller)
             .replace("127.0.0.1:GATEWAY", &gateway)
             .replace("TRUTH", truth);
         fs::write(&fleet, text).unwrap();
-        Self { directory, fleet, gateway, parts: Vec::new(), state_is_named: true }
+        Self { directory, fleet, controller, gateway, parts: Vec::new(), state_is_named: true }
     }
 
     /// From now on no command is told where state lives.
@@ -88,6 +89,11 @@ impl World {
         self.directory.path().join(format!("{part}-{number}.log"))
     }
 
+    /// Where the controller listens.
+    pub(crate) fn controller(&self) -> &str {
+        &self.controller
+    }
+
     /// Where the gateway listens.
     pub(crate) fn gateway(&self) -> &str {
         &self.gateway
@@ -108,6 +114,11 @@ impl World {
             assert!(Instant::now() < deadline, "waited for `{words}` in\n{}", fs::read_to_string(&log).unwrap());
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// A part's process id.
+    pub(crate) fn pid(&self, part: usize) -> u32 {
+        self.parts[part].id()
     }
 
     /// Asks a part to end, by SIGTERM.
