@@ -1,13 +1,13 @@
 //! What a gateway process knows, and what it answers by itself.
 
 use crate::answer::{Answer, json, with_body};
-use crate::asynchronous::{Desk, RESULTS, accept, result};
+use crate::asynchronous::{Desk, accept, result};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::forward::{Job, TIER_NAME, deliver};
 use crate::prometheus;
 use crate::refusal::Refusal;
-use crate::request::{Directory, Document, forwarded_request_headers, read_body, split_path};
+use crate::request::{BodyPatience, Directory, Document, Endpoint, forwarded_request_headers, read_body};
 use crate::routes::Routes;
 use crate::state::StateDirectory;
 use crate::tier::Tier;
@@ -39,13 +39,15 @@ pub(crate) struct Gateway {
     patience: Patience,
 }
 
-/// How long a replica may take to begin its answer.
+/// How long others may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Where it is streamed.
+    /// A replica, to begin an answer that is streamed.
     pub(crate) streamed: Duration,
-    /// Where it comes in one piece, which begins when all of it is there.
+    /// A replica, to begin an answer in one piece, which begins when all of it is there.
     pub(crate) whole: Duration,
+    /// A client, to send its request's body.
+    pub(crate) body: BodyPatience,
 }
 
 impl Gateway {
@@ -73,15 +75,17 @@ impl Gateway {
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
-        match (&head.method, head.uri.path()) {
-            (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
-            (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(),
-            (&Method::GET, "/gateway/report") => json(StatusCode::OK, &self.report()),
-            (&Method::GET, "/metrics") => prometheus::answer(&self.report(), &self.tiers),
-            (&Method::GET, path) if split_path(path).1 == "/v1/models" => self.models(&head),
-            (&Method::GET, path) if path.starts_with(RESULTS) => self.result(path).await,
-            _ => self.infer(head, body).await.unwrap_or_else(|refused| refused.answer()),
-        }
+        let answered = match Endpoint::of(&head.method, head.uri.path()) {
+            Ok(Endpoint::Health) => Ok(text(StatusCode::OK, "ok\n")),
+            Ok(Endpoint::Readiness) => Ok(self.readiness()),
+            Ok(Endpoint::Report) => Ok(json(StatusCode::OK, &self.report())),
+            Ok(Endpoint::Metrics) => Ok(prometheus::answer(&self.report(), &self.tiers)),
+            Ok(Endpoint::Models) => self.models(&head),
+            Ok(Endpoint::Result(id)) => self.result(id).await,
+            Ok(Endpoint::Inference) => self.infer(head, body).await,
+            Err(refused) => Err(refused),
+        };
+        answered.unwrap_or_else(|refused| refused.answer())
     }
 
     fn readiness(&self) -> Answer {
@@ -113,28 +117,33 @@ impl Gateway {
         report
     }
 
-    async fn result(&self, path: &str) -> Answer {
-        let id = path.strip_prefix(RESULTS).unwrap_or_default();
-        let Some(desk) = &self.desk else {
-            let message = "this fleet has no asynchronous tier";
-            return Refusal::new(StatusCode::NOT_FOUND, "request_not_found", message).answer();
-        };
-        result(desk, id).await.unwrap_or_else(|refused| refused.answer())
+    async fn result(&self, id: &str) -> Result<Answer, Refusal> {
+        match &self.desk {
+            Some(desk) => result(desk, id).await,
+            None => {
+                let message = "this fleet has no asynchronous tier";
+                Err(Refusal::new(StatusCode::NOT_FOUND, "request_not_found", message))
+            }
+        }
     }
 
     /// Every tier is listed, also one at zero: a request for it is what wakes it.
-    fn models(&self, head: &Parts) -> Answer {
-        let named = split_path(head.uri.path()).0;
-        let listed = self.tiers.iter().filter(|tier| named.is_none_or(|named| named == tier.name));
-        let data: Vec<Model<'_>> = listed.map(|tier| Model::of(tier)).collect();
-        json(StatusCode::OK, &Models { object: "list", data })
+    fn models(&self, head: &Parts) -> Result<Answer, Refusal> {
+        let named = self.directory.destination(&head.headers, &head.uri)?.tier;
+        let tiers = self.tiers.iter().enumerate();
+        let listed = tiers.filter(|(position, _)| named.is_none_or(|named| named == *position));
+        let data: Vec<Model<'_>> = listed.map(|(_, tier)| Model::of(tier)).collect();
+        Ok(json(StatusCode::OK, &Models { object: "list", data }))
     }
 
     /// Carries a request to its tier.
     async fn infer(&self, head: Parts, body: Incoming) -> Result<Answer, Refusal> {
         let destination = self.directory.destination(&head.headers, &head.uri)?;
+        if destination.tier.is_none() && head.method != Method::POST {
+            return Err(nothing_there(&head));
+        }
         refuse_encoded(&head.headers)?;
-        let body = read_body(body, self.max_body_bytes).await?;
+        let body = read_body(body, self.max_body_bytes, self.patience.body).await?;
         let document = read_document(&head.headers, &body, destination.tier.is_some())?;
         let position = match destination.tier {
             Some(position) => position,
@@ -200,9 +209,20 @@ fn read_document(headers: &HeaderMap, body: &Bytes, tier_is_known: bool) -> Resu
         return Ok(Document::default());
     }
     Document::read(body).map_err(|error| {
-        let message = format!("the request body is no JSON object that this gateway can route: {error}");
+        let example = r#"{"model": "NAME", "prompt": "Hello"}"#;
+        let message = format!("the request body must be a JSON object, for example {example}: {error}");
         Refusal::new(StatusCode::BAD_REQUEST, "bad_json", message)
     })
+}
+
+/// Only a body names a model, so without POST a tier is named by the head or not at all.
+fn nothing_there(head: &Parts) -> Refusal {
+    let (method, path) = (&head.method, head.uri.path());
+    let message = format!(
+        "there is nothing at {method} {path}: inference takes POST; for an endpoint of an engine name the tier, \
+         /t/TIER{path}"
+    );
+    Refusal::new(StatusCode::NOT_FOUND, "not_found", message)
 }
 
 fn text(status: StatusCode, words: &'static str) -> Answer {

@@ -1,20 +1,22 @@
 //! The data plane: clients' requests go through one queue per tier to replicas, and come back as the replicas answer.
 //!
-//! The way of a request: `request` finds its tier, `tier` queues it and names a replica, `forward` carries it there
-//! over `upstream`, `relay` brings the answer back, `measure` reads latencies off it. Which replicas there are comes from
-//! the controller by `routes`. A tier that answers later is served by `asynchronous`. Whatever the gateway turns away
-//! itself is a `refusal`.
+//! The way of a request: `client` reads it, `request` finds its tier, `tier` queues it and names a replica, `forward`
+//! carries it there over `upstream`, `relay` brings the answer back, `measure` reads latencies off it. Which replicas
+//! there are comes from the controller by `routes`. A tier that answers later is served by `asynchronous`. Whatever the
+//! gateway turns away itself is a `refusal`.
 //!
 //! Modules know each other one way: `refusal`, `measure`, `request` and `upstream` know no tier; `tier`, `relay`,
-//! `answer`, `forward`, `asynchronous`, `gateway`, `server` each know only those before.
+//! `answer`, `forward`, `asynchronous`, `gateway`, `client`, `server` each know only those before.
 //!
 //! [`serve`] runs it all. What it has seen is at `GET /gateway/report` and `/metrics`.
 
 mod answer;
 mod asynchronous;
+mod client;
 mod clock;
 mod error;
 mod forward;
+mod framing;
 mod gateway;
 mod measure;
 mod prometheus;

@@ -47,7 +47,7 @@ fn write_all(out: &mut String, report: &GatewayReport, tiers: &[Arc<Tier>]) -> f
 
 /// What the report leaves to the queue.
 fn write_standing(out: &mut String, report: &GatewayReport, tiers: &[Arc<Tier>]) -> fmt::Result {
-    let serving = "Replicas that take work.";
+    let serving = "Replicas that take work and can be reached.";
     write_head(out, "replicas_serving", "gauge", serving)?;
     for tier in tiers {
         writeln!(out, "evenkeel_gateway_replicas_serving{{tier=\"{}\"}} {}", tier.name, tier.serving())?;

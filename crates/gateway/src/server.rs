@@ -1,34 +1,24 @@
 //! Listening, one task a client connection, and ending in order.
 
 use crate::asynchronous::{Store, dispatch};
+use crate::client::converse;
 use crate::error::GatewayError;
 use crate::gateway::{Gateway, Patience};
-use crate::routes::follow;
+use crate::request::BodyPatience;
+use crate::routes::{follow, look_for_replicas};
 use crate::state::StateDirectory;
 use crate::upstream::Origin;
 use evenkeel_fleet::model::Fleet;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// A client that does not finish its next request's head within this long is let go, whether it is slow or idle; much
-/// less would close connections that clients keep for their next request.
-const HEAD_LIMIT: Duration = Duration::from_secs(60);
-/// Headers of one request at most; more are answered with 431.
-const MAX_HEADERS: usize = 100;
-/// Bytes of one request's head at most, and so of what is read ahead of a slow reader.
-const MAX_BUFFER: usize = 64 * 1024;
 /// Pause after the process ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often idle connections to replicas are looked through.
@@ -48,13 +38,20 @@ pub struct Options {
     pub first_byte_limit: Duration,
     /// The same for an answer in one piece, which begins only when all of it is there.
     pub whole_answer_limit: Duration,
+    /// A client that has not sent the whole head of its next request after this long is let go, whether it is slow or
+    /// idle; much less would close connections that clients keep for their next request.
+    pub head_limit: Duration,
+    /// A client that sends nothing of a request's body for this long is not waited for.
+    pub body_pause_limit: Duration,
+    /// A client that has not sent the whole body after this long is not waited for, however steadily it sends.
+    pub body_limit: Duration,
     /// On shutdown, how long requests in flight may take to end.
     pub shutdown_limit: Duration,
 }
 
 impl Default for Options {
-    /// No controller, no state; a minute to the first byte of a stream, ten to an answer in one piece, half a minute to
-    /// end.
+    /// No controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a minute for a
+    /// head, half a minute between pieces of a body and five for all of it; half a minute to end.
     fn default() -> Self {
         Self {
             listen: None,
@@ -62,6 +59,9 @@ impl Default for Options {
             state_directory: None,
             first_byte_limit: Duration::from_secs(60),
             whole_answer_limit: Duration::from_secs(600),
+            head_limit: Duration::from_secs(60),
+            body_pause_limit: Duration::from_secs(30),
+            body_limit: Duration::from_secs(300),
             shutdown_limit: Duration::from_secs(30),
         }
     }
@@ -74,6 +74,7 @@ pub struct Bound {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     controller: Option<Arc<Origin>>,
+    head_limit: Duration,
     shutdown_limit: Duration,
     /// Locked as long as the gateway runs.
     _state: Option<StateDirectory>,
@@ -105,14 +106,18 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let state = state.transpose()?;
     let controller = options.controller_url.map(|url| Origin::new(&url).ok_or(GatewayError::ControllerUrl(url)));
     let controller = controller.transpose()?.map(Arc::new);
-    let patience = Patience { streamed: options.first_byte_limit, whole: options.whole_answer_limit };
+    let patience = Patience {
+        streamed: options.first_byte_limit,
+        whole: options.whole_answer_limit,
+        body: BodyPatience { pause: options.body_pause_limit, whole: options.body_limit },
+    };
     let gateway = Gateway::new(fleet, state.as_ref(), patience)?;
     let address = options.listen.unwrap_or(fleet.gateway.listen);
     let listen = |error| GatewayError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let shutdown_limit = options.shutdown_limit;
-    Ok(Bound { listener, address, gateway: Arc::new(gateway), controller, shutdown_limit, _state: state })
+    let Options { head_limit, shutdown_limit, .. } = options;
+    Ok(Bound { listener, address, gateway: Arc::new(gateway), controller, head_limit, shutdown_limit, _state: state })
 }
 
 impl Bound {
@@ -129,7 +134,7 @@ impl Bound {
         let mut clients = self.start_dispatchers(&ended);
         tracing::info!(address = %self.address, "the gateway listens");
         tokio::select! {
-            () = accept(&self.listener, &self.gateway, &mut clients, &ended) => {}
+            () = self.accept(&mut clients, &ended) => {}
             () = shutdown => {}
         }
         drop(self.listener);
@@ -154,6 +159,8 @@ impl Bound {
             background.spawn(Arc::clone(tier).keep_time());
         }
         background.spawn(sweep_idle(Arc::clone(&self.gateway)));
+        let gateway = Arc::clone(&self.gateway);
+        background.spawn(async move { look_for_replicas(&gateway.routes).await });
         if let Some(controller) = self.controller.clone() {
             let gateway = Arc::clone(&self.gateway);
             background.spawn(async move { follow(controller, &gateway.routes).await });
@@ -172,6 +179,25 @@ impl Bound {
         }
         dispatchers
     }
+
+    /// Accepts forever.
+    async fn accept(&self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _peer)) => {
+                        clients.spawn(converse(stream, Arc::clone(&self.gateway), self.head_limit, ended.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                // Finished tasks are taken out as they end, or the set would grow without end.
+                Some(_) = clients.join_next() => {}
+            }
+        }
+    }
 }
 
 async fn sweep_idle(gateway: Arc<Gateway>) {
@@ -179,56 +205,4 @@ async fn sweep_idle(gateway: Arc<Gateway>) {
         sleep(IDLE_SWEEP).await;
         gateway.tiers.iter().for_each(|tier| tier.close_idle());
     }
-}
-
-/// Accepts forever.
-async fn accept(
-    listener: &TcpListener,
-    gateway: &Arc<Gateway>,
-    clients: &mut JoinSet<()>,
-    ended: &watch::Receiver<bool>,
-) {
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _peer)) => {
-                    clients.spawn(converse(stream, Arc::clone(gateway), ended.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            // Finished tasks are taken out as they end, or the set would grow without end.
-            Some(_) = clients.join_next() => {}
-        }
-    }
-}
-
-/// Serves one client connection to its end; told to end, it ends after the request in flight.
-async fn converse(stream: TcpStream, gateway: Arc<Gateway>, mut ended: watch::Receiver<bool>) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let service = service_fn(move |request| {
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_BUFFER)
-        // Answers come in small pieces: one copied behind its head is sent faster than two are gathered.
-        .writev(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    // An error here is a client that left or sent nonsense; hyper has answered the latter.
-    tokio::select! {
-        biased;
-        _ = connection.as_mut() => return,
-        _ = ended.wait_for(|ended| *ended) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }

@@ -6,6 +6,7 @@ use super::store::StoreError;
 use crate::answer::{Answer, json};
 use crate::forward::Job;
 use crate::refusal::Refusal;
+use crate::request::RESULTS;
 use crate::tier::Tier;
 use evenkeel_fleet::model::AsynchronousSettings;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
@@ -13,9 +14,6 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-/// Where answers are fetched, followed by the id.
-pub(crate) const RESULTS: &str = "/v1/async/";
 
 /// Accepts a request: 202 once it is durable, 429 when too many wait.
 pub(crate) async fn accept(

@@ -7,13 +7,19 @@ use http::StatusCode;
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// A client that sends nothing of its body for this long is not waited for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a client may take for its request's body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyPatience {
+    /// From one piece to the next.
+    pub(crate) pause: Duration,
+    /// For all of it.
+    pub(crate) whole: Duration,
+}
 
 /// The whole body, or why not.
-pub(crate) async fn read_body<B>(mut body: B, limit: u64) -> Result<Bytes, Refusal>
+pub(crate) async fn read_body<B>(mut body: B, limit: u64, patience: BodyPatience) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -23,7 +29,8 @@ where
     }
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
-    while let Some(data) = next_data(&mut body).await? {
+    let mut since = None;
+    while let Some(data) = next_data(&mut body, patience, &mut since).await? {
         let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
         if (so_far + data.len()) as u64 > limit {
             return Err(too_large(limit));
@@ -43,8 +50,12 @@ where
     Ok(rest.map_or(first, BytesMut::freeze))
 }
 
-/// The next piece; `None` at the end.
-async fn next_data<B>(body: &mut B) -> Result<Option<Bytes>, Refusal>
+/// The next piece; `None` at the end. `since` tells when the body was first waited for.
+async fn next_data<B>(
+    body: &mut B,
+    patience: BodyPatience,
+    since: &mut Option<Instant>,
+) -> Result<Option<Bytes>, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -55,7 +66,12 @@ where
         // Most bodies have come with their head: a timer is only set for those that have not.
         let frame = match body.frame().now_or_never() {
             Some(frame) => frame,
-            None => timeout(LONGEST_PAUSE, body.frame()).await.map_err(|_elapsed| too_slow())?,
+            None => {
+                let now = Instant::now();
+                let end = *since.get_or_insert(now) + patience.whole;
+                let waited = timeout_at(end.min(now + patience.pause), body.frame()).await;
+                waited.map_err(|_elapsed| too_slow(patience))?
+            }
         };
         match frame {
             None => return Ok(None),
@@ -75,8 +91,11 @@ fn too_large(limit: u64) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
 }
 
-fn too_slow() -> Refusal {
-    let message = format!("no more of the request body came for {} s: send it again", LONGEST_PAUSE.as_secs());
+fn too_slow(patience: BodyPatience) -> Refusal {
+    let BodyPatience { pause, whole } = patience;
+    let message = format!(
+        "the request body came too slowly: at most {pause:?} may pass between two pieces of it, and {whole:?} in all"
+    );
     Refusal::new(StatusCode::REQUEST_TIMEOUT, "request_too_slow", message)
 }
 

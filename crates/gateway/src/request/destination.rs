@@ -85,7 +85,7 @@ impl Directory {
 }
 
 /// `/t/gold/v1/x` is tier `gold` and path `/v1/x`; any other path names no tier.
-pub(crate) fn split_path(path: &str) -> (Option<&str>, &str) {
+pub(super) fn split_path(path: &str) -> (Option<&str>, &str) {
     let Some(after) = path.strip_prefix("/t/") else { return (None, path) };
     match after.find('/') {
         Some(slash) => (Some(&after[..slash]), &after[slash..]),

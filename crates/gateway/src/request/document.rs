@@ -39,6 +39,23 @@ impl ServedModel {
     }
 }
 
+/// A body that cannot be routed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadDocument {
+    /// There is none.
+    #[error("it is empty")]
+    Empty,
+    /// It is JSON of another kind.
+    #[error("it is {0}")]
+    NotAnObject(&'static str),
+    /// The model is named by something else than a text.
+    #[error("its `model` is no text")]
+    ModelIsNoText,
+    /// It is no JSON, or a member is of a kind that nobody could use.
+    #[error("{0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
 /// The members read; all others are skipped. A second `model` is an error, so no reader behind us can see another one.
 #[derive(serde::Deserialize)]
 struct Members<'a> {
@@ -57,15 +74,16 @@ impl Document {
     /// Reads `body`.
     ///
     /// # Errors
-    /// When it is not a JSON object, or names a model twice or by something else than a string.
-    pub(crate) fn read(body: &Bytes) -> Result<Self, serde_json::Error> {
+    /// When it is not a JSON object, or names a model twice or by something else than a text.
+    pub(crate) fn read(body: &Bytes) -> Result<Self, BadDocument> {
+        must_be_object(body)?;
         let members: Members<'_> = serde_json::from_slice(body)?;
         let text = members.messages.bytes + members.prompt.bytes + members.input.bytes;
         let tokens = members.messages.tokens + members.prompt.tokens + members.input.tokens;
         let prompt_tokens = text.div_ceil(BYTES_PER_TOKEN) + tokens;
         let streamed = members.stream.unwrap_or(false);
         let Some(raw) = members.model else { return Ok(Self { prompt_tokens, streamed, ..Self::default() }) };
-        let name: Cow<'_, str> = serde_json::from_str(raw.get())?;
+        let name: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(|_| BadDocument::ModelIsNoText)?;
         // The raw value borrows from the body, so its address tells its place.
         let start = raw.get().as_ptr() as usize - body.as_ptr() as usize;
         let place = Some(start..start + raw.get().len());
@@ -84,6 +102,21 @@ impl Document {
         rewritten.extend_from_slice(body.get(place.end..).unwrap_or_default());
         rewritten.freeze()
     }
+}
+
+/// A list would be read as an object's members in their order, so its kind is looked at first.
+fn must_be_object(body: &[u8]) -> Result<(), BadDocument> {
+    let kind = match body.trim_ascii_start().first() {
+        Some(b'{') => return Ok(()),
+        None => return Err(BadDocument::Empty),
+        Some(b'[') => "a list",
+        Some(b'"') => "a text",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        // Whatever else it is, the reader tells.
+        Some(_) if serde_json::from_slice::<IgnoredAny>(body).is_err() => return Ok(()),
+        Some(_) => "no object but true, false or null",
+    };
+    Err(BadDocument::NotAnObject(kind))
 }
 
 /// How much text a prompt holds, in whichever of the OpenAI forms: a string, token ids, messages, parts of messages.
@@ -192,7 +225,24 @@ mod tests {
     fn two_models_in_one_body_are_refused() {
         assert!(Document::read(&Bytes::from_static(br#"{"model":"gold","model":"silver"}"#)).is_err());
         assert!(Document::read(&Bytes::from_static(br#"{"model":7}"#)).is_err());
-        assert!(Document::read(&Bytes::from_static(b"[]")).is_err());
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_told_what_it_is() {
+        for (body, told) in [
+            ("", "it is empty"),
+            (" [1]", "it is a list"),
+            (r#"["gold",true,"a","b","c"]"#, "it is a list"),
+            (r#""gold""#, "it is a text"),
+            ("-7", "it is a number"),
+            ("null", "it is no object but true, false or null"),
+            ("model=gold", "expected value at line 1 column 1"),
+            (r#"{"model":7}"#, "its `model` is no text"),
+            (r#"{"model":"#, "EOF while parsing a value at line 1 column 9"),
+        ] {
+            let refused = Document::read(&Bytes::from_static(body.as_bytes())).unwrap_err();
+            assert_eq!(refused.to_string(), told, "{body}");
+        }
     }
 
     #[test]

@@ -4,9 +4,11 @@
 mod body;
 mod destination;
 mod document;
+mod endpoint;
 mod headers;
 
-pub(crate) use body::read_body;
-pub(crate) use destination::{Directory, split_path};
+pub(crate) use body::{BodyPatience, read_body};
+pub(crate) use destination::Directory;
 pub(crate) use document::{Document, ServedModel};
+pub(crate) use endpoint::{Endpoint, RESULTS};
 pub(crate) use headers::{forwarded_request_headers, forwarded_response_headers};

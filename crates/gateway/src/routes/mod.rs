@@ -2,8 +2,10 @@
 
 mod events;
 mod kept;
+mod reach;
 mod subscription;
 mod table;
 
+pub(crate) use reach::look_for_replicas;
 pub(crate) use subscription::follow;
 pub(crate) use table::Routes;

@@ -47,6 +47,7 @@ pub(crate) async fn follow(controller: Arc<Origin>, routes: &Routes) {
     loop {
         let mut heard = false;
         let lost = follow_once(&controller, routes, &mut heard).await;
+        routes.set_followed(false);
         if heard {
             (pause, told) = (FIRST_PAUSE, false);
         }
@@ -79,6 +80,7 @@ async fn follow_stream(controller: &Origin, routes: &Routes, heard: &mut bool) -
         for event in reader.read(&chunk?)? {
             if event.name == EVENT {
                 routes.apply(serde_json::from_str::<RouteTable>(&event.data)?).await;
+                routes.set_followed(true);
                 *heard = true;
             }
         }

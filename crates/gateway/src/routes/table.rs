@@ -5,6 +5,7 @@ use crate::tier::Tier;
 use evenkeel_wire::routes::{RouteTable, RouteVersion};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::spawn_blocking;
 
@@ -14,6 +15,8 @@ pub(crate) struct Routes {
     fleet: String,
     tiers: Vec<Arc<Tier>>,
     applied: Mutex<Option<RouteVersion>>,
+    /// Whether newer tables would be heard of.
+    followed: AtomicBool,
     kept: Option<KeptTable>,
 }
 
@@ -33,7 +36,8 @@ impl Routes {
     pub(crate) fn new(fleet: &str, tiers: Vec<Arc<Tier>>, directory: Option<&Path>) -> Self {
         let kept = directory.map(KeptTable::in_directory);
         let last = kept.as_ref().and_then(KeptTable::read);
-        let routes = Self { fleet: fleet.to_owned(), tiers, applied: Mutex::new(None), kept };
+        let routes =
+            Self { fleet: fleet.to_owned(), tiers, applied: Mutex::new(None), followed: AtomicBool::new(false), kept };
         if let Some(table) = last {
             let became = routes.put_in_force(&table);
             tracing::info!(version = ?table.version, ?became, "read the kept route table");
@@ -44,6 +48,21 @@ impl Routes {
     /// The version in force.
     pub(crate) fn applied(&self) -> Option<RouteVersion> {
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tiers whose routes these are.
+    pub(super) fn tiers(&self) -> &[Arc<Tier>] {
+        &self.tiers
+    }
+
+    /// Whether the controller is there to tell of newer tables.
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the controller is there, or gone.
+    pub(super) fn set_followed(&self, followed: bool) {
+        self.followed.store(followed, Ordering::Relaxed);
     }
 
     /// Puts `table` in force if it is newer than the one that is, and keeps it.

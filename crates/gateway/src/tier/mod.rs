@@ -11,6 +11,7 @@ pub(crate) use seat::{Next, Seat, Whereabouts};
 use crate::clock::{Clock, retry_seconds};
 use crate::measure::Tally;
 use crate::refusal::Refusal;
+use crate::upstream::Replica;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::{Rejection, Standing};
@@ -100,9 +101,16 @@ impl Tier {
         serving.map(|view| view.max_outstanding).sum()
     }
 
-    /// Replicas that take work.
+    /// Replicas that take work by the route table.
+    pub(crate) fn serving_by_table(&self) -> Vec<Arc<Replica>> {
+        let state = self.lock();
+        let serving = state.queue.replicas().filter(|view| view.standing == Standing::Serving);
+        serving.map(|view| Arc::clone(&view.replica.0)).collect()
+    }
+
+    /// Replicas that take work and can be reached, as far as is known.
     pub(crate) fn serving(&self) -> usize {
-        self.lock().queue.replicas().filter(|view| view.standing == Standing::Serving).count()
+        self.serving_by_table().iter().filter(|replica| replica.origin.is_reachable()).count()
     }
 
     /// The tier's part of the report; what waits in a durable queue is added by its owner.

@@ -1,8 +1,9 @@
 //! One HTTP/1.1 connection to a replica, and the answer that comes over it.
 
-use super::head::{Head, Malformed, Progress, take_head, write_request};
+use super::head::{Head, take_head, write_request};
 use super::origin::Call;
 use super::pool::Pool;
+use crate::framing::{Malformed, Progress};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method};
 use std::future::poll_fn;
@@ -38,7 +39,7 @@ pub(crate) enum Broken {
     #[error("the replica closed the connection early")]
     Closed,
     /// What came is no answer.
-    #[error(transparent)]
+    #[error("the replica's answer is malformed: {0}")]
     Malformed(#[from] Malformed),
 }
 

@@ -4,7 +4,8 @@
 //! no channel and no task between them. What is ambiguous is refused, never guessed at.
 
 use super::origin::Call;
-use bytes::{Buf, Bytes, BytesMut};
+use crate::framing::{Malformed, Progress, number};
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
 use memchr::memmem;
@@ -14,11 +15,6 @@ use std::mem::MaybeUninit;
 const LONGEST_HEAD: usize = 64 * 1024;
 /// Headers of an answer at most.
 const MAX_HEADERS: usize = 100;
-
-/// An answer that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the replica's answer is malformed: {0}")]
-pub(crate) struct Malformed(pub(super) &'static str);
 
 /// How the end of an answer's body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,38 +131,10 @@ fn framing(status: StatusCode, headers: &HeaderMap, method: &Method, one_dot_one
     }
 }
 
-/// Digits and nothing else: no sign, no blank.
-fn number(digits: &[u8], radix: u32) -> Option<u64> {
-    let text = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
-    u64::from_str_radix(text, radix).ok()
-}
-
 fn closes(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
-
-/// Where the reading of a body stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// So many bytes to come, by the announced length.
-    Length(u64),
-    /// So many bytes of the present chunk to come.
-    Chunk(u64),
-    /// The line break after a chunk.
-    ChunkEnd,
-    /// The line with the next chunk's length.
-    ChunkHead,
-    /// Lines after the last chunk.
-    Trailers,
-    /// Everything up to the end of the connection.
-    UntilClose,
-    /// Nothing to come.
-    Over,
-}
-
-/// A longer line between chunks is refused.
-const LONGEST_LINE: usize = 4 * 1024;
 
 impl From<Framing> for Progress {
     fn from(framing: Framing) -> Self {
@@ -176,76 +144,6 @@ impl From<Framing> for Progress {
             Framing::Chunked => Self::ChunkHead,
             Framing::UntilClose => Self::UntilClose,
         }
-    }
-}
-
-impl Progress {
-    /// Takes the next piece of the body off the front of `buffer`; `None` when more must be read or nothing is to come.
-    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
-        while self.skip_framing(buffer)? {}
-        let left = match self {
-            Self::Length(left) | Self::Chunk(left) => Some(left),
-            Self::UntilClose => None,
-            _ => return Ok(None),
-        };
-        let available = buffer.len() as u64;
-        let take = left.as_ref().map_or(available, |left| available.min(**left));
-        if take == 0 {
-            return Ok(None);
-        }
-        if let Some(left) = left {
-            *left -= take;
-        }
-        let data = buffer.split_to(take as usize).freeze();
-        // What follows may be here already, so that the end is known with the last piece.
-        while self.skip_framing(buffer)? {}
-        Ok(Some(data))
-    }
-
-    /// One step through what is not data; false when there is none to make.
-    fn skip_framing(&mut self, buffer: &mut BytesMut) -> Result<bool, Malformed> {
-        let next = match self {
-            Self::Length(0) => Some(Self::Over),
-            Self::Chunk(0) => Some(Self::ChunkEnd),
-            Self::ChunkEnd => take_line(buffer)?.map(|line| chunk_ended(&line)).transpose()?,
-            Self::ChunkHead => take_line(buffer)?.map(|line| chunk_begins(&line)).transpose()?,
-            Self::Trailers => take_line(buffer)?.map(|line| if line.is_empty() { Self::Over } else { Self::Trailers }),
-            Self::Length(_) | Self::Chunk(_) | Self::UntilClose | Self::Over => None,
-        };
-        if let Some(next) = next {
-            *self = next;
-        }
-        Ok(next.is_some())
-    }
-
-    /// The connection ended: whether the body had.
-    pub(super) fn end(&mut self) -> bool {
-        let whole = matches!(self, Self::UntilClose | Self::Over);
-        *self = Self::Over;
-        whole
-    }
-}
-
-fn take_line(buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
-    let Some(end) = memmem::find(buffer, b"\r\n") else {
-        let too_long = buffer.len() > LONGEST_LINE;
-        return if too_long { Err(Malformed("a line between chunks is too long")) } else { Ok(None) };
-    };
-    let line = buffer.split_to(end).freeze();
-    buffer.advance(2);
-    Ok(Some(line))
-}
-
-fn chunk_ended(line: &[u8]) -> Result<Progress, Malformed> {
-    if line.is_empty() { Ok(Progress::ChunkHead) } else { Err(Malformed("a chunk is longer than it said")) }
-}
-
-fn chunk_begins(line: &[u8]) -> Result<Progress, Malformed> {
-    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
-    match number(digits, 16) {
-        None => Err(Malformed("a chunk's length is no number")),
-        Some(0) => Ok(Progress::Trailers),
-        Some(length) => Ok(Progress::Chunk(length)),
     }
 }
 
@@ -316,64 +214,6 @@ mod tests {
         }
         let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(LONGEST_HEAD));
         assert!(head(&endless).is_err());
-    }
-
-    /// Reads `stream` in two pieces cut at `cut`; the body, and how many bytes were left over.
-    fn unchunk(stream: &[u8], cut: usize) -> Result<(Vec<u8>, usize, Progress), Malformed> {
-        let (mut progress, mut buffer, mut body) = (Progress::ChunkHead, BytesMut::new(), Vec::new());
-        for piece in [&stream[..cut], &stream[cut..]] {
-            buffer.extend_from_slice(piece);
-            while let Some(data) = progress.take(&mut buffer)? {
-                body.extend_from_slice(&data);
-            }
-        }
-        Ok((body, buffer.len(), progress))
-    }
-
-    #[test]
-    fn chunks_are_the_same_wherever_the_stream_is_cut() {
-        let stream = b"4;x=y\r\nwide\r\n1 \r\n \r\n005\r\nworld\r\n0\r\ntrailer: x\r\n\r\nHTTP";
-        for cut in 0..stream.len() {
-            let (body, left, progress) = unchunk(stream, cut).unwrap();
-            assert_eq!(
-                (body.as_slice(), left, progress),
-                (b"wide world".as_slice(), 4, Progress::Over),
-                "cut at {cut}"
-            );
-        }
-    }
-
-    #[test]
-    fn malformed_chunks_are_refused() {
-        for stream in ["x\r\n", "-1\r\n", "+4\r\nwide\r\n", "fffffffffffffffff\r\n", "\r\n", "2\r\nwide\r\n0\r\n\r\n"] {
-            assert!(unchunk(stream.as_bytes(), 0).is_err(), "{stream}");
-        }
-        assert!(unchunk(&[b'1'; LONGEST_LINE + 1], 0).is_err());
-    }
-
-    #[test]
-    fn the_end_is_known_with_the_last_piece() {
-        let mut progress = Progress::from(Framing::Chunked);
-        let mut buffer = BytesMut::from("4\r\nwide\r\n0\r\n\r\n");
-        assert_eq!(progress.take(&mut buffer).unwrap().unwrap(), "wide");
-        assert_eq!(progress, Progress::Over);
-        let mut progress = Progress::from(Framing::Length(4));
-        let mut buffer = BytesMut::from("wideNEXT");
-        assert_eq!(progress.take(&mut buffer).unwrap().unwrap(), "wide");
-        assert_eq!((progress, buffer.as_ref()), (Progress::Over, b"NEXT".as_slice()));
-    }
-
-    #[test]
-    fn a_body_cut_short_is_not_whole() {
-        for (mut progress, whole) in [
-            (Progress::Length(1), false),
-            (Progress::ChunkHead, false),
-            (Progress::Trailers, false),
-            (Progress::UntilClose, true),
-            (Progress::Over, true),
-        ] {
-            assert_eq!(progress.end(), whole);
-        }
     }
 
     #[test]

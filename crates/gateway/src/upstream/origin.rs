@@ -7,6 +7,7 @@ use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One server.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Origin {
     address: String,
     host: HeaderValue,
     pool: Arc<Pool>,
+    /// Whether the last connection that was tried was not made.
+    refused: AtomicBool,
 }
 
 /// What is asked of a server, but for the body.
@@ -35,7 +38,7 @@ impl Origin {
         let authority = uri.authority().filter(|_| plain)?;
         let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
         let host = HeaderValue::from_str(authority.as_str()).ok()?;
-        Some(Self { address, host, pool: Arc::default() })
+        Some(Self { address, host, pool: Arc::default(), refused: AtomicBool::new(false) })
     }
 
     /// Sends one request and waits for the head of the answer. A pooled connection that breaks before it is replaced by a
@@ -46,8 +49,25 @@ impl Origin {
         {
             return Ok(reply);
         }
-        let connection = Connection::open(&self.address).await?;
+        let connection = self.connect().await?;
         connection.send(call, &self.host, body, Arc::clone(&self.pool)).await
+    }
+
+    /// Whether the last connection that was tried was made; so it is believed as long as none was tried.
+    pub(crate) fn is_reachable(&self) -> bool {
+        !self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Tries a connection, and closes it again.
+    pub(crate) async fn look(&self) {
+        // What came of it is noted.
+        drop(self.connect().await);
+    }
+
+    async fn connect(&self) -> Result<Box<Connection>, Broken> {
+        let connected = Connection::open(&self.address).await;
+        self.refused.store(connected.is_err(), Ordering::Relaxed);
+        connected
     }
 
     /// Closes connections that idled too long.

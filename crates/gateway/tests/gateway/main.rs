@@ -7,6 +7,7 @@ mod failures;
 mod fixture;
 mod holding;
 mod measuring;
+mod refusing;
 mod replica;
 mod routes;
 mod routing;

@@ -119,6 +119,11 @@ impl FakeReplica {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// Forgets what it was asked.
+    pub(crate) fn forget(&self) {
+        self.shared.asked.lock().unwrap().clear();
+    }
+
     /// Requests whose client left before the answer was whole.
     pub(crate) fn abandoned(&self) -> usize {
         self.shared.abandoned.load(Ordering::SeqCst)
@@ -132,6 +137,12 @@ impl FakeReplica {
     /// Pieces of a flood that were taken off our hands.
     pub(crate) fn pieces(&self) -> usize {
         self.shared.pieces.load(Ordering::SeqCst)
+    }
+
+    /// Listens again at the same address.
+    pub(crate) async fn revive(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.serving = Some(tokio::spawn(listen(listener, Arc::clone(&self.shared))));
     }
 
     /// Ends as a killed process does: every connection breaks, no new one is taken.

@@ -1,7 +1,7 @@
 //! The route table: what is applied, what is refused, what stays while the controller is gone.
 
 use crate::replica::{Behavior, FakeReplica};
-use crate::stage::{Stage, chat, fleet};
+use crate::stage::{PATIENCE, Stage, chat, fleet};
 use evenkeel_gateway::{GatewayError, Options, bind};
 use evenkeel_wire::routes::{RouteTable, RouteVersion};
 use http::StatusCode;
@@ -107,4 +107,49 @@ async fn a_taken_address_and_a_bad_controller_address_are_told_at_the_start() {
     let url = Some("controller:7600".to_owned());
     let bad = bind(&fleet(), Options { controller_url: url, ..options }).await.unwrap_err();
     assert!(matches!(bad, GatewayError::ControllerUrl(_)));
+}
+
+/// Waits until `/v1/models` and the metrics tell so many serving replicas of gold.
+async fn until_serving(stage: &Stage, count: u64) {
+    let line = format!("evenkeel_gateway_replicas_serving{{tier=\"gold\"}} {count}");
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let models = stage.get("/v1/models").await.json();
+            let metrics = String::from_utf8(stage.get("/metrics").await.body.to_vec()).unwrap();
+            if models["data"][0]["replicas_serving"] == count && metrics.lines().any(|known| known == line) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "never {count}: {}", stage.get("/v1/models").await.json());
+}
+
+#[tokio::test]
+async fn after_a_fleet_was_stopped_its_replicas_no_longer_count_as_serving() {
+    let (mut one, mut other) =
+        (FakeReplica::start("one", Behavior::Answer).await, FakeReplica::start("other", Behavior::Answer).await);
+    let mut stage = Stage::with_gold(&[&one, &other]).await;
+    until_serving(&stage, 2).await;
+    // The controller ends first, so that no table says it, and no request finds it out.
+    stage.controller.stop().await;
+    one.kill().await;
+    until_serving(&stage, 1).await;
+    other.kill().await;
+    until_serving(&stage, 0).await;
+    one.revive().await;
+    until_serving(&stage, 1).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_refused_a_request_does_not_count_until_it_is_back() {
+    let mut replica = FakeReplica::start("one", Behavior::Answer).await;
+    let stage = Stage::with_gold(&[&replica]).await;
+    until_serving(&stage, 1).await;
+    replica.kill().await;
+    let held = stage.begin_apart(chat("gold"));
+    until_serving(&stage, 0).await;
+    replica.revive().await;
+    assert_eq!(held.await.unwrap().status, StatusCode::OK);
+    until_serving(&stage, 1).await;
 }

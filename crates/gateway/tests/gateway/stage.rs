@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -129,6 +130,21 @@ impl Stage {
         tokio::spawn(async move { whole(begin(address, request).await).await })
     }
 
+    /// Sends bytes as they are and reads until the gateway closes.
+    pub(crate) async fn raw(&self, request: impl AsRef<[u8]>) -> Told {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut reading, mut writing) = stream.into_split();
+        let request = request.as_ref().to_owned();
+        // The gateway may answer and close before it has read everything.
+        let sending = tokio::spawn(async move {
+            let _ = writing.write_all(&request).await;
+            writing
+        });
+        let told = Told::read(&mut reading).await;
+        sending.abort();
+        told
+    }
+
     /// Ends the gateway in order.
     pub(crate) async fn shut_down(mut self) -> Controller {
         self.shutdown.take().unwrap().send(()).unwrap();
@@ -218,6 +234,37 @@ async fn whole(mut answering: Answering) -> Whole {
     }
     let (head, _) = answering.response.into_parts();
     Whole { status: head.status, headers: head.headers, body: body.into() }
+}
+
+/// What a gateway said on a connection until it closed it.
+#[derive(Debug)]
+pub(crate) struct Told(pub(crate) String);
+
+impl Told {
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Self {
+        let mut told = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut told)).await;
+        // What came before a reset counts.
+        let _ = read.expect("the gateway did not close");
+        Self(String::from_utf8(told).unwrap())
+    }
+
+    pub(crate) fn status(&self) -> &str {
+        self.0.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or_else(|| panic!("no answer: {self:?}"))
+    }
+
+    /// The error's code, from OpenAI's form.
+    pub(crate) fn code(&self) -> String {
+        self.error()["code"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn error(&self) -> serde_json::Value {
+        let (_, body) = self.0.split_once("\r\n\r\n").unwrap();
+        let document: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{self:?}"));
+        assert!(document["error"]["message"].is_string(), "{document}");
+        assert_eq!(document["error"]["type"], "invalid_request_error");
+        document["error"].clone()
+    }
 }
 
 /// A controller that publishes route tables.

@@ -45,7 +45,8 @@ async fn every_change_names_its_token_and_its_body_and_every_reference_leads_som
         for (method, operation) in operations.as_object().unwrap() {
             let change = method != "get";
             assert_eq!(operation["security"] == json!([{"token": []}]), change, "{method} {path}");
-            assert_eq!(operation["requestBody"].is_object(), method == "post", "{method} {path}");
+            let takes_body = method == "post" && path != "/v1/drain";
+            assert_eq!(operation["requestBody"].is_object(), takes_body, "{method} {path}");
             assert!(operation["summary"].is_string() || operation["description"].is_string(), "{method} {path}");
         }
     }

@@ -1,11 +1,10 @@
 //! What an operator can change.
 
-use super::{FLEET, Rig, TOKEN, answer, blind, code, fleet, message};
+use super::{FLEET, Rig, TOKEN, answer, code, fleet, message};
 use evenkeel_adapters::players::Players;
 use evenkeel_controller::live::Taken;
 use evenkeel_controller::operator::{Mode, OperatorOrder};
 use evenkeel_controller::ports::Source as _;
-use evenkeel_controller::view::FleetView;
 use evenkeel_core::decision::Override;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::PlayersSource;

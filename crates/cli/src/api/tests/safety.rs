@@ -88,7 +88,7 @@ async fn no_change_in_the_document_passes_without_the_token_and_none_reaches_the
             }
         }
     }
-    assert_eq!(changes, 5, "pause, mode, override set and ended, players");
+    assert_eq!(changes, 6, "pause, mode, override set and ended, drain, players");
     assert_eq!(rig.ordered(), []);
 }
 

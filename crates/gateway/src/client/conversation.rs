@@ -1,0 +1,52 @@
+//! One client connection from its first request to its end.
+
+use super::stream::ClientStream;
+use crate::gateway::Gateway;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// Headers of one request at most; more are answered with 431.
+const MAX_HEADERS: usize = 100;
+/// Bytes of one request's head at most, and so of what is read ahead of a slow reader.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// Serves one client connection to its end; told to end, it ends after the request in flight. A client that has not sent
+/// the whole head of its next request after `head_limit` is let go.
+pub(crate) async fn converse(
+    stream: TcpStream,
+    gateway: Arc<Gateway>,
+    head_limit: Duration,
+    mut ended: watch::Receiver<bool>,
+) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(move |request| {
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_limit)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER)
+        // Answers come in small pieces: one copied behind its head is sent faster than two are gathered.
+        .writev(false)
+        .serve_connection(TokioIo::new(ClientStream::new(stream)), service);
+    let mut connection = pin!(connection);
+    // An error here is a client that left or sent nonsense; the latter was told.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        _ = ended.wait_for(|ended| *ended) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
