@@ -86,3 +86,19 @@ fn a_controller_that_stands_by_sends_no_events() {
     world.wait_for("the first to send it", |_| sent().contains("dev.evenkeel.fleet.reloaded"));
     assert!(sent().lines().all(|line| line.contains("/evenkeel/small/1\"")), "{}", sent());
 }
+
+#[test]
+fn an_edit_of_the_fleet_file_while_the_controller_still_adopts_is_not_lost() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    world.kill(first);
+    // A replica that does not answer holds up the adoption for two seconds: long after the file was read.
+    let replica = world.replicas()[0];
+    signal(replica, Signal::STOP);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "listens on");
+    world.edit("maximum: 6", "maximum: 4");
+    signal(replica, Signal::CONT);
+    world.wait_for("the new maximum", |gold| gold["maximum"] == 4);
+}
