@@ -62,17 +62,22 @@ async function loadHistory() {
 function tellTrust({ lost, silentMs }) {
   const tickUs = cards.values().next().value?.tickUs() ?? 1e6;
   const old = silentMs !== null && isOld(silentMs, tickUs);
-  const text = trustInWords(lost, silentMs, old);
-  setText(at("banner"), text);
-  at("banner").hidden = text === "";
-  document.body.classList.toggle("distrusted", text !== "" && view !== null);
+  const trouble = troubleInWords(lost, old);
+  // What grows each second stands apart, so that a screen reader tells the trouble once.
+  setText(at("trouble"), trouble);
+  setText(at("age"), trouble && view !== null ? ageInWords(silentMs) : "");
+  at("banner").hidden = trouble === "";
+  document.body.classList.toggle("distrusted", trouble !== "" && view !== null);
 }
 
-function trustInWords(lost, silentMs, old) {
+function troubleInWords(lost, old) {
   if (view === null) return lost && performance.now() > 3_000 ? "The controller does not answer. Trying again." : "";
-  const seen = `Everything below is of ${timeOfDay(view.at_us)}, ${span(Math.round(silentMs / 1e3) * 1e6)} ago.`;
-  if (lost) return `Connection to the controller lost. Trying again. ${seen}`;
-  return old ? `The data is old: no new tick comes. ${seen}` : "";
+  if (lost) return "Connection to the controller lost. Trying again.";
+  return old ? "The data is old: no new tick comes." : "";
+}
+
+function ageInWords(silentMs) {
+  return ` Everything below is of ${timeOfDay(view.at_us)}, ${span(Math.round(silentMs / 1e3) * 1e6)} ago.`;
 }
 
 function chooseWindow(minutes) {

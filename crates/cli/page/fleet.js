@@ -7,7 +7,12 @@ import { freshValue } from "./reading.js";
 const MODES = {
   act: "decides and acts",
   advise: "decides and publishes, touches nothing",
-  observe: "observes and journals, publishes nothing",
+  observe: "decides and journals, tells no one, touches nothing",
+};
+
+const STOPPING = {
+  draining: "The fleet is being stopped: replicas finish what they have and get nothing new.",
+  drained: "The fleet is being stopped: every replica is empty.",
 };
 
 /** Fills the elements of the head that index.html holds. */
@@ -60,11 +65,23 @@ function noticesOf(view) {
     const left = span(view.paused_until_us - view.at_us);
     add("paused", `Paused until ${moment(view.paused_until_us, view.at_us)} (${left}): it decides and takes no action.`);
   }
-  if (!view.journal.writable) {
-    add("journal", `The journal cannot be written, so nothing shrinks: ${view.journal.problem ?? "no cause given"}`);
+  if (view.stopping) add("stopping", STOPPING[view.stopping]);
+  addJournalNotices(view, add);
+  for (const { tier, replica } of view.strays) {
+    const text = `Replica ${replica} runs on, but the fleet file has no tier ${tier}: put it back or stop the fleet.`;
+    add(`stray ${replica}`, text);
   }
   for (const { name, problem } of view.sources) if (problem) add(`source ${name}`, `Source ${name}: ${problem}`);
   return notices;
+}
+
+function addJournalNotices({ holds_fleet: holds, journal }, add) {
+  if (!holds) return;
+  const cause = journal.problem ?? "no cause given";
+  if (!journal.writable) add("journal", `The journal cannot be written, so nothing shrinks: ${cause}`);
+  else if (journal.problem) add("journal", `The journal had a problem: ${journal.problem}`);
+  const waiting = journal.orders_not_written;
+  if (waiting > 0) add("orders", `A restart forgets ${counted(waiting, "operator's order")}: not on disk yet.`);
 }
 
 /** The line of each tier, with a link to its card. */

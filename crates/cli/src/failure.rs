@@ -2,6 +2,7 @@
 
 use evenkeel_local::backend::who_listens;
 use std::fmt::Display;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -40,9 +41,17 @@ impl Failure {
         Self { code: 4, message: message.to_string() }
     }
 
+    /// Whoever read our output has enough: no failure of ours, and nothing to say.
+    pub(crate) const fn nobody_reads() -> Self {
+        Self { code: 0, message: String::new() }
+    }
+
     /// Says it and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("evenkeel: {}", self.message.trim_end());
+        if !self.message.is_empty() {
+            // Standard error may be closed too; there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "evenkeel: {}", self.message.trim_end());
+        }
         ExitCode::from(self.code)
     }
 }

@@ -1,6 +1,7 @@
 //! Reading the fleet file for a command.
 
 use crate::failure::Failure;
+use crate::output;
 use evenkeel_fleet::model::Fleet;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub(crate) fn accept(path: &Path) -> Result<Accepted, Failure> {
     let text = read(path).map_err(Failure::usage)?;
     let fleet = parse(&text, path).map_err(Failure::usage)?;
     for warning in &fleet.warnings {
-        eprintln!("{}: warning: {warning}", path.display());
+        output::note(format_args!("{}: warning: {warning}", path.display()));
     }
     Ok(Accepted { fleet: Arc::new(fleet), text: Some(text) })
 }

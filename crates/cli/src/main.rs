@@ -14,6 +14,7 @@ mod whereabouts;
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use output::Format;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Keeps tiered GPU inference on its latency objective at the lowest bill.
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,evenkeel=info".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match dispatch(cli) {
         Ok(code) => code,
@@ -94,7 +96,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Mode(arguments) => runtime(1)?.block_on(commands::operator::mode(arguments)),
         Command::Replay(arguments) => commands::replay::run(arguments, format),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut script);
+            output::say(String::from_utf8_lossy(&script).trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
+use std::fmt::Display;
+use std::io::Write;
 
 /// The form of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -13,11 +15,24 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads on (`| head`) or the disk under
+/// a redirection is full.
+pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::nobody_reads(),
+        _ => Failure::refused(format!("standard output: {error}")),
+    })
+}
+
+/// Tells something on standard error, as far as anyone listens: a controller does not end because its log was closed.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Prints `value` as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
-    println!("{text}");
-    Ok(())
+    say(serde_json::to_string_pretty(value).map_err(Failure::internal)?)
 }
 
 /// A table with a header row.

@@ -4,6 +4,7 @@
 use crate::control::Control;
 use crate::failure::Failure;
 use crate::fleet_file;
+use crate::output;
 use crate::state_dir::{self, StateArgument, StateDir};
 use evenkeel_fleet::model::Fleet;
 use evenkeel_local::backend::write_atomically;
@@ -89,9 +90,11 @@ pub(crate) fn find(file: &Path, argument: &StateArgument) -> Result<Whereabouts,
                 let way_out = "to go on without it, name the state directory of the running fleet with --state DIR";
                 return Err(Failure::usage(format!("{}\n{way_out}", unusable.to_string().trim_end())));
             };
-            eprintln!("{}", unusable.to_string().trim_end());
+            output::note(unusable.to_string().trim_end());
             let (fleet, directory) = (&running.fleet, state.path().display());
-            eprintln!("warning: the file cannot be used; going on with the fleet {fleet} that runs in {directory}");
+            output::note(format_args!(
+                "warning: the file cannot be used; going on with the fleet {fleet} that runs in {directory}"
+            ));
             Ok(Whereabouts { fleet: running.fleet, state, listen: running.listen })
         }
     }

@@ -41,28 +41,7 @@ pub fn figures(recommendation: &Recommendation) -> String {
     let policy = &recommendation.policy;
     match &recommendation.why {
         Why::Blind { signal, cause } => format!("{policy} cannot tell: {} {}", signal.name(), cause_in_words(*cause)),
-        Why::Demand {
-            requests_per_second,
-            demand_replicas,
-            peak_demand_replicas,
-            staffing_gain,
-            slowdown,
-            forecast_replicas,
-        } => {
-            let mut words = format!(
-                "{policy} wants {count}: {requests_per_second:.2} requests/s are {demand_replicas:.2} replicas of demand inside the SLO, staffed x {staffing_gain:.3}"
-            );
-            if *peak_demand_replicas > *demand_replicas + 0.005 {
-                words.push_str(&format!("; within the hold it was {peak_demand_replicas:.2}"));
-            }
-            if (slowdown - 1.0).abs() >= 0.05 {
-                words.push_str(&format!("; replicas measure {slowdown:.2} x the declared time per token"));
-            }
-            if let Some(forecast) = forecast_replicas {
-                words.push_str(&format!("; the forecast is {forecast:.2}"));
-            }
-            words
-        }
+        Why::Demand { .. } => format!("{policy} wants {count}: {}", demand(&recommendation.why)),
         Why::Unachievable { metric, requests_per_second, throughput_replicas, slowdown } => format!(
             "{policy} wants {count}, for throughput alone: {requests_per_second:.2} requests/s fill {throughput_replicas:.2} replicas, and {} cannot be met at {slowdown:.2} x the declared time per token even on an idle replica",
             metric.name()
@@ -85,6 +64,33 @@ pub fn figures(recommendation: &Recommendation) -> String {
         Why::Scheduled { entry: Some(entry) } => format!("{policy} wants {count}: '{entry}' is active"),
         Why::Scheduled { entry: None } => format!("{policy} wants {count}: no entry is active"),
     }
+}
+
+/// The capacity policy's figures in words; of the others, nothing.
+fn demand(why: &Why) -> String {
+    let Why::Demand {
+        requests_per_second: rate,
+        demand_replicas: demand,
+        peak_demand_replicas: peak,
+        staffing_gain: gain,
+        slowdown,
+        forecast_replicas,
+    } = why
+    else {
+        return String::new();
+    };
+    let mut words =
+        format!("{rate:.2} requests/s are {demand:.2} replicas of demand inside the SLO, staffed x {gain:.3}");
+    if *peak > *demand + 0.005 {
+        words.push_str(&format!("; within the hold it was {peak:.2}"));
+    }
+    if (slowdown - 1.0).abs() >= 0.05 {
+        words.push_str(&format!("; replicas measure {slowdown:.2} x the declared time per token"));
+    }
+    if let Some(forecast) = forecast_replicas {
+        words.push_str(&format!("; the forecast is {forecast:.2}"));
+    }
+    words
 }
 
 /// One guard's change in words.

@@ -36,6 +36,15 @@ pub(super) struct Kept {
     /// Whether it outlives this process. False for an order while the journal cannot be written: it is written as soon as
     /// that is possible. Always false for a player count and a drain.
     durable: bool,
+    /// What keeps the order from having its whole effect, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+impl Kept {
+    const fn durable(durable: bool) -> Self {
+        Self { durable, note: None }
+    }
 }
 
 /// Why an order is not in force.
@@ -149,8 +158,21 @@ pub(super) async fn set_override(
 ) -> Result<Json<Kept>, ApiError> {
     let request = read_override(&shared, &mut fields);
     let OverrideRequest { tier, at_least, at_most, until_us, because } = fields.finish(request)?;
+    let note = beyond_limits(&shared, &tier, at_least, at_most);
     let order = Override { at_least, at_most, until: Time::from_micros(until_us), because };
-    give(&shared, OperatorOrder::Override { tier, order: Some(order) }).await
+    let Json(kept) = give(&shared, OperatorOrder::Override { tier, order: Some(order) }).await?;
+    Ok(Json(Kept { note, ..kept }))
+}
+
+/// Which of the tier's limits an override would pass, in words.
+fn beyond_limits(shared: &Shared, tier: &str, at_least: Option<u32>, at_most: Option<u32>) -> Option<String> {
+    let fleet = shared.fleet();
+    let spec = fleet.spec.tiers.iter().find(|it| it.name == tier)?;
+    if at_least.is_some_and(|it| it > spec.maximum) {
+        return Some(format!("{tier} stays at its maximum of {}", spec.maximum));
+    }
+    let below = at_most.is_some_and(|it| it < spec.minimum);
+    below.then(|| format!("{tier} stays at its minimum of {}", spec.minimum))
 }
 
 fn read_override(shared: &Shared, fields: &mut Fields) -> Option<OverrideRequest> {
@@ -243,7 +265,7 @@ pub(super) async fn players(State(shared): State<Arc<Shared>>, mut fields: Field
         return Err(ApiError::new(StatusCode::CONFLICT, "players_not_pushed", message));
     }
     shared.players.push(players, shared.clock.now()).map_err(|error| ApiError::mistakes(&[error.to_string()]))?;
-    Ok(Json(Kept { durable: false }))
+    Ok(Json(Kept::durable(false)))
 }
 
 /// Drains every replica and launches none, for the fleet is being stopped; `stopping` in the state tells when all are empty.
@@ -254,7 +276,7 @@ pub(super) async fn players(State(shared): State<Arc<Shared>>, mut fields: Field
 )]
 pub(super) async fn drain(State(shared): State<Arc<Shared>>) -> Result<Json<Kept>, ApiError> {
     shared.published.commands.send(Command::Drain).await.map_err(|_| stopping())?;
-    Ok(Json(Kept { durable: false }))
+    Ok(Json(Kept::durable(false)))
 }
 
 /// Gives an order to the loop and waits for the journal.
@@ -265,8 +287,8 @@ async fn give(shared: &Shared, order: OperatorOrder) -> Result<Json<Kept>, ApiEr
         answer.await.ok()
     };
     match tokio::time::timeout(ANSWER_WITHIN, asked).await {
-        Ok(Some(Taken::Durable)) => Ok(Json(Kept { durable: true })),
-        Ok(Some(Taken::NotDurable)) => Ok(Json(Kept { durable: false })),
+        Ok(Some(Taken::Durable)) => Ok(Json(Kept::durable(true))),
+        Ok(Some(Taken::NotDurable)) => Ok(Json(Kept::durable(false))),
         Ok(Some(Taken::NotOurs)) => {
             let message = "another controller holds the fleet: the order is not in force, give it to that one";
             Err(ApiError::new(StatusCode::CONFLICT, "other_controller", message))

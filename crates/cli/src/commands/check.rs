@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use evenkeel_fleet::model::Fleet;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -16,21 +17,22 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let name = arguments.fleet.display().to_string();
     let text = std::fs::read_to_string(&arguments.fleet).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
     match (evenkeel_fleet::read(&text, &name), format) {
-        (Ok(fleet), Format::Table) => {
-            for warning in &fleet.warnings {
-                println!("warning: {warning}");
+        (Ok(fleet), format) => {
+            let warnings = warnings(&fleet, &arguments.fleet)?;
+            if format == Format::Json {
+                output::json(&serde_json::json!({ "problems": [], "warnings": warnings }))?;
+                return Ok(ExitCode::SUCCESS);
             }
-            println!("{name}: no mistakes, {} tiers", fleet.spec.tiers.len());
-            Ok(ExitCode::SUCCESS)
-        }
-        (Ok(fleet), Format::Json) => {
-            output::json(&serde_json::json!({ "problems": [], "warnings": fleet.warnings }))?;
+            for warning in warnings {
+                output::say(format!("warning: {warning}"))?;
+            }
+            output::say(format!("{name}: no mistakes, {} tiers", fleet.spec.tiers.len()))?;
             Ok(ExitCode::SUCCESS)
         }
         (Err(problems), Format::Table) => {
             let count = problems.list().len();
             let noun = if count == 1 { "mistake" } else { "mistakes" };
-            print!("{}", problems.render(std::io::stdout().is_terminal()));
+            output::say(problems.render(std::io::stdout().is_terminal()).trim_end())?;
             Err(Failure::usage(format!("{name}: {count} {noun}")))
         }
         (Err(problems), Format::Json) => {
@@ -38,4 +40,12 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// What the file itself warns of, and what this machine lacks for it.
+fn warnings(fleet: &Fleet, file: &Path) -> Result<Vec<String>, Failure> {
+    let file = file.canonicalize().map_err(Failure::usage)?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let around = evenkeel_fleet::surroundings(fleet, folder, std::env::var_os("PATH").as_deref());
+    Ok(fleet.warnings.iter().map(ToString::to_string).chain(around).collect())
 }

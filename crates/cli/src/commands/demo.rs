@@ -4,6 +4,7 @@ use crate::commands::stop::stop;
 use crate::control::Control;
 use crate::failure::{CRITERION, Failure};
 use crate::fleet_file;
+use crate::output;
 use crate::signals::{self, Ending};
 use crate::state_dir::StateDir;
 use evenkeel_fleet::model::Fleet;
@@ -57,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let stopped = stop(&demo.state, &demo.fleet.spec.name, Duration::from_secs(10)).await;
     let code = outcome?;
     stopped?;
-    println!("\nWhy it grew, held and shrank:  evenkeel explain gold");
+    output::say("\nWhy it grew, held and shrank:  evenkeel explain gold")?;
     Ok(code)
 }
 
@@ -75,7 +76,7 @@ async fn outcome(
         }
     };
     if stay {
-        println!("the page stays up until you interrupt");
+        output::say("the page stays up until you interrupt")?;
         ending.asked().await;
     }
     Ok(code)
@@ -98,7 +99,7 @@ impl Demo {
         if state.path().exists() {
             let ended = stop(&state, "demo", Duration::from_secs(2)).await?;
             if !ended.is_empty() {
-                eprintln!("{} replicas of an earlier demo were ended", ended.len());
+                output::note(format_args!("{} replicas of an earlier demo were ended", ended.len()));
             }
             std::fs::remove_dir_all(state.path()).map_err(Failure::refused)?;
         }
@@ -115,10 +116,10 @@ impl Demo {
     async fn play(&self, arguments: &Arguments, family: &mut Family) -> Result<ExitCode, Failure> {
         let control = Control::of(&self.fleet)?;
         let day_s = 86_400 / PLAYERS_COMPRESSED;
-        println!("players pass {PLAYERS_COMPRESSED} times faster: a day is {day_s} s");
-        println!("windows, holds, cooldowns and start-up are divided by {TIMES_COMPRESSED}");
-        println!("fleet file  {}", self.file.display());
-        println!("page        http://{}/\n", self.fleet.controller.listen);
+        output::say(format_args!("players pass {PLAYERS_COMPRESSED} times faster: a day is {day_s} s"))?;
+        output::say(format_args!("windows, holds, cooldowns and start-up are divided by {TIMES_COMPRESSED}"))?;
+        output::say(format_args!("fleet file  {}", self.file.display()))?;
+        output::say(format_args!("page        http://{}/\n", self.fleet.controller.listen))?;
         family.add(self.spawn(family, "run", &[], Stdio::null())?);
         family.add(self.spawn(family, "gateway", &[], Stdio::null())?);
         self.wait_for(&control, STARTS_WITHIN, "every tier to have a ready replica", |state| {
@@ -132,9 +133,12 @@ impl Demo {
             gold.is_some_and(|gold| ready(gold) == 1 && gold["decision"]["supply"]["draining"] == 0)
         })
         .await?;
-        print!("{}", std::fs::read_to_string(self.log("load")).unwrap_or_default());
+        output::say(std::fs::read_to_string(self.log("load")).unwrap_or_default().trim_end())?;
         let grew = most >= GOLD_GROWS_TO;
-        println!("{} gold went from 1 to {most} replicas and back to 1", if grew { "✓" } else { "✗" });
+        output::say(format_args!(
+            "{} gold went from 1 to {most} replicas and back to 1",
+            if grew { "✓" } else { "✗" }
+        ))?;
         Ok(if load.success() && grew { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
     }
 

@@ -37,17 +37,18 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     }
     match format {
         Format::Json => output::json(&rows)?,
-        Format::Table => rows.iter().rev().for_each(print_row),
+        Format::Table => rows.iter().rev().try_for_each(print_row)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One run of equal decisions: when, how long, the sentence, and each clamp below it.
-fn print_row(row: &DecisionRow) {
+fn print_row(row: &DecisionRow) -> Result<(), Failure> {
     let seconds = row.last_us.since(row.first_us).as_secs_f64();
     let lasted = if row.ticks > 1 { format!(" for {seconds:.0} s") } else { String::new() };
-    println!("{}{lasted}  {}", output::moment(row.first_us), explain::sentence(&row.decision));
+    output::say(format_args!("{}{lasted}  {}", output::moment(row.first_us), explain::sentence(&row.decision)))?;
     for clamp in &row.decision.clamps {
-        println!("{:24}{}", "", explain::clamp(clamp));
+        output::say(format_args!("{:24}{}", "", explain::clamp(clamp)))?;
     }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! `evenkeel gateway FLEET`: the data plane.
 
 use crate::failure::Failure;
+use crate::output;
 use crate::state_dir::StateArgument;
 use crate::whereabouts::refuse_another_fleet;
 use crate::{fleet_file, signals};
@@ -30,7 +31,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let options =
         Options { controller_url: Some(controller), state_directory: Some(state.gateway()), ..Options::default() };
     let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
-    eprintln!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address());
+    output::note(format_args!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address()));
     bound.run(signals::ended()).await;
     Ok(ExitCode::SUCCESS)
 }

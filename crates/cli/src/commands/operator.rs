@@ -1,6 +1,7 @@
 //! `pause`, `override` and `mode`: an operator's orders to a running controller.
 
 use crate::failure::Failure;
+use crate::output;
 use crate::state_dir::StateArgument;
 use crate::whereabouts;
 use serde_json::{Value, json};
@@ -55,14 +56,14 @@ pub(crate) struct SetMode {
 pub(crate) async fn pause(arguments: Pause) -> Result<ExitCode, Failure> {
     let body = json!({ "for_seconds": arguments.length });
     order(&arguments.fleet, &arguments.state, "/v1/pause", &body).await?;
-    println!(
+    output::say(format_args!(
         "{}",
         if arguments.length == 0 {
             "the pause is over".to_owned()
         } else {
             format!("paused for {} s", arguments.length)
         }
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,13 +82,13 @@ pub(crate) async fn overriding(arguments: Overriding) -> Result<ExitCode, Failur
         }
     }
     order(&arguments.fleet, &arguments.state, "/v1/override", &body).await?;
-    println!("the override of {} is in force", arguments.tier);
+    output::say(format_args!("the override of {} is in force", arguments.tier))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn mode(arguments: SetMode) -> Result<ExitCode, Failure> {
     order(&arguments.fleet, &arguments.state, "/v1/mode", &json!({ "mode": arguments.mode })).await?;
-    println!("the mode is {}", arguments.mode);
+    output::say(format_args!("the mode is {}", arguments.mode))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,7 +98,7 @@ async fn order(file: &Path, state: &StateArgument, path: &str, body: &Value) -> 
     control.state_of(&place.fleet).await?;
     let answer = control.post(path, body, &place.state).await?;
     if answer["durable"] == false {
-        eprintln!("warning: the journal cannot be written, so a restart of the controller would forget this order");
+        output::note("warning: the journal cannot be written, so a restart of the controller would forget this order");
     }
     Ok(())
 }

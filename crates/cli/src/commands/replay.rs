@@ -25,9 +25,16 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     match format {
         Format::Json => output::json(&found)?,
         Format::Table => {
-            println!("{} ticks decided again, {} came out different", found.ticks, found.different.len());
+            output::say(format_args!(
+                "{} ticks decided again, {} came out different",
+                found.ticks,
+                found.different.len()
+            ))?;
             if found.skipped > 0 || found.gaps > 0 {
-                println!("{} ticks could not be decided again, {} gaps in the journal", found.skipped, found.gaps);
+                output::say(format_args!(
+                    "{} ticks could not be decided again, {} gaps in the journal",
+                    found.skipped, found.gaps
+                ))?;
             }
         }
     }

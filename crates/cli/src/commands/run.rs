@@ -4,6 +4,7 @@
 use crate::api::{self, Api, TOKEN_VARIABLE, Token};
 use crate::failure::Failure;
 use crate::fleet_file::{self, Accepted};
+use crate::output;
 use crate::signals::{self, Ending};
 use crate::state_dir::{StateArgument, StateDir};
 use crate::whereabouts::{Running, refuse_another_fleet};
@@ -60,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Some(lock)
         }
         Err(LockError::Held(holder)) => {
-            eprintln!("{holder}: this one only observes, and takes over when it has ended");
+            output::note(format_args!("{holder}: this one only observes, and takes over when it has ended"));
             place.stand_by().await?
         }
         Err(error) => return Err(Failure::refused(error)),
@@ -94,7 +95,7 @@ impl Place {
         let listener = self.listen(lock).await?;
         Running::of(&self.fleet, &self.file).write(&self.state)?;
         if let Some(damage) = &opened.set_aside {
-            eprintln!("{damage}; `evenkeel mode {} act` lets it act again", self.file.display());
+            output::note(format_args!("{damage}; `evenkeel mode {} act` lets it act again", self.file.display()));
         }
         let parts = tokio::select! {
             parts = self.parts(Role::from(lock), lock.epoch(), Some(opened)) => parts?,
@@ -115,7 +116,7 @@ impl Place {
         let _ = end.send(true);
         let served = serving.await.map_err(Failure::internal)?;
         parts.watcher.abort();
-        eprintln!("the controller has ended; replicas go on serving, `evenkeel stop` ends them");
+        output::note("the controller has ended; replicas go on serving, `evenkeel stop` ends them");
         served.map_err(Failure::internal)
     }
 
@@ -124,7 +125,11 @@ impl Place {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| Failure::cannot_listen("the controller", address, &error))?;
-        eprintln!("the controller of {} listens on http://{address} (epoch {})", self.fleet.spec.name, lock.epoch());
+        output::note(format_args!(
+            "the controller of {} listens on http://{address} (epoch {})",
+            self.fleet.spec.name,
+            lock.epoch()
+        ));
         Ok(listener)
     }
 
@@ -133,7 +138,7 @@ impl Place {
     async fn stand_by(&mut self) -> Result<Option<FleetLock>, Failure> {
         let Some((lock, last)) = self.observe().await? else { return Ok(None) };
         if is_stopped(lock.state_dir()).map_err(Failure::refused)? {
-            eprintln!("the fleet was stopped by `evenkeel stop`; this controller ends too");
+            output::note("the fleet was stopped by `evenkeel stop`; this controller ends too");
             return Ok(None);
         }
         self.read_again(last);
@@ -150,8 +155,8 @@ impl Place {
             other => Err(format!("{}: the fleet's name is {other} now, and was {name}", self.file.display())),
         });
         let Accepted { fleet, text } = accepted.unwrap_or_else(|why| {
-            eprintln!("{}", why.trim_end());
-            eprintln!("the fleet file cannot be used: taking over with the one that was accepted last");
+            output::note(why.trim_end());
+            output::note("the fleet file cannot be used: taking over with the one that was accepted last");
             Accepted { fleet: last, text: None }
         });
         (self.fleet, self.text) = (fleet, text);

@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
             let rows: Vec<_> = stopped.iter().map(|it| json!({ "tier": it.tier, "replica": it.id })).collect();
             output::json(&rows)?;
         }
-        Format::Table => println!("{} replicas ended", stopped.len()),
+        Format::Table => output::say(format_args!("{} replicas ended", stopped.len()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +70,9 @@ pub(crate) async fn stop(state: &StateDir, fleet: &str, grace: Duration) -> Resu
 fn mark(state: &StateDir) {
     if let Err(error) = mark_stopped(state.path()) {
         let directory = state.path().display();
-        eprintln!("{directory}: {error}: a controller that stands by cannot be told, and may start the fleet again");
+        output::note(format_args!(
+            "{directory}: {error}: a controller that stands by cannot be told, and may start the fleet again"
+        ));
     }
 }
 
@@ -78,14 +80,17 @@ fn mark(state: &StateDir) {
 async fn drain(place: &Whereabouts, grace: Duration) -> Result<(), Failure> {
     let control = place.control()?;
     if control.state_of(&place.fleet).await.is_err() {
-        eprintln!("no controller of {} answers: its replicas are ended without draining", place.fleet);
+        output::note(format_args!("no controller of {} answers: its replicas are ended without draining", place.fleet));
         return Ok(());
     }
     if let Err(failure) = ask_to_drain(&control, place).await {
-        eprintln!("{failure}: the replicas are ended without draining");
+        output::note(format_args!("{failure}: the replicas are ended without draining"));
         return Ok(());
     }
-    eprintln!("draining: no replica gets new requests, those in flight get up to {} s", grace.as_secs());
+    output::note(format_args!(
+        "draining: no replica gets new requests, those in flight get up to {} s",
+        grace.as_secs()
+    ));
     let asking = async {
         loop {
             sleep(ASK_EVERY).await;
@@ -110,28 +115,28 @@ async fn drained(control: &Control, fleet: &str, grace: Duration) {
     let (mut told, mut gateway_seen) = (started, started);
     loop {
         let Ok(state) = control.state_of(fleet).await else {
-            eprintln!("the controller does not answer any more: the rest is ended without draining");
+            output::note("the controller does not answer any more: the rest is ended without draining");
             return;
         };
         let now = Instant::now();
         if state["stopping"] == "drained" {
-            eprintln!("drained after {} s", (now - started).as_secs());
+            output::note(format_args!("drained after {} s", (now - started).as_secs()));
             return;
         }
         if !state["gateway_applied"].is_null() {
             gateway_seen = now;
         }
         if now - gateway_seen >= GATEWAY_GONE_AFTER {
-            eprintln!("no gateway can be asked: there is nothing to drain by");
+            output::note("no gateway can be asked: there is nothing to drain by");
             return;
         }
         if now - started >= grace {
-            eprintln!("{} s are over: what is still in flight is cut off", grace.as_secs());
+            output::note(format_args!("{} s are over: what is still in flight is cut off", grace.as_secs()));
             return;
         }
         if now - told >= TELL_EVERY {
             told = now;
-            eprintln!("draining for {} s: {}", (now - started).as_secs(), in_flight(&state));
+            output::note(format_args!("draining for {} s: {}", (now - started).as_secs(), in_flight(&state)));
         }
         sleep(Duration::from_millis(200)).await;
     }

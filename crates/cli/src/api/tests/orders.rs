@@ -38,6 +38,24 @@ async fn orders_reach_the_loop_and_the_answer_tells_that_they_are_durable() {
 }
 
 #[tokio::test]
+async fn an_override_beyond_the_tiers_limits_is_taken_and_says_which_limit_holds() {
+    let rig = Rig::start().await;
+    let until = (rig.set_now(0) + Span::from_secs(3_600)).as_micros();
+    for (bounds, note) in [(json!(999), "gold stays at its maximum of"), (json!(null), "gold stays at its minimum of")]
+    {
+        let mut body = json!({"tier": "gold", "until_us": until, "because": "a test"});
+        if bounds.is_null() {
+            body["at_most"] = json!(0)
+        } else {
+            body["at_least"] = bounds
+        }
+        let (status, body) = rig.change(Method::POST, "/v1/override", body).await;
+        assert_eq!(status, 200, "{body}");
+        assert!(body["note"].as_str().unwrap().starts_with(note), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_is_not_on_disk_is_in_force_and_one_to_a_controller_that_lost_the_fleet_is_not() {
     let rig = Rig::start().await;
     let pause = || rig.change(Method::POST, "/v1/pause", json!({"for_seconds": 600}));
