@@ -5,9 +5,10 @@ use crate::asynchronous::{Desk, accept, result};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::forward::{Job, TIER_NAME, deliver};
+use crate::in_force::InForce;
 use crate::prometheus;
 use crate::refusal::Refusal;
-use crate::request::{BodyPatience, Directory, Document, Endpoint, forwarded_request_headers, read_body};
+use crate::request::{BodyPatience, Document, Endpoint, forwarded_request_headers, read_body};
 use crate::routes::Routes;
 use crate::state::StateDirectory;
 use crate::tier::Tier;
@@ -21,7 +22,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// One gateway.
@@ -30,12 +32,12 @@ pub(crate) struct Gateway {
     /// Changes with each start: a reader of the report then knows that every count began anew.
     instance: String,
     clock: Clock,
-    directory: Directory,
-    pub(crate) tiers: Vec<Arc<Tier>>,
+    in_force: RwLock<Arc<InForce>>,
+    /// Whether all of the fleet file as it stands is in force.
+    file_in_force: AtomicBool,
     pub(crate) routes: Routes,
     /// The durable queue of the asynchronous tiers; `None` when there is no such tier.
     pub(crate) desk: Option<Arc<Desk>>,
-    max_body_bytes: u64,
     patience: Patience,
 }
 
@@ -57,19 +59,47 @@ impl Gateway {
     /// When a tier is asynchronous and its queue cannot be opened.
     pub(crate) fn new(fleet: &Fleet, state: Option<&StateDirectory>, patience: Patience) -> Result<Self, GatewayError> {
         let clock = Clock::anchored();
-        let halves = fleet.spec.tiers.iter().zip(&fleet.tiers);
-        let tier = |(spec, settings)| Arc::new(Tier::new(spec, settings, &fleet.gateway, clock));
-        let tiers: Vec<Arc<Tier>> = halves.map(tier).collect();
+        let in_force = InForce::new(fleet, clock);
         Ok(Self {
             instance: uuid::Uuid::new_v4().to_string(),
             clock,
-            directory: Directory::of(fleet),
-            routes: Routes::new(&fleet.spec.name, tiers.clone(), state.map(StateDirectory::path)),
-            desk: open_desk(&tiers, state)?.map(Arc::new),
-            tiers,
-            max_body_bytes: fleet.gateway.max_body_bytes,
+            routes: Routes::new(&fleet.spec.name, in_force.all(), state.map(StateDirectory::path)),
+            desk: open_desk(&in_force.tiers, state)?.map(Arc::new),
+            in_force: RwLock::new(Arc::new(in_force)),
+            file_in_force: AtomicBool::new(true),
             patience,
         })
+    }
+
+    /// What of the fleet file is in force now.
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a changed fleet file in force, as far as it goes while the gateway runs; returns the keys that wait for a
+    /// restart. Requests that are here stay where they are.
+    pub(crate) fn take_over(&self, fleet: &Fleet) -> Vec<String> {
+        let (changed, waits) = self.in_force().changed_to(fleet, self.clock);
+        self.put_in_force(changed);
+        waits
+    }
+
+    /// Forgets tiers that the fleet file no longer has, once their last request has ended.
+    pub(crate) fn drop_those_that_left(&self) {
+        if let Some(changed) = self.in_force().without_those_that_left() {
+            self.put_in_force(changed);
+        }
+    }
+
+    /// Notes whether all of the fleet file as it stands is in force.
+    pub(crate) fn note_file_in_force(&self, in_force: bool) {
+        self.file_in_force.store(in_force, Ordering::Relaxed);
+    }
+
+    /// A new tier has its routes before a request can name it.
+    fn put_in_force(&self, changed: InForce) {
+        self.routes.set_tiers(changed.all());
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed);
     }
 
     /// Answers one request.
@@ -79,7 +109,7 @@ impl Gateway {
             Ok(Endpoint::Health) => Ok(text(StatusCode::OK, "ok\n")),
             Ok(Endpoint::Readiness) => Ok(self.readiness()),
             Ok(Endpoint::Report) => Ok(json(StatusCode::OK, &self.report())),
-            Ok(Endpoint::Metrics) => Ok(prometheus::answer(&self.report(), &self.tiers)),
+            Ok(Endpoint::Metrics) => Ok(self.metrics()),
             Ok(Endpoint::Models) => self.models(&head),
             Ok(Endpoint::Result(id)) => self.result(id).await,
             Ok(Endpoint::Inference) => self.infer(head, body).await,
@@ -95,6 +125,11 @@ impl Gateway {
         }
     }
 
+    fn metrics(&self) -> Answer {
+        let file_in_force = self.file_in_force.load(Ordering::Relaxed);
+        prometheus::answer(&self.report(), &self.in_force().all(), file_in_force)
+    }
+
     /// What was seen so far.
     pub(crate) fn report(&self) -> GatewayReport {
         let at = self.clock.now();
@@ -102,7 +137,7 @@ impl Gateway {
             instance: self.instance.clone(),
             at,
             applied: self.routes.applied(),
-            tiers: self.tiers.iter().map(|tier| self.tier_report(tier, at)).collect(),
+            tiers: self.in_force().all().iter().map(|tier| self.tier_report(tier, at)).collect(),
         }
     }
 
@@ -129,25 +164,27 @@ impl Gateway {
 
     /// Every tier is listed, also one at zero: a request for it is what wakes it.
     fn models(&self, head: &Parts) -> Result<Answer, Refusal> {
-        let named = self.directory.destination(&head.headers, &head.uri)?.tier;
-        let tiers = self.tiers.iter().enumerate();
+        let in_force = self.in_force();
+        let named = in_force.directory.destination(&head.headers, &head.uri)?.tier;
+        let tiers = in_force.tiers.iter().enumerate();
         let listed = tiers.filter(|(position, _)| named.is_none_or(|named| named == *position));
-        let data: Vec<Model<'_>> = listed.map(|(_, tier)| Model::of(tier)).collect();
+        let data: Vec<Model> = listed.map(|(_, tier)| Model::of(tier)).collect();
         Ok(json(StatusCode::OK, &Models { object: "list", data }))
     }
 
     /// Carries a request to its tier.
     async fn infer(&self, head: Parts, body: Incoming) -> Result<Answer, Refusal> {
-        let destination = self.directory.destination(&head.headers, &head.uri)?;
+        let in_force = self.in_force();
+        let destination = in_force.directory.destination(&head.headers, &head.uri)?;
         if destination.tier.is_none() && head.method != Method::POST {
             return Err(nothing_there(&head));
         }
         refuse_encoded(&head.headers)?;
-        let body = read_body(body, self.max_body_bytes, self.patience.body).await?;
+        let body = read_body(body, in_force.max_body_bytes, self.patience.body).await?;
         let document = read_document(&head.headers, &body, destination.tier.is_some())?;
         let position = match destination.tier {
             Some(position) => position,
-            None => self.directory.by_model(document.model.as_deref())?,
+            None => in_force.directory.by_model(document.model.as_deref())?,
         };
         let job = Job {
             arrived: self.clock.now(),
@@ -160,7 +197,7 @@ impl Gateway {
             body,
             document,
         };
-        match self.tiers.get(position) {
+        match in_force.tiers.get(position) {
             Some(tier) => Ok(self.carry(tier, job).await),
             None => Err(Refusal::new(StatusCode::NOT_FOUND, "model_not_found", "the tier does not exist")),
         }
@@ -231,30 +268,30 @@ fn text(status: StatusCode, words: &'static str) -> Answer {
 
 /// OpenAI's list of models.
 #[derive(Serialize)]
-struct Models<'a> {
+struct Models {
     object: &'static str,
-    data: Vec<Model<'a>>,
+    data: Vec<Model>,
 }
 
 #[derive(Serialize)]
-struct Model<'a> {
-    id: &'a str,
+struct Model {
+    id: String,
     object: &'static str,
     created: u32,
     owned_by: &'static str,
-    tier: &'a str,
+    tier: String,
     asynchronous: bool,
     replicas_serving: usize,
 }
 
-impl<'a> Model<'a> {
-    fn of(tier: &'a Tier) -> Self {
+impl Model {
+    fn of(tier: &Tier) -> Self {
         Self {
-            id: &tier.model,
+            id: tier.terms().model.clone(),
             object: "model",
             created: 0,
             owned_by: "evenkeel",
-            tier: &tier.name,
+            tier: tier.name.clone(),
             asynchronous: tier.asynchronous.is_some(),
             replicas_serving: tier.serving(),
         }

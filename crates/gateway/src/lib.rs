@@ -6,7 +6,7 @@
 //! gateway turns away itself is a `refusal`.
 //!
 //! Modules know each other one way: `refusal`, `measure`, `request` and `upstream` know no tier; `tier`, `relay`,
-//! `answer`, `forward`, `asynchronous`, `gateway`, `client`, `server` each know only those before.
+//! `answer`, `forward`, `asynchronous`, `in_force`, `gateway`, `client`, `reload`, `server` each know only those before.
 //!
 //! [`serve`] runs it all. What it has seen is at `GET /gateway/report` and `/metrics`.
 
@@ -18,10 +18,12 @@ mod error;
 mod forward;
 mod framing;
 mod gateway;
+mod in_force;
 mod measure;
 mod prometheus;
 mod refusal;
 mod relay;
+mod reload;
 mod request;
 mod routes;
 mod server;

@@ -27,10 +27,10 @@ const SERIES: [Series; 11] = [
 ];
 
 /// The answer to `GET /metrics`.
-pub(crate) fn answer(report: &GatewayReport, tiers: &[Arc<Tier>]) -> Answer {
+pub(crate) fn answer(report: &GatewayReport, tiers: &[Arc<Tier>], file_in_force: bool) -> Answer {
     let mut text = String::with_capacity(64 * 1024);
     // Writing to a string cannot fail.
-    let _ = write_all(&mut text, report, tiers);
+    let _ = write_all(&mut text, report, tiers).and_then(|()| write_file(&mut text, file_in_force));
     with_body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
 }
 
@@ -66,6 +66,12 @@ fn write_standing(out: &mut String, report: &GatewayReport, tiers: &[Arc<Tier>])
     writeln!(out, "evenkeel_gateway_route_table_epoch {}", applied.epoch)?;
     write_head(out, "route_table_number", "gauge", "The route table in force, within its epoch.")?;
     writeln!(out, "evenkeel_gateway_route_table_number {}", applied.number)
+}
+
+fn write_file(out: &mut String, in_force: bool) -> fmt::Result {
+    let help = "1 while all of the fleet file is in force; 0 where it is unsound or waits for a restart.";
+    write_head(out, "fleet_file_in_force", "gauge", help)?;
+    writeln!(out, "evenkeel_gateway_fleet_file_in_force {}", u8::from(in_force))
 }
 
 fn write_latency(out: &mut String, report: &GatewayReport) -> fmt::Result {

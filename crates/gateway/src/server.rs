@@ -4,6 +4,7 @@ use crate::asynchronous::{Store, dispatch};
 use crate::client::converse;
 use crate::error::GatewayError;
 use crate::gateway::{Gateway, Patience};
+use crate::reload::attend;
 use crate::request::BodyPatience;
 use crate::routes::{follow, look_for_replicas};
 use crate::state::StateDirectory;
@@ -29,6 +30,9 @@ const IDLE_SWEEP: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Listens here instead of where the fleet file says.
     pub listen: Option<SocketAddr>,
+    /// The fleet file, looked at every second: what changed in it is taken over. Without one, what the fleet says at the
+    /// start stays in force.
+    pub fleet_file: Option<PathBuf>,
     /// Base address of the controller, for example `http://127.0.0.1:7600`; without one, the routes kept from an
     /// earlier run are all there is.
     pub controller_url: Option<String>,
@@ -50,11 +54,12 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// No controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a minute for a
+    /// No fleet file, no controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a minute for a
     /// head, half a minute between pieces of a body and five for all of it; half a minute to end.
     fn default() -> Self {
         Self {
             listen: None,
+            fleet_file: None,
             controller_url: None,
             state_directory: None,
             first_byte_limit: Duration::from_secs(60),
@@ -74,6 +79,8 @@ pub struct Bound {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     controller: Option<Arc<Origin>>,
+    fleet: Fleet,
+    fleet_file: Option<PathBuf>,
     head_limit: Duration,
     shutdown_limit: Duration,
     /// Locked as long as the gateway runs.
@@ -116,8 +123,10 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let listen = |error| GatewayError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let Options { head_limit, shutdown_limit, .. } = options;
-    Ok(Bound { listener, address, gateway: Arc::new(gateway), controller, head_limit, shutdown_limit, _state: state })
+    let Options { fleet_file, head_limit, shutdown_limit, .. } = options;
+    let (gateway, fleet) = (Arc::new(gateway), fleet.clone());
+    let _state = state;
+    Ok(Bound { listener, address, gateway, controller, fleet, fleet_file, head_limit, shutdown_limit, _state })
 }
 
 impl Bound {
@@ -155,9 +164,7 @@ impl Bound {
     /// What runs beside the requests.
     fn start_background(&self) -> JoinSet<()> {
         let mut background = JoinSet::new();
-        for tier in &self.gateway.tiers {
-            background.spawn(Arc::clone(tier).keep_time());
-        }
+        background.spawn(attend(Arc::clone(&self.gateway), self.fleet_file.clone(), self.fleet.clone()));
         background.spawn(sweep_idle(Arc::clone(&self.gateway)));
         let gateway = Arc::clone(&self.gateway);
         background.spawn(async move { look_for_replicas(&gateway.routes).await });
@@ -171,7 +178,7 @@ impl Bound {
     /// What hands out the requests of asynchronous tiers; it ends like a client's request, after those under way.
     fn start_dispatchers(&self, ended: &watch::Receiver<bool>) -> JoinSet<()> {
         let mut dispatchers = JoinSet::new();
-        for tier in &self.gateway.tiers {
+        for tier in &self.gateway.in_force().tiers {
             if let (Some(desk), Some(settings)) = (&self.gateway.desk, &tier.asynchronous) {
                 let (desk, tier) = (Arc::clone(desk), Arc::clone(tier));
                 dispatchers.spawn(dispatch(desk, tier, settings.clone(), ended.clone()));
@@ -203,6 +210,6 @@ impl Bound {
 async fn sweep_idle(gateway: Arc<Gateway>) {
     loop {
         sleep(IDLE_SWEEP).await;
-        gateway.tiers.iter().for_each(|tier| tier.close_idle());
+        gateway.in_force().all().iter().for_each(|tier| tier.close_idle());
     }
 }

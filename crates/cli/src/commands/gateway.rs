@@ -28,8 +28,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     refuse_another_fleet(&state, &fleet.spec.name)?;
     state.create()?;
     let controller = arguments.controller.unwrap_or_else(|| format!("http://{}", fleet.controller.listen));
-    let options =
-        Options { controller_url: Some(controller), state_directory: Some(state.gateway()), ..Options::default() };
+    let options = Options {
+        fleet_file: Some(arguments.fleet.clone()),
+        controller_url: Some(controller),
+        state_directory: Some(state.gateway()),
+        ..Options::default()
+    };
     let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
     output::note(format_args!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address()));
     bound.run(signals::ended()).await;

@@ -83,6 +83,12 @@ impl<R: Ord + Clone> TierQueue<R> {
         }
     }
 
+    /// Changes how many may wait, and how long while no replica can be reached.
+    #[must_use]
+    pub fn set_limits(&mut self, now: Time, max_queued: usize, hold: Span) -> Vec<Action<R>> {
+        self.change(now, |queue, _| (queue.settings.max_queued, queue.settings.hold) = (max_queued, hold))
+    }
+
     /// Takes a new request and numbers it. The actions dispatch it, reject it, or leave it waiting.
     #[must_use]
     pub fn enqueue(&mut self, now: Time) -> (RequestId, Vec<Action<R>>) {

@@ -38,6 +38,14 @@ impl LiveHistogram {
         Self { metric, edges_us, counts, sum_us: AtomicI64::new(0) }
     }
 
+    /// Begins anew where `slo` sets other bounds than the edges have. A reader takes no difference over other edges.
+    pub(crate) fn set_bounds(&mut self, slo: &Slo) {
+        let anew = Self::new(self.metric, slo);
+        if anew.edges_us != self.edges_us {
+            *self = anew;
+        }
+    }
+
     /// Counts `times` equal values.
     pub(crate) fn record_many(&self, value: Span, times: u64) {
         let micros = value.as_micros();
@@ -87,6 +95,22 @@ mod tests {
         assert_eq!(above(&counted, bound), 2);
         assert_eq!(counted.counts.iter().sum::<u64>(), 4);
         assert_eq!(counted.sum_us, Span::from_micros(15_999 + 16_000 + 16_001 + 40_000));
+    }
+
+    #[test]
+    fn other_bounds_begin_anew_and_the_same_bounds_go_on() {
+        let slo = |bound| {
+            let objectives = vec![Objective { metric: LatencyMetric::Tpot, quantile: 0.95, bound }];
+            Slo { objectives }
+        };
+        let mut histogram = bounded(Span::from_millis(16));
+        histogram.record_many(Span::from_millis(20), 1);
+        histogram.set_bounds(&slo(Span::from_millis(16)));
+        assert_eq!(histogram.snapshot().counts.iter().sum::<u64>(), 1);
+        histogram.set_bounds(&slo(Span::from_millis(17)));
+        let counted = histogram.snapshot();
+        assert!(counted.edges_us.contains(&Span::from_millis(17)));
+        assert_eq!((counted.counts.iter().sum::<u64>(), counted.sum_us), (0, Span::ZERO));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use evenkeel_core::spec::{LatencyMetric, Slo};
 use evenkeel_core::units::Span;
 use evenkeel_wire::report::{Histogram, TierReport};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 /// A count that only grows.
 #[derive(Debug, Default)]
@@ -48,7 +49,7 @@ pub(crate) struct Tally {
     pub(crate) cancelled: Count,
     /// Requests tried again.
     pub(crate) retried: Count,
-    latency: [LiveHistogram; LatencyMetric::ALL.len()],
+    latency: RwLock<[LiveHistogram; LatencyMetric::ALL.len()]>,
 }
 
 impl Tally {
@@ -64,8 +65,14 @@ impl Tally {
             failed: Count::default(),
             cancelled: Count::default(),
             retried: Count::default(),
-            latency: LatencyMetric::ALL.map(|metric| LiveHistogram::new(metric, slo)),
+            latency: RwLock::new(LatencyMetric::ALL.map(|metric| LiveHistogram::new(metric, slo))),
         }
+    }
+
+    /// Has the bounds of `slo` among the edges from now on.
+    pub(crate) fn set_bounds(&self, slo: &Slo) {
+        let mut latency = self.latency.write().unwrap_or_else(PoisonError::into_inner);
+        latency.iter_mut().for_each(|histogram| histogram.set_bounds(slo));
     }
 
     /// Counts one latency.
@@ -76,14 +83,15 @@ impl Tally {
     /// Counts `times` equal latencies.
     pub(crate) fn record_many(&self, metric: LatencyMetric, value: Span, times: u64) {
         let position = LatencyMetric::ALL.iter().position(|&known| known == metric);
-        if let Some(histogram) = position.and_then(|position| self.latency.get(position)) {
+        let latency = self.latency.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(histogram) = position.and_then(|position| latency.get(position)) {
             histogram.record_many(value, times);
         }
     }
 
     /// The histograms so far.
     pub(crate) fn latency(&self) -> Vec<Histogram> {
-        self.latency.iter().map(LiveHistogram::snapshot).collect()
+        self.latency.read().unwrap_or_else(PoisonError::into_inner).iter().map(LiveHistogram::snapshot).collect()
     }
 
     /// Writes the counts into `report`.

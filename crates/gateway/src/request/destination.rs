@@ -1,7 +1,6 @@
 //! Which tier a request is for, and where it goes there.
 
 use crate::refusal::Refusal;
-use evenkeel_fleet::model::Fleet;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode, Uri};
 
@@ -25,10 +24,9 @@ pub(crate) struct Destination {
 }
 
 impl Directory {
-    /// The directory of `fleet`.
-    pub(crate) fn of(fleet: &Fleet) -> Self {
-        let named = fleet.spec.tiers.iter().zip(&fleet.tiers);
-        Self { tiers: named.map(|(spec, settings)| (spec.name.clone(), settings.model.clone())).collect() }
+    /// The directory of these tiers: name and model of each, in the fleet file's order.
+    pub(crate) fn new(tiers: Vec<(String, String)>) -> Self {
+        Self { tiers }
     }
 
     /// Reads a request's head: the header first, then the path `/t/{tier}/v1/...`.

@@ -19,7 +19,8 @@ pub(crate) async fn look_for_replicas(routes: &Routes) {
     loop {
         sleep(LOOK_EVERY).await;
         let all = !routes.is_followed();
-        let serving = routes.tiers().iter().flat_map(|tier| tier.serving_by_table());
+        let tiers = routes.tiers();
+        let serving = tiers.iter().flat_map(|tier| tier.serving_by_table());
         let doubted: Vec<Arc<Replica>> = serving.filter(|replica| all || !replica.origin.is_reachable()).collect();
         join_all(doubted.iter().map(|replica| replica.origin.look())).await;
     }

@@ -6,18 +6,34 @@ use evenkeel_wire::routes::{RouteTable, RouteVersion};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::spawn_blocking;
 
 /// The tiers' common route table.
 #[derive(Debug)]
 pub(crate) struct Routes {
     fleet: String,
-    tiers: Vec<Arc<Tier>>,
-    applied: Mutex<Option<RouteVersion>>,
+    in_force: Mutex<InForce>,
     /// Whether newer tables would be heard of.
     followed: AtomicBool,
     kept: Option<KeptTable>,
+}
+
+/// The tiers, and the table that they follow.
+#[derive(Debug)]
+struct InForce {
+    tiers: Vec<Arc<Tier>>,
+    table: Option<RouteTable>,
+}
+
+impl InForce {
+    fn apply(&self) {
+        let Some(table) = &self.table else { return };
+        for tier in &self.tiers {
+            let routes = table.tiers.iter().find(|routes| routes.tier == tier.name);
+            tier.set_routes(routes.map_or(&[], |routes| routes.replicas.as_slice()));
+        }
+    }
 }
 
 /// What became of a table.
@@ -36,8 +52,8 @@ impl Routes {
     pub(crate) fn new(fleet: &str, tiers: Vec<Arc<Tier>>, directory: Option<&Path>) -> Self {
         let kept = directory.map(KeptTable::in_directory);
         let last = kept.as_ref().and_then(KeptTable::read);
-        let routes =
-            Self { fleet: fleet.to_owned(), tiers, applied: Mutex::new(None), followed: AtomicBool::new(false), kept };
+        let in_force = Mutex::new(InForce { tiers, table: None });
+        let routes = Self { fleet: fleet.to_owned(), in_force, followed: AtomicBool::new(false), kept };
         if let Some(table) = last {
             let became = routes.put_in_force(&table);
             tracing::info!(version = ?table.version, ?became, "read the kept route table");
@@ -47,12 +63,19 @@ impl Routes {
 
     /// The version in force.
     pub(crate) fn applied(&self) -> Option<RouteVersion> {
-        *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().table.as_ref().map(|table| table.version)
     }
 
     /// The tiers whose routes these are.
-    pub(super) fn tiers(&self) -> &[Arc<Tier>] {
-        &self.tiers
+    pub(super) fn tiers(&self) -> Vec<Arc<Tier>> {
+        self.lock().tiers.clone()
+    }
+
+    /// Has other tiers follow the table.
+    pub(crate) fn set_tiers(&self, tiers: Vec<Arc<Tier>>) {
+        let mut in_force = self.lock();
+        in_force.tiers = tiers;
+        in_force.apply();
     }
 
     /// Whether the controller is there to tell of newer tables.
@@ -83,16 +106,17 @@ impl Routes {
             return Applied::OtherFleet;
         }
         // Held while the tiers change, so that two tables are never mixed.
-        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        if applied.is_some_and(|applied| table.version <= applied) {
+        let mut in_force = self.lock();
+        if in_force.table.as_ref().is_some_and(|applied| table.version <= applied.version) {
             return Applied::NotNewer;
         }
-        for tier in &self.tiers {
-            let routes = table.tiers.iter().find(|routes| routes.tier == tier.name);
-            tier.set_routes(routes.map_or(&[], |routes| routes.replicas.as_slice()));
-        }
-        *applied = Some(table.version);
+        in_force.table = Some(table.clone());
+        in_force.apply();
         Applied::InForce
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Written by a thread of its own: no disk holds up a request.

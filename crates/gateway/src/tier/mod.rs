@@ -21,7 +21,7 @@ use evenkeel_wire::routes::Route;
 use http::StatusCode;
 use http::header::HeaderValue;
 use state::State;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
@@ -32,21 +32,33 @@ pub(crate) struct Tier {
     pub(crate) name: String,
     /// Its name as the value of a header.
     pub(crate) name_header: HeaderValue,
-    /// The model that clients ask for.
-    pub(crate) model: String,
     /// Set for an asynchronous tier.
     pub(crate) asynchronous: Option<AsynchronousSettings>,
     /// Its counts.
     pub(crate) tally: Tally,
     /// The gateway's time.
     pub(crate) clock: Clock,
-    start_up: Span,
-    hold: Span,
+    terms: RwLock<Arc<Terms>>,
     state: Mutex<State>,
     /// Rings when the queue has to be looked at earlier than its timer was set for.
     earlier: Notify,
     /// Rings when there may be more places or more requests: what an asynchronous tier's dispatcher waits for.
     pub(crate) places_changed: Notify,
+}
+
+/// What a changed fleet file may change of a tier.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// The model that clients ask for.
+    pub(crate) model: String,
+    start_up: Span,
+    hold: Span,
+}
+
+impl Terms {
+    fn of(spec: &TierSpec, settings: &TierSettings, gateway: &GatewaySettings) -> Arc<Self> {
+        Arc::new(Self { model: settings.model.clone(), start_up: spec.start_up, hold: gateway.hold })
+    }
 }
 
 impl Tier {
@@ -56,16 +68,31 @@ impl Tier {
             name: spec.name.clone(),
             // A name that is no header value is shown by none: the fleet's reader refuses such names.
             name_header: HeaderValue::from_str(&spec.name).unwrap_or(HeaderValue::from_static("")),
-            model: settings.model.clone(),
             asynchronous: settings.asynchronous.clone(),
             tally: Tally::new(&spec.slo),
             clock,
-            start_up: spec.start_up,
-            hold: gateway.hold,
+            terms: RwLock::new(Terms::of(spec, settings, gateway)),
             state: Mutex::new(State::new(gateway, clock.now())),
             earlier: Notify::new(),
             places_changed: Notify::new(),
         }
+    }
+
+    /// Takes over what a changed fleet file says of it. Requests that wait stay, under the new limits.
+    pub(crate) fn take_over(&self, spec: &TierSpec, settings: &TierSettings, gateway: &GatewaySettings) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Terms::of(spec, settings, gateway);
+        self.tally.set_bounds(&spec.slo);
+        self.with_state(|state| state.set_limits(self.clock.now(), gateway));
+    }
+
+    /// Whether no request is left in it; from then on none is taken, unless a fleet file has it again.
+    pub(crate) fn is_over(&self) -> bool {
+        self.with_state(|state| state.close_if_empty(self.clock.now()))
+    }
+
+    /// What the fleet file says of it now.
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Replaces the routes. A replica that vanished keeps the requests that are in it until they end.
@@ -135,7 +162,7 @@ impl Tier {
 
     /// Seconds after which a refused client may come back: a start-up when nothing serves, else soon.
     pub(crate) fn retry_after(&self) -> u64 {
-        if self.serving() == 0 { retry_seconds(self.start_up) } else { 1 }
+        if self.serving() == 0 { retry_seconds(self.terms().start_up) } else { 1 }
     }
 
     /// The refusal that tells `reason`.
@@ -149,8 +176,8 @@ impl Tier {
                 unavailable("queue_full", format!("the queue of tier `{name}` is full: try again in {after} s"), after)
             }
             Rejection::HeldTooLong => {
-                let after = retry_seconds(self.start_up);
-                let held = self.hold;
+                let terms = self.terms();
+                let (after, held) = (retry_seconds(terms.start_up), terms.hold);
                 let message = format!("no replica of tier `{name}` was ready within {held}: try again in {after} s");
                 unavailable("no_replica", message, after)
             }

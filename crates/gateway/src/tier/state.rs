@@ -1,7 +1,7 @@
 //! What a tier's lock protects: the queue, who waits for its word, and when its timer rings.
 
 use crate::upstream::Replica;
-use evenkeel_core::units::Time;
+use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::{Action, Failure, QueueSettings, Rejection, RequestId, TierQueue};
 use evenkeel_fleet::model::GatewaySettings;
 use evenkeel_wire::routes::{Route, RouteState};
@@ -63,9 +63,24 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(settings: &GatewaySettings, now: Time) -> Self {
-        let max_held = usize::try_from(settings.max_held).unwrap_or(usize::MAX);
-        let queue = TierQueue::new(QueueSettings::new(max_held, settings.hold), now);
+        let queue = TierQueue::new(QueueSettings::new(max_held(settings), settings.hold), now);
         Self { queue, waiting: BTreeMap::new(), timer: None }
+    }
+
+    /// Changes how much may wait, and how long.
+    pub(super) fn set_limits(&mut self, now: Time, settings: &GatewaySettings) {
+        let actions = self.queue.set_limits(now, max_held(settings), settings.hold);
+        self.carry_out(actions, None);
+    }
+
+    /// Whether no request is left; then none may wait any more either, since nobody would look after it.
+    pub(super) fn close_if_empty(&mut self, now: Time) -> bool {
+        let empty = self.queue.queued() == 0 && self.queue.in_flight() == 0;
+        if empty {
+            let actions = self.queue.set_limits(now, 0, Span::ZERO);
+            self.carry_out(actions, None);
+        }
+        empty
     }
 
     /// Takes a new request.
@@ -175,6 +190,10 @@ impl State {
         }
         ours
     }
+}
+
+fn max_held(settings: &GatewaySettings) -> usize {
+    usize::try_from(settings.max_held).unwrap_or(usize::MAX)
 }
 
 fn find_or_make(known: &[Arc<Replica>], route: &Route) -> Option<Arc<Replica>> {

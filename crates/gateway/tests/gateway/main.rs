@@ -8,6 +8,7 @@ mod fixture;
 mod holding;
 mod measuring;
 mod refusing;
+mod reload;
 mod replica;
 mod routes;
 mod routing;

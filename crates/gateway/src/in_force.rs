@@ -1,0 +1,87 @@
+//! What of the fleet file is in force, and what a changed file makes of it.
+
+use crate::clock::Clock;
+use crate::request::Directory;
+use crate::tier::Tier;
+use evenkeel_core::spec::TierSpec;
+use evenkeel_fleet::model::{Fleet, TierSettings};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One state of the fleet file. A request keeps the one that it met, from beginning to end.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    /// The names that requests may use.
+    pub(crate) directory: Directory,
+    /// The tiers behind those names, in the same order.
+    pub(crate) tiers: Vec<Arc<Tier>>,
+    /// Tiers that stand no longer in the file and still have requests.
+    leaving: Vec<Arc<Tier>>,
+    /// Larger request bodies are refused, bytes.
+    pub(crate) max_body_bytes: u64,
+    /// Where the file has the gateway listen.
+    listen: SocketAddr,
+}
+
+impl InForce {
+    /// What `fleet` says, at the start.
+    pub(crate) fn new(fleet: &Fleet, clock: Clock) -> Self {
+        let tier = |(spec, settings)| Arc::new(Tier::new(spec, settings, &fleet.gateway, clock));
+        Self::of(halves(fleet).map(tier).collect(), Vec::new(), fleet, fleet.gateway.listen)
+    }
+
+    fn of(tiers: Vec<Arc<Tier>>, leaving: Vec<Arc<Tier>>, fleet: &Fleet, listen: SocketAddr) -> Self {
+        let named = tiers.iter().map(|tier| (tier.name.clone(), tier.terms().model.clone()));
+        let directory = Directory::new(named.collect());
+        Self { directory, tiers, leaving, max_body_bytes: fleet.gateway.max_body_bytes, listen }
+    }
+
+    /// Every tier that has or may have requests.
+    pub(crate) fn all(&self) -> Vec<Arc<Tier>> {
+        self.tiers.iter().chain(&self.leaving).cloned().collect()
+    }
+
+    /// What `fleet` makes of it, and the keys that only a restart takes over: the address, and whatever has to do with
+    /// the durable queue, so asynchronous tiers neither come nor go.
+    pub(crate) fn changed_to(&self, fleet: &Fleet, clock: Clock) -> (Self, Vec<String>) {
+        let known = self.all();
+        let (mut tiers, mut waits) = (Vec::new(), Vec::new());
+        for (spec, settings) in halves(fleet) {
+            let same = known.iter().find(|tier| tier.name == spec.name);
+            if same.map_or(&None, |tier| &tier.asynchronous) != &settings.asynchronous {
+                waits.push(asynchronous(&spec.name));
+            }
+            match same {
+                Some(tier) => {
+                    tier.take_over(spec, settings, &fleet.gateway);
+                    tiers.push(Arc::clone(tier));
+                }
+                None if settings.asynchronous.is_some() => {}
+                None => tiers.push(Arc::new(Tier::new(spec, settings, &fleet.gateway, clock))),
+            }
+        }
+        let gone = known.into_iter().filter(|tier| fleet.tier(&tier.name).is_none());
+        let (staying, leaving): (Vec<_>, Vec<_>) = gone.partition(|tier| tier.asynchronous.is_some());
+        waits.extend(staying.iter().map(|tier| asynchronous(&tier.name)));
+        tiers.extend(staying);
+        if fleet.gateway.listen != self.listen {
+            waits.push("gateway.listen".to_owned());
+        }
+        (Self::of(tiers, leaving, fleet, self.listen), waits)
+    }
+
+    /// The same without the tiers that have left; `None` where none has.
+    pub(crate) fn without_those_that_left(&self) -> Option<Self> {
+        let (left, leaving): (Vec<_>, Vec<_>) = self.leaving.iter().cloned().partition(|tier| tier.is_over());
+        let (directory, tiers) = (self.directory.clone(), self.tiers.clone());
+        (!left.is_empty()).then_some(Self { directory, tiers, leaving, ..*self })
+    }
+}
+
+fn halves(fleet: &Fleet) -> impl Iterator<Item = (&TierSpec, &TierSettings)> {
+    fleet.spec.tiers.iter().zip(&fleet.tiers)
+}
+
+fn asynchronous(tier: &str) -> String {
+    format!("tiers.{tier}.asynchronous")
+}
