@@ -1,8 +1,9 @@
 //! `evenkeel status FLEET`: how a running fleet is.
 
-use crate::control::Control;
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::state_dir::StateArgument;
+use crate::whereabouts;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,32 +12,34 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     /// The fleet file
     fleet: PathBuf,
+    #[command(flatten)]
+    state: StateArgument,
 }
 
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
-    let fleet = crate::fleet_file::load(&arguments.fleet)?;
-    let state = Control::of(&fleet)?.get("/v1/state").await?;
+    let place = whereabouts::find(&arguments.fleet, &arguments.state)?;
+    let state = place.control()?.state_of(&place.fleet).await?;
     match format {
         Format::Json => output::json(&state)?,
-        Format::Table => print(&state),
+        Format::Table => print(&state)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(state: &Value) {
+fn print(state: &Value) -> Result<(), Failure> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    println!(
+    output::say(format_args!(
         "{}: mode {}, {:.2} USD/h",
         text(&state["fleet"]),
         text(&state["mode"]),
         state["cost_usd_per_hour"].as_f64().unwrap_or(0.0)
-    );
+    ))?;
     if let Some(until) = state["paused_until_us"].as_i64() {
-        println!("paused until {}", output::moment(evenkeel_core::units::Time::from_micros(until)));
+        output::say(format_args!("paused until {}", output::moment(evenkeel_core::units::Time::from_micros(until))))?;
     }
     for source in state["sources"].as_array().into_iter().flatten() {
         if let Some(problem) = source["problem"].as_str() {
-            println!("source {}: {problem}", text(&source["name"]));
+            output::say(format_args!("source {}: {problem}", text(&source["name"])))?;
         }
     }
     let mut table = output::table(&["tier", "desired", "ready", "starting", "draining", "demand", "requests/s", "why"]);
@@ -54,5 +57,5 @@ fn print(state: &Value) {
             text(&tier["explanation"]),
         ]);
     }
-    println!("{table}");
+    output::say(table)
 }
