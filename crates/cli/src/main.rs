@@ -1,5 +1,7 @@
 //! The `evenkeel` binary: one command a file under `commands`, the controller's HTTP API and page under `api`.
 
+#![warn(clippy::print_stdout, reason = "it panics when nobody reads on; output::say does not")]
+
 mod api;
 mod commands;
 mod control;

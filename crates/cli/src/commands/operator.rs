@@ -97,6 +97,9 @@ async fn order(file: &Path, state: &StateArgument, path: &str, body: &Value) -> 
     let control = place.control()?;
     control.state_of(&place.fleet).await?;
     let answer = control.post(path, body, &place.state).await?;
+    if let Some(note) = answer["note"].as_str() {
+        output::note(format_args!("note: {note}"));
+    }
     if answer["durable"] == false {
         output::note("warning: the journal cannot be written, so a restart of the controller would forget this order");
     }
