@@ -26,6 +26,18 @@ impl Control {
         Ok(Self { base, client })
     }
 
+    /// The newest view of `fleet`; a controller of another fleet that happens to listen there is refused.
+    pub(crate) async fn state_of(&self, fleet: &str) -> Result<Value, Failure> {
+        let state = self.get("/v1/state").await?;
+        match state["fleet"].as_str() {
+            Some(found) if found == fleet => Ok(state),
+            found => {
+                let other = found.unwrap_or("another one");
+                Err(Failure::refused(format!("at {} runs the controller of {other}, not of {fleet}", self.base)))
+            }
+        }
+    }
+
     /// GET.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         let response = self.client.get(format!("{}{path}", self.base)).send().await;

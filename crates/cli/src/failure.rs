@@ -1,7 +1,9 @@
 //! How a command fails: a message for a person and a documented exit code.
 
+use evenkeel_local::backend::who_listens;
 use std::fmt::Display;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 /// A failed command.
@@ -23,6 +25,15 @@ impl Failure {
     /// An outside system refused, or is not there.
     pub(crate) fn refused(message: impl Display) -> Self {
         Self { code: 3, message: message.to_string() }
+    }
+
+    /// An address that cannot be listened on, with who listens there already, where that can be told.
+    pub(crate) fn cannot_listen(what: &str, address: SocketAddr, error: &std::io::Error) -> Self {
+        let there = (error.kind() == std::io::ErrorKind::AddrInUse).then(|| who_listens(address.port())).flatten();
+        let why = there.map_or_else(|| error.to_string(), |who| format!("{who} listens there"));
+        Self::refused(format!(
+            "{what} cannot listen on {address}: {why}; end that, or write another address in the fleet file"
+        ))
     }
 
     /// A mistake or a limit of ours.

@@ -1,5 +1,7 @@
 //! The `evenkeel` binary: one command a file under `commands`, the controller's HTTP API and page under `api`.
 
+#![warn(clippy::print_stdout, reason = "it panics when nobody reads on; output::say does not")]
+
 mod api;
 mod commands;
 mod control;
@@ -9,6 +11,7 @@ mod output;
 mod probe;
 mod signals;
 mod state_dir;
+mod whereabouts;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
@@ -45,7 +48,7 @@ enum Command {
     Explain(commands::explain::Arguments),
     /// Report every mistake in a fleet file
     Check(commands::check::Arguments),
-    /// Drain and end every replica of a fleet
+    /// End a fleet: drain its replicas, end its controllers, also those that stand by, and every replica
     Stop(commands::stop::Arguments),
     /// Take no action for a while; deciding goes on
     Pause(commands::operator::Pause),
@@ -115,4 +118,30 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format!("no runtime: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> String {
+        let parsed = Cli::try_parse_from(std::iter::once("evenkeel").chain(line.split_whitespace()));
+        parsed.err().unwrap_or_else(|| panic!("{line} is taken")).to_string()
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_its_flag_in_the_users_words() {
+        for (line, words) in [
+            ("pause f.yaml --for -5s", "`-5s` is negative"),
+            ("override f.yaml gold --at-least 2 --because x --until -2h", "`-2h` is negative"),
+            ("override f.yaml gold --at-least 2 --because x --until 2020-01-01T00:00:00Z", "is over"),
+            ("override f.yaml gold --at-most -1 --because x --until 2h", "no number of replicas"),
+            ("override f.yaml gold --because x --until 2h", "<--at-least <N>|--at-most <N>>"),
+            ("stop f.yaml --grace -1", "`-1` is no number of seconds"),
+            ("explain f.yaml gold --limit -1", "-1 is not in 0.."),
+        ] {
+            let refused = refused(line);
+            assert!(refused.contains(words), "{line}: {refused}");
+        }
+    }
 }

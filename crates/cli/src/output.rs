@@ -25,6 +25,11 @@ pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
     })
 }
 
+/// Tells something on standard error, as far as anyone listens: a controller does not end because its log was closed.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Prints `value` as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     say(serde_json::to_string_pretty(value).map_err(Failure::internal)?)

@@ -24,16 +24,26 @@ impl StateArgument {
         }
     }
 
+    /// The state directory that was named.
+    pub(crate) fn named(&self) -> Option<StateDir> {
+        self.state.clone().map(StateDir)
+    }
+
     /// The state directory that was named, or of the fleet that was run last on this machine.
     pub(crate) fn last(&self) -> Result<StateDir, Failure> {
         if let Some(path) = &self.state {
             return Ok(StateDir(path.clone()));
         }
         let last = std::fs::read_to_string(root()?.join("last"));
-        let path =
-            last.map_err(|_| Failure::usage("no fleet was run here yet; name the fleet file: explain FLEET TIER"))?;
+        let path = last.map_err(|_| Failure::usage("no fleet was run on this machine yet; name the fleet file"))?;
         Ok(StateDir(PathBuf::from(path.trim_end())))
     }
+}
+
+/// Every state directory that is where it is by default.
+pub(crate) fn all() -> Result<Vec<StateDir>, Failure> {
+    let entries = std::fs::read_dir(root()?).into_iter().flatten().flatten();
+    Ok(entries.map(|entry| StateDir(entry.path())).collect())
 }
 
 fn root() -> Result<PathBuf, Failure> {
@@ -45,6 +55,12 @@ fn root() -> Result<PathBuf, Failure> {
 }
 
 impl StateDir {
+    /// The one at `path`.
+    #[cfg(test)]
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     /// The demo's own.
     pub(crate) fn of_demo() -> Result<Self, Failure> {
         Ok(Self(root()?.join("demo")))
@@ -71,6 +87,29 @@ impl StateDir {
     /// The journal.
     pub(crate) fn journal(&self) -> PathBuf {
         self.0.join("journal.sqlite")
+    }
+
+    /// The journal, which there is once the fleet has run.
+    pub(crate) fn existing_journal(&self) -> Result<PathBuf, Failure> {
+        let path = self.journal();
+        if path.exists() {
+            return Ok(path);
+        }
+        let directory = self.0.display();
+        Err(Failure::usage(format!(
+            "this fleet never ran here: there is no journal in {directory}; name the directory with --state if it is another"
+        )))
+    }
+
+    /// Whether a controller ever ran here.
+    pub(crate) fn was_used(&self) -> bool {
+        // Any of them may be lost without the others.
+        [self.running(), self.journal(), self.0.join("controller.lock")].iter().any(|path| path.exists())
+    }
+
+    /// What the controller says about itself.
+    pub(crate) fn running(&self) -> PathBuf {
+        self.0.join("running.json")
     }
 
     /// The token's file.

@@ -72,6 +72,8 @@ pub enum Happening {
     JournalUnwritable(String),
     /// The journal can be written again.
     JournalWritable,
+    /// The journal was damaged and a new one begun: the operator's orders are lost.
+    JournalSetAside(String),
     /// Another controller has taken over: this one stops acting.
     Fenced(u64),
 }
@@ -120,6 +122,7 @@ impl Happening {
             Self::ReloadRefused(why) => ("dev.evenkeel.alarm.reload_refused", None, json!({ "why": why })),
             Self::JournalUnwritable(why) => ("dev.evenkeel.alarm.journal_unwritable", None, json!({ "why": why })),
             Self::JournalWritable => ("dev.evenkeel.journal.writable", None, json!({})),
+            Self::JournalSetAside(why) => ("dev.evenkeel.alarm.journal_set_aside", None, json!({ "why": why })),
             Self::Fenced(epoch) => ("dev.evenkeel.alarm.fenced", None, json!({ "by_epoch": epoch })),
         }
     }

@@ -56,6 +56,8 @@ fn what_a_controller_reads_only_at_its_start_is_named_as_the_file_writes_it() {
     assert_eq!(restart("stdout: true", "stdout: false"), ["controller.events"]);
     assert_eq!(restart("file: events.jsonl", "file: other.jsonl"), ["controller.events"]);
     assert_eq!(restart("token_variable: WEBHOOK_TOKEN", "token_variable: HOOK_TOKEN"), ["controller.events"]);
+    let gateway = restart("listen: 127.0.0.1:8080", "listen: 127.0.0.1:8181");
+    assert_eq!(gateway, ["gateway.listen"], "the controller asks the gateway there");
     let both = restart("fleet: sound\ntick: 1s", "fleet: other\ntick: 2s");
     assert_eq!(both, ["fleet", "tick"], "in the file's order, each once");
 }
@@ -74,12 +76,11 @@ fn another_kind_of_player_source_needs_a_restart_and_another_address_of_the_same
 }
 
 #[test]
-fn tiers_limits_mode_and_the_gateway_are_taken_over_while_running() {
+fn tiers_limits_and_mode_are_taken_over_while_running() {
     for (from, to) in [
         ("{minimum: 1, maximum: 8}", "{minimum: 1, maximum: 6}"),
         ("mode: advise", "mode: act"),
         ("freshness: 5s", "freshness: 6s"),
-        ("listen: 127.0.0.1:8080", "listen: 127.0.0.1:8181"),
         ("shared: {maximum: 10}", "shared: {maximum: 9}"),
         ("start_deadline: 400s", "start_deadline: 500s"),
         ("model: small\n", "model: smaller\n"),

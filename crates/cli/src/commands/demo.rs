@@ -3,11 +3,14 @@
 use crate::commands::stop::stop;
 use crate::control::Control;
 use crate::failure::{CRITERION, Failure};
+use crate::fleet_file;
+use crate::output;
+use crate::signals::{self, Ending};
 use crate::state_dir::StateDir;
-use crate::{fleet_file, signals};
 use evenkeel_fleet::model::Fleet;
 use serde_json::Value;
 use std::fs::File;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
@@ -39,7 +42,7 @@ const SHRINKS_WITHIN: Duration = Duration::from_secs(120);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Seed of the day
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
     /// Leave the page up after the end until interrupted
     #[arg(long)]
@@ -47,17 +50,35 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let ending = signals::listen();
     let demo = Demo::prepare().await?;
-    let mut family = Family::new(demo.state.path());
-    let outcome = tokio::select! {
-        outcome = demo.play(&arguments, &mut family) => outcome,
-        () = signals::ended() => Err(Failure::refused("interrupted; everything that the demo started is ended")),
-    };
+    let mut family = Family::of(demo.state.path());
+    let outcome = outcome(demo.play(&arguments, &mut family), &ending, arguments.stay).await;
     family.end().await;
     let stopped = stop(&demo.state, &demo.fleet.spec.name, Duration::from_secs(10)).await;
     let code = outcome?;
     stopped?;
-    println!("\nWhy it grew, held and shrank:  evenkeel explain gold");
+    output::say("\nWhy it grew, held and shrank:  evenkeel explain gold")?;
+    Ok(code)
+}
+
+/// What came of the play: its own verdict, also where the page then stays up until interrupted. Interrupted before, there
+/// is none.
+async fn outcome(
+    play: impl Future<Output = Result<ExitCode, Failure>>,
+    ending: &Ending,
+    stay: bool,
+) -> Result<ExitCode, Failure> {
+    let code = tokio::select! {
+        played = play => played?,
+        () = ending.asked() => {
+            return Err(Failure::refused("interrupted; everything that the demo started is ended"));
+        }
+    };
+    if stay {
+        output::say("the page stays up until you interrupt")?;
+        ending.asked().await;
+    }
     Ok(code)
 }
 
@@ -74,11 +95,11 @@ impl Demo {
     async fn prepare() -> Result<Self, Failure> {
         let state = StateDir::of_demo()?;
         let lock = only_one(&state)?;
+        Family::of(state.path()).end().await;
         if state.path().exists() {
-            Family::new(state.path()).end_left_behind().await;
             let ended = stop(&state, "demo", Duration::from_secs(2)).await?;
             if !ended.is_empty() {
-                eprintln!("{} replicas of an earlier demo were ended", ended.len());
+                output::note(format_args!("{} replicas of an earlier demo were ended", ended.len()));
             }
             std::fs::remove_dir_all(state.path()).map_err(Failure::refused)?;
         }
@@ -95,12 +116,12 @@ impl Demo {
     async fn play(&self, arguments: &Arguments, family: &mut Family) -> Result<ExitCode, Failure> {
         let control = Control::of(&self.fleet)?;
         let day_s = 86_400 / PLAYERS_COMPRESSED;
-        println!("players pass {PLAYERS_COMPRESSED} times faster: a day is {day_s} s");
-        println!("windows, holds, cooldowns and start-up are divided by {TIMES_COMPRESSED}");
-        println!("fleet file  {}", self.file.display());
-        println!("page        http://{}/\n", self.fleet.controller.listen);
-        family.add(self.spawn("run", &[], Stdio::null())?)?;
-        family.add(self.spawn("gateway", &[], Stdio::null())?)?;
+        output::say(format_args!("players pass {PLAYERS_COMPRESSED} times faster: a day is {day_s} s"))?;
+        output::say(format_args!("windows, holds, cooldowns and start-up are divided by {TIMES_COMPRESSED}"))?;
+        output::say(format_args!("fleet file  {}", self.file.display()))?;
+        output::say(format_args!("page        http://{}/\n", self.fleet.controller.listen))?;
+        family.add(self.spawn(family, "run", &[], Stdio::null())?);
+        family.add(self.spawn(family, "gateway", &[], Stdio::null())?);
         self.wait_for(&control, STARTS_WITHIN, "every tier to have a ready replica", |state| {
             tiers(state).all(|tier| ready(tier) >= tier["minimum"].as_u64().unwrap_or(0))
                 && !state["gateway_applied"].is_null()
@@ -112,13 +133,12 @@ impl Demo {
             gold.is_some_and(|gold| ready(gold) == 1 && gold["decision"]["supply"]["draining"] == 0)
         })
         .await?;
-        print!("{}", std::fs::read_to_string(self.log("load")).unwrap_or_default());
+        output::say(std::fs::read_to_string(self.log("load")).unwrap_or_default().trim_end())?;
         let grew = most >= GOLD_GROWS_TO;
-        println!("{} gold went from 1 to {most} replicas and back to 1", if grew { "✓" } else { "✗" });
-        if arguments.stay {
-            println!("the page stays up until you interrupt");
-            std::future::pending::<()>().await;
-        }
+        output::say(format_args!(
+            "{} gold went from 1 to {most} replicas and back to 1",
+            if grew { "✓" } else { "✗" }
+        ))?;
         Ok(if load.success() && grew { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
     }
 
@@ -126,7 +146,7 @@ impl Demo {
     async fn load(
         &self,
         arguments: &Arguments,
-        family: &mut Family,
+        family: &Family,
         control: &Control,
     ) -> Result<(std::process::ExitStatus, u64), Failure> {
         let window = (60.0 / f64::from(TIMES_COMPRESSED)).to_string();
@@ -147,8 +167,7 @@ impl Demo {
             "120",
         ];
         let output = File::create(self.log("load")).map_err(Failure::refused)?;
-        let mut load = self.spawn("load", &options, output.into())?;
-        family.note(&load)?;
+        let mut load = self.spawn(family, "load", &options, output.into())?;
         let mut most = 0;
         let mut looks = tokio::time::interval(Duration::from_millis(500));
         loop {
@@ -164,17 +183,17 @@ impl Demo {
         }
     }
 
-    fn spawn(&self, command: &str, options: &[&str], output: Stdio) -> Result<Child, Failure> {
+    fn spawn(&self, family: &Family, command: &str, options: &[&str], output: Stdio) -> Result<Child, Failure> {
         let log = File::create(self.state.path().join(format!("{command}.log"))).map_err(Failure::refused)?;
         // The load test's progress is for whoever watches; the others' logs are for whoever looks for a reason.
         let errors = if command == "load" { Stdio::inherit() } else { log.into() };
         let program = std::env::current_exe().map_err(Failure::internal)?;
-        Command::new(program)
-            .arg(command)
+        let mut part = Command::new(program);
+        family.mark(&mut part);
+        part.arg(command)
             .arg(&self.file)
             .args(if command == "load" { vec![] } else { vec!["--state".as_ref(), self.state.path().as_os_str()] })
             .args(options)
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -231,7 +250,23 @@ fn ready(tier: &Value) -> u64 {
 
 /// Whether an address can be listened on; better said now than found in a log.
 fn free(address: SocketAddr) -> Result<(), Failure> {
-    std::net::TcpListener::bind(address).map(drop).map_err(|error| {
-        Failure::refused(format!("the demo needs {address}: {error}; end the program that listens there"))
-    })
+    std::net::TcpListener::bind(address).map(drop).map_err(|error| Failure::cannot_listen("the demo", address, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_verdict_of_the_criteria_outlives_the_interruption_that_ends_the_stay() {
+        let ending = signals::listen();
+        let played = async {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT).unwrap();
+            Ok(ExitCode::from(CRITERION))
+        };
+        let code = outcome(played, &ending, true).await.unwrap();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(CRITERION)));
+        // Interrupted while it plays, there is no verdict.
+        assert!(outcome(std::future::pending(), &ending, true).await.is_err());
+    }
 }

@@ -1,9 +1,13 @@
 //! `evenkeel gateway FLEET`: the data plane.
 
 use crate::failure::Failure;
+use crate::output;
 use crate::state_dir::StateArgument;
+use crate::whereabouts::refuse_another_fleet;
 use crate::{fleet_file, signals};
-use evenkeel_gateway::Options;
+use evenkeel_gateway::{GatewayError, Options, StateError};
+use evenkeel_local::backend::who_listens;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,6 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let fleet = fleet_file::load(&arguments.fleet)?;
     let state = arguments.state.of(&fleet.spec.name)?;
+    refuse_another_fleet(&state, &fleet.spec.name)?;
     state.create()?;
     let controller = arguments.controller.unwrap_or_else(|| format!("http://{}", fleet.controller.listen));
     let options = Options {
@@ -29,8 +34,22 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         state_directory: Some(state.gateway()),
         ..Options::default()
     };
-    let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(Failure::refused)?;
-    eprintln!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address());
+    let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
+    output::note(format_args!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address()));
     bound.run(signals::ended()).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a gateway cannot run where the fleet file wants it at `address`; as a rule because another one does.
+fn refused(error: GatewayError, address: SocketAddr) -> Failure {
+    match error {
+        GatewayError::Listen { address, error } => Failure::cannot_listen("the gateway", address, &error),
+        GatewayError::State { path, error: StateError::InUse } => {
+            let who =
+                who_listens(address.port()).map_or_else(String::new, |who| format!(": {who} listens on {address}"));
+            let directory = path.display();
+            Failure::refused(format!("a gateway of this fleet runs already{who}; it keeps its state in {directory}"))
+        }
+        error => Failure::refused(error),
+    }
 }

@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
     let summary = send(plan, target, options, Some(probe), progress.as_mut(), signals::ended).await;
     match format {
         Format::Json => output::json(&summary)?,
-        Format::Table => print!("{}", render::text(&summary, Colors::of_standard_output())),
+        Format::Table => output::say(render::text(&summary, Colors::of_standard_output()).trim_end())?,
     }
     Ok(if summary.outcome.passed() { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
 }

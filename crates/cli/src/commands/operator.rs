@@ -1,9 +1,9 @@
 //! `pause`, `override` and `mode`: an operator's orders to a running controller.
 
-use crate::control::Control;
 use crate::failure::Failure;
-use crate::fleet_file;
+use crate::output;
 use crate::state_dir::StateArgument;
+use crate::whereabouts;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,27 +13,28 @@ pub(crate) struct Pause {
     /// The fleet file
     fleet: PathBuf,
     /// How long, for example 10m; 0s ends a pause
-    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds, allow_hyphen_values = true)]
     length: u64,
     #[command(flatten)]
     state: StateArgument,
 }
 
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("bound").args(["at_least", "at_most"]).required(true).multiple(true))]
 pub(crate) struct Overriding {
     /// The fleet file
     fleet: PathBuf,
     /// The tier
     tier: String,
     /// Replicas at least
-    #[arg(long, value_name = "N", required_unless_present = "at_most")]
+    #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     at_least: Option<u32>,
     /// Replicas at most; it ends replicas if there are more
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     at_most: Option<u32>,
     /// Until when, for example 2026-12-24T22:00:00Z, or for how long, for example 2h
-    #[arg(long, value_name = "TIME")]
-    until: String,
+    #[arg(long, value_name = "TIME", value_parser = until, allow_hyphen_values = true)]
+    until: i64,
     /// Why, for those who read it later
     #[arg(long, value_name = "TEXT")]
     because: String,
@@ -55,52 +56,66 @@ pub(crate) struct SetMode {
 pub(crate) async fn pause(arguments: Pause) -> Result<ExitCode, Failure> {
     let body = json!({ "for_seconds": arguments.length });
     order(&arguments.fleet, &arguments.state, "/v1/pause", &body).await?;
-    println!(
+    output::say(format_args!(
         "{}",
         if arguments.length == 0 {
             "the pause is over".to_owned()
         } else {
             format!("paused for {} s", arguments.length)
         }
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn overriding(arguments: Overriding) -> Result<ExitCode, Failure> {
     let mut body = json!({
-        "tier": arguments.tier, "until_us": until(&arguments.until)?, "because": arguments.because,
+        "tier": arguments.tier, "until_us": arguments.until, "because": arguments.because,
     });
+    if let (Some(least), Some(most)) = (arguments.at_least, arguments.at_most)
+        && least > most
+    {
+        return Err(Failure::usage(format!("--at-least {least} is more than --at-most {most}")));
+    }
     for (key, count) in [("at_least", arguments.at_least), ("at_most", arguments.at_most)] {
         if let Some(count) = count {
             body[key] = json!(count);
         }
     }
     order(&arguments.fleet, &arguments.state, "/v1/override", &body).await?;
-    println!("the override of {} is in force", arguments.tier);
+    output::say(format_args!("the override of {} is in force", arguments.tier))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn mode(arguments: SetMode) -> Result<ExitCode, Failure> {
     order(&arguments.fleet, &arguments.state, "/v1/mode", &json!({ "mode": arguments.mode })).await?;
-    println!("the mode is {}", arguments.mode);
+    output::say(format_args!("the mode is {}", arguments.mode))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn order(fleet: &Path, state: &StateArgument, path: &str, body: &Value) -> Result<(), Failure> {
-    let fleet = fleet_file::load(fleet)?;
-    let state = state.of(&fleet.spec.name)?;
-    let control = Control::of(&fleet)?;
-    let answering = control.get("/v1/state").await?;
-    if answering["fleet"].as_str() != Some(fleet.spec.name.as_str()) {
-        let other = answering["fleet"].as_str().unwrap_or("another one");
-        let why = format!("at {} runs the controller of {other}, not of {}", fleet.controller.listen, fleet.spec.name);
-        return Err(Failure::refused(why));
+async fn order(file: &Path, state: &StateArgument, path: &str, body: &Value) -> Result<(), Failure> {
+    let place = whereabouts::find(file, state)?;
+    let control = place.control()?;
+    control.state_of(&place.fleet).await?;
+    let answer = control.post(path, body, &place.state).await?;
+    if let Some(note) = answer["note"].as_str() {
+        output::note(format_args!("note: {note}"));
     }
-    control.post(path, body, &state).await.map(|_| ())
+    if answer["durable"] == false {
+        output::note("warning: the journal cannot be written, so a restart of the controller would forget this order");
+    }
+    Ok(())
+}
+
+/// A number of replicas.
+fn count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number of replicas; write a whole number, 0 or more"))
 }
 
 /// `90s`, `10m`, `2h` or `1d` as seconds.
 fn seconds(text: &str) -> Result<u64, String> {
+    if text.starts_with('-') {
+        return Err(format!("`{text}` is negative; a length of time begins now, write it like 90s, 10m or 2h"));
+    }
     let wrong = || format!("`{text}` is no length of time; write it like 90s, 10m or 2h");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let each = match unit {
@@ -114,18 +129,29 @@ fn seconds(text: &str) -> Result<u64, String> {
     count.checked_mul(each).ok_or_else(wrong)
 }
 
-/// A moment (RFC 3339), or a length of time from now, as microseconds UTC.
-fn until(text: &str) -> Result<i64, Failure> {
+/// A moment ahead (RFC 3339), or a length of time from now, as microseconds UTC.
+fn until(text: &str) -> Result<i64, String> {
+    until_after(jiff::Timestamp::now(), text)
+}
+
+fn until_after(now: jiff::Timestamp, text: &str) -> Result<i64, String> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        if at <= now {
+            return Err(format!(
+                "`{text}` is over: it is {now:.0} now; write a moment ahead, or a length of time like 2h"
+            ));
+        }
         return Ok(at.as_microsecond());
     }
-    let length = seconds(text).map_err(|_| {
-        Failure::usage(format!(
-            "`{text}` is no moment; write it like 2026-12-24T22:00:00Z, or a length of time like 2h"
-        ))
-    })?;
-    let length = i64::try_from(length).unwrap_or(i64::MAX / 2_000_000).saturating_mul(1_000_000);
-    Ok(jiff::Timestamp::now().as_microsecond().saturating_add(length))
+    let wrong = || format!("`{text}` is no moment; write it like 2026-12-24T22:00:00Z, or a length of time like 2h");
+    match seconds(text) {
+        Err(_) if !text.starts_with('-') => Err(wrong()),
+        Ok(0) => Err(format!("`{text}` is over at once; write a length of time like 2h")),
+        length => {
+            let length = i64::try_from(length?).unwrap_or(i64::MAX / 2_000_000).saturating_mul(1_000_000);
+            Ok(now.as_microsecond().saturating_add(length))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +164,22 @@ mod tests {
         assert_eq!(seconds("2h"), Ok(7_200));
         for wrong in ["", "10", "h", "-1s", "1.5h", "3µ"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_override_ends_ahead_of_now() {
+        let now: jiff::Timestamp = "2026-12-24T20:00:00Z".parse().unwrap();
+        assert_eq!(until_after(now, "2026-12-24T22:00:00Z"), until_after(now, "2h"));
+        for (wrong, words) in [
+            ("2026-12-24T19:59:59Z", "is over: it is 2026-12-24T20:00:00Z now"),
+            ("2026-12-24T20:00:00Z", "is over"),
+            ("0s", "over at once"),
+            ("-5s", "negative"),
+            ("tomorrow", "no moment"),
+        ] {
+            let refused = until_after(now, wrong).unwrap_err();
+            assert!(refused.contains(words), "{refused}");
         }
     }
 }

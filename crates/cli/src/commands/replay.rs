@@ -3,6 +3,7 @@
 use crate::failure::{CRITERION, Failure};
 use crate::output::{self, Format};
 use crate::state_dir::StateArgument;
+use crate::whereabouts;
 use evenkeel_controller::journal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,16 +18,23 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
     let state = match &arguments.fleet {
-        Some(path) => arguments.state.of(&crate::fleet_file::load(path)?.spec.name)?,
+        Some(path) => whereabouts::find(path, &arguments.state)?.state,
         None => arguments.state.last()?,
     };
-    let found = journal::replay(&state.journal()).map_err(Failure::refused)?;
+    let found = journal::replay(&state.existing_journal()?).map_err(Failure::refused)?;
     match format {
         Format::Json => output::json(&found)?,
         Format::Table => {
-            println!("{} ticks decided again, {} came out different", found.ticks, found.different.len());
+            output::say(format_args!(
+                "{} ticks decided again, {} came out different",
+                found.ticks,
+                found.different.len()
+            ))?;
             if found.skipped > 0 || found.gaps > 0 {
-                println!("{} ticks could not be decided again, {} gaps in the journal", found.skipped, found.gaps);
+                output::say(format_args!(
+                    "{} ticks could not be decided again, {} gaps in the journal",
+                    found.skipped, found.gaps
+                ))?;
             }
         }
     }

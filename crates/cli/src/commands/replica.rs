@@ -1,6 +1,7 @@
 //! `evenkeel replica`: one emulated replica of a tier.
 
 use crate::failure::Failure;
+use crate::output;
 use crate::{fleet_file, signals};
 use evenkeel_controller::step::duration;
 use evenkeel_core::profile::Profile;
@@ -46,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         drain: Duration::from_secs(60),
     };
     let server = Server::bind(options).await.map_err(Failure::refused)?;
-    eprintln!("an emulated {} replica listens on http://{}", arguments.tier, server.address());
+    output::note(format_args!("an emulated {} replica listens on http://{}", arguments.tier, server.address()));
     server.run(signals::ended()).await.map_err(Failure::internal)?;
     Ok(ExitCode::SUCCESS)
 }

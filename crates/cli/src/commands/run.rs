@@ -3,25 +3,30 @@
 
 use crate::api::{self, Api, TOKEN_VARIABLE, Token};
 use crate::failure::Failure;
+use crate::fleet_file::{self, Accepted};
+use crate::output;
+use crate::signals::{self, Ending};
 use crate::state_dir::{StateArgument, StateDir};
-use crate::{fleet_file, signals};
+use crate::whereabouts::{Running, refuse_another_fleet};
 use evenkeel_adapters::players::PlayersPush;
 use evenkeel_controller::clock::AnchoredClock;
-use evenkeel_controller::journal::{Journal, JournalReader};
+use evenkeel_controller::events::{CloudEvent, Happening};
+use evenkeel_controller::journal::JournalReader;
 use evenkeel_controller::live::{Live, Published, Surroundings};
 use evenkeel_controller::operator::{Mode, OperatorOrders};
 use evenkeel_controller::ports::Clock;
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_fleet::model::Fleet;
-use evenkeel_local::backend::{FleetLock, LocalBackend, LocalOptions, LockError, Role};
+use evenkeel_local::backend::{FleetLock, LocalBackend, LocalOptions, LockError, Role, clear_stopped, is_stopped};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 mod events;
+mod journal;
 mod reload;
 mod sources;
 
@@ -42,45 +47,60 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let fleet = fleet_file::load(&arguments.fleet)?;
+    let ending = signals::listen();
+    let Accepted { fleet, text } = fleet_file::accept(&arguments.fleet)?;
     let state = arguments.state.of(&fleet.spec.name)?;
+    refuse_another_fleet(&state, &fleet.spec.name)?;
     state.create()?;
     let clock: Arc<dyn Clock> = Arc::new(AnchoredClock::start());
-    let place = Place { fleet, file: arguments.fleet, state, clock, allowed_hosts: arguments.allow_host };
-    match FleetLock::acquire(place.state.path(), place.clock.now()) {
-        Ok(lock) => place.act(&lock).await?,
+    let allowed_hosts = arguments.allow_host;
+    let mut place = Place { fleet, text, file: arguments.fleet, state, clock, allowed_hosts, ending };
+    let lock = match FleetLock::acquire(place.state.path(), place.clock.now()) {
+        Ok(lock) => {
+            clear_stopped(&lock).map_err(Failure::refused)?;
+            Some(lock)
+        }
         Err(LockError::Held(holder)) => {
-            eprintln!("{holder}: this one only observes, and takes over when it has ended");
-            if let Some(lock) = place.observe().await? {
-                place.act(&lock).await?;
-            }
+            output::note(format_args!("{holder}: this one only observes, and takes over when it has ended"));
+            place.stand_by().await?
         }
         Err(error) => return Err(Failure::refused(error)),
+    };
+    if let Some(lock) = lock {
+        place.act(&lock).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where a controller runs.
+/// Where a controller runs, and for what.
 struct Place {
     fleet: Arc<Fleet>,
+    /// The text of `file` that `fleet` was read from; `None` where it holds another one by now.
+    text: Option<String>,
     file: PathBuf,
     state: StateDir,
     clock: Arc<dyn Clock>,
     allowed_hosts: Vec<String>,
+    ending: Ending,
 }
 
 impl Place {
     /// Acts until told to end. Replicas go on serving after it.
     async fn act(&self, lock: &FleetLock) -> Result<(), Failure> {
-        let (journal, operator) = Journal::open(&self.state.journal(), self.fleet.controller.retention, lock.epoch())
-            .map_err(Failure::refused)?;
+        // Again, now that no other can move in.
+        refuse_another_fleet(&self.state, &self.fleet.spec.name)?;
+        let opened =
+            journal::open(&self.state, self.fleet.controller.retention, lock.epoch(), self.clock.now()).await?;
         let token = Token::obtain(&self.state.token(), std::env::var(TOKEN_VARIABLE).ok()).map_err(Failure::usage)?;
-        let address = self.fleet.controller.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::refused(format!("the controller cannot listen on {address}: {error}")))?;
-        eprintln!("the controller of {} listens on http://{address} (epoch {})", self.fleet.spec.name, lock.epoch());
-        let parts = self.parts(Role::from(lock), lock.epoch(), Some(journal), operator).await?;
+        let listener = self.listen(lock).await?;
+        Running::of(&self.fleet, &self.file).write(&self.state)?;
+        if let Some(damage) = &opened.set_aside {
+            output::note(format_args!("{damage}; `evenkeel mode {} act` lets it act again", self.file.display()));
+        }
+        let parts = tokio::select! {
+            parts = self.parts(Role::from(lock), lock.epoch(), Some(opened)) => parts?,
+            () = self.ending.asked() => return Ok(()),
+        };
         let (end, ended) = watch::channel(false);
         let api = Api {
             published: parts.published.clone(),
@@ -92,19 +112,64 @@ impl Place {
             allowed_hosts: self.allowed_hosts.clone(),
         };
         let serving = tokio::spawn(api::serve(api, listener, until(ended)));
-        parts.live.run(signals::ended()).await;
+        parts.live.run(self.ending.asked()).await;
         let _ = end.send(true);
         let served = serving.await.map_err(Failure::internal)?;
         parts.watcher.abort();
-        eprintln!("the controller has ended; replicas go on serving, `evenkeel stop` ends them");
+        output::note("the controller has ended; replicas go on serving, `evenkeel stop` ends them");
         served.map_err(Failure::internal)
     }
 
-    /// Decides and shows in the log, touches nothing; gives the lock once it is free, or nothing when told to end.
-    async fn observe(&self) -> Result<Option<FleetLock>, Failure> {
-        let operator = OperatorOrders { mode: Some(Mode::Observe), ..OperatorOrders::default() };
-        let parts = self.parts(Role::Observes, 0, None, operator).await?;
-        let (sender, receiver) = tokio::sync::oneshot::channel();
+    async fn listen(&self, lock: &FleetLock) -> Result<TcpListener, Failure> {
+        let address = self.fleet.controller.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| Failure::cannot_listen("the controller", address, &error))?;
+        output::note(format_args!(
+            "the controller of {} listens on http://{address} (epoch {})",
+            self.fleet.spec.name,
+            lock.epoch()
+        ));
+        Ok(listener)
+    }
+
+    /// Observes until the first controller has ended, and gives its lock; nothing when told to end, or when the fleet was
+    /// stopped.
+    async fn stand_by(&mut self) -> Result<Option<FleetLock>, Failure> {
+        let Some((lock, last)) = self.observe().await? else { return Ok(None) };
+        if is_stopped(lock.state_dir()).map_err(Failure::refused)? {
+            output::note("the fleet was stopped by `evenkeel stop`; this controller ends too");
+            return Ok(None);
+        }
+        self.read_again(last);
+        Ok(Some(lock))
+    }
+
+    /// Takes what the fleet file says now, which may be another than when this controller began to stand by, or `last`,
+    /// which it accepted last, where that cannot be used.
+    fn read_again(&mut self, last: Arc<Fleet>) {
+        let name = &self.fleet.spec.name;
+        let read = fleet_file::accept(&self.file).map_err(|failure| failure.to_string());
+        let accepted = read.and_then(|now| match &now.fleet.spec.name {
+            found if found == name => Ok(now),
+            other => Err(format!("{}: the fleet's name is {other} now, and was {name}", self.file.display())),
+        });
+        let Accepted { fleet, text } = accepted.unwrap_or_else(|why| {
+            output::note(why.trim_end());
+            output::note("the fleet file cannot be used: taking over with the one that was accepted last");
+            Accepted { fleet: last, text: None }
+        });
+        (self.fleet, self.text) = (fleet, text);
+    }
+
+    /// Decides and shows in the log, touches nothing. Gives the lock once it is free and the fleet file that was accepted
+    /// last, or nothing when told to end.
+    async fn observe(&self) -> Result<Option<(FleetLock, Arc<Fleet>)>, Failure> {
+        let parts = tokio::select! {
+            parts = self.parts(Role::Observes, 0, None) => parts?,
+            () = self.ending.asked() => return Ok(None),
+        };
+        let (sender, receiver) = oneshot::channel();
         let free = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -116,30 +181,29 @@ impl Place {
         };
         let ending = async {
             tokio::select! {
-                () = signals::ended() => {}
+                () = self.ending.asked() => {}
                 () = free => {}
             }
         };
         parts.live.run(ending).await;
         parts.watcher.abort();
-        Ok(receiver.await.ok())
+        let last = parts.fleet.borrow().clone();
+        Ok(receiver.await.ok().map(|lock| (lock, last)))
     }
 
-    async fn parts(
-        &self,
-        role: Role,
-        epoch: u64,
-        journal: Option<Journal>,
-        operator: OperatorOrders,
-    ) -> Result<Parts, Failure> {
+    /// What a controller is made of; one without a journal only observes.
+    async fn parts(&self, role: Role, epoch: u64, opened: Option<journal::Opened>) -> Result<Parts, Failure> {
         let options = LocalOptions::of(&self.fleet, &self.file, self.state.path()).map_err(Failure::internal)?;
         let backend = LocalBackend::open(options, role, self.clock.clone()).await.map_err(Failure::refused)?;
         let backend = Arc::new(backend);
         let (fleets, fleet) = watch::channel(self.fleet.clone());
         let players = PlayersPush::default();
         let (sources, gateway) = sources::of(&fleet, &players).map_err(Failure::usage)?;
-        let (events, happened) = mpsc::channel(EVENTS_WAITING);
-        events::deliver(&self.fleet.controller.events, happened)?;
+        let events = self.events(role, epoch, opened.as_ref().and_then(|opened| opened.set_aside.clone()))?;
+        let (journal, operator) = match opened {
+            Some(opened) => (Some(opened.journal), opened.operator),
+            None => (None, OperatorOrders { mode: Some(Mode::Observe), ..OperatorOrders::default() }),
+        };
         let around = Surroundings {
             clock: self.clock.clone(),
             sources,
@@ -152,11 +216,32 @@ impl Place {
         };
         let acts = matches!(role, Role::Acts { .. });
         let (live, published) = Live::new(self.fleet.clone(), epoch, acts, around);
-        let watcher = reload::watch(self.file.clone(), fleets, published.commands.clone(), backend);
+        let (file, text) = (self.file.clone(), self.text.clone());
+        let watcher = reload::watch(file, text, fleets, published.commands.clone(), backend);
         Ok(Parts { live, published, players, fleet, watcher })
     }
-}
 
+    /// Where events go. Only the one that acts sends them out: the same ones twice would be a second history.
+    fn events(
+        &self,
+        role: Role,
+        epoch: u64,
+        journal_set_aside: Option<String>,
+    ) -> Result<mpsc::Sender<CloudEvent>, Failure> {
+        let (events, mut happened) = mpsc::channel(EVENTS_WAITING);
+        match role {
+            Role::Acts { .. } => events::deliver(&self.fleet.controller.events, happened)?,
+            // The loop has logged them.
+            Role::Observes => drop(tokio::spawn(async move { while happened.recv().await.is_some() {} })),
+        }
+        if let Some(why) = journal_set_aside {
+            let event = Happening::JournalSetAside(why).event(&self.fleet.spec.name, epoch, 0, self.clock.now());
+            // The queue is empty yet.
+            let _ = events.try_send(event);
+        }
+        Ok(events)
+    }
+}
 struct Parts {
     live: Live,
     published: Published,

@@ -1,8 +1,10 @@
 //! `evenkeel status FLEET`: how a running fleet is.
 
-use crate::control::Control;
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::state_dir::StateArgument;
+use crate::whereabouts;
+use evenkeel_core::units::Time;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,36 +13,33 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     /// The fleet file
     fleet: PathBuf,
+    #[command(flatten)]
+    state: StateArgument,
 }
 
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
-    let fleet = crate::fleet_file::load(&arguments.fleet)?;
-    let state = Control::of(&fleet)?.get("/v1/state").await?;
+    let place = whereabouts::find(&arguments.fleet, &arguments.state)?;
+    let state = place.control()?.state_of(&place.fleet).await?;
     match format {
         Format::Json => output::json(&state)?,
-        Format::Table => print(&state),
+        Format::Table => print(&state)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(state: &Value) {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    println!(
+fn print(state: &Value) -> Result<(), Failure> {
+    output::say(format_args!(
         "{}: mode {}, {:.2} USD/h",
         text(&state["fleet"]),
         text(&state["mode"]),
         state["cost_usd_per_hour"].as_f64().unwrap_or(0.0)
-    );
-    if let Some(until) = state["paused_until_us"].as_i64() {
-        println!("paused until {}", output::moment(evenkeel_core::units::Time::from_micros(until)));
+    ))?;
+    for line in notices(state) {
+        output::say(line)?;
     }
-    for source in state["sources"].as_array().into_iter().flatten() {
-        if let Some(problem) = source["problem"].as_str() {
-            println!("source {}: {problem}", text(&source["name"]));
-        }
-    }
-    let mut table = output::table(&["tier", "desired", "ready", "starting", "draining", "demand", "requests/s", "why"]);
-    for tier in state["tiers"].as_array().into_iter().flatten() {
+    let mut table =
+        output::table(&["tier", "desired", "ready", "starting", "draining", "failed", "demand", "requests/s", "why"]);
+    for tier in list(&state["tiers"]) {
         let supply = &tier["decision"]["supply"];
         let figure = |value: &Value| value.as_f64().map_or_else(|| "no data".to_owned(), |it| format!("{it:.2}"));
         table.add_row([
@@ -49,10 +48,86 @@ fn print(state: &Value) {
             text(&supply["ready"]),
             text(&supply["starting"]),
             text(&supply["draining"]),
+            text(&supply["failed"]),
             figure(&tier["demand_replicas"]),
             figure(&tier["requests_per_second"]),
             text(&tier["explanation"]),
         ]);
     }
-    println!("{table}");
+    output::say(table)
+}
+
+/// What is not as it always is, a line each: orders in force, and what is wrong.
+fn notices(state: &Value) -> Vec<String> {
+    let moment = |value: &Value| value.as_i64().map(|at| output::moment(Time::from_micros(at)));
+    let mut lines = Vec::new();
+    lines.extend(state["stopping"].as_str().map(|how_far| format!("being stopped: {how_far}")));
+    lines.extend(moment(&state["paused_until_us"]).map(|until| format!("paused until {until}")));
+    for tier in list(&state["tiers"]) {
+        let name = text(&tier["tier"]);
+        let operator = &tier["operator"];
+        if let Some(until) = moment(&operator["until"]) {
+            let bound = |key: &str, words: &str| operator[key].as_u64().map(|count| format!("{words} {count} "));
+            let bounds = [bound("at_least", "at least"), bound("at_most", "at most")].into_iter().flatten();
+            let because = text(&operator["because"]);
+            lines.push(format!("{name}: override {}until {until}: {because}", bounds.collect::<String>()));
+        }
+        lines.extend(tier["refused"].as_str().map(|why| format!("{name}: the last order was refused: {why}")));
+    }
+    if state["journal"]["writable"] == false {
+        lines
+            .push(format!("the journal cannot be written, so nothing shrinks: {}", text(&state["journal"]["problem"])));
+    }
+    let problems = list(&state["sources"]).filter_map(|source| Some((&source["name"], source["problem"].as_str()?)));
+    lines.extend(problems.map(|(name, problem)| format!("source {}: {problem}", text(name))));
+    lines.extend(list(&state["strays"]).map(|stray| {
+        let (replica, tier) = (text(&stray["replica"]), text(&stray["tier"]));
+        format!("replica {replica} runs on, but the fleet file has no tier {tier}")
+    }));
+    lines
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whatever_is_not_as_always_is_told_in_a_line() {
+        let quiet = json!({
+            "stopping": null, "paused_until_us": null, "journal": {"writable": true, "problem": null}, "strays": [],
+            "tiers": [{"tier": "gold", "operator": null, "refused": null}],
+            "sources": [{"name": "gateway", "problem": null}],
+        });
+        assert_eq!(notices(&quiet), [""; 0]);
+        let loud = json!({
+            "stopping": "draining", "paused_until_us": 1_000_000, "journal": {"writable": false, "problem": "disk full"},
+            "strays": [{"tier": "copper", "replica": "a"}],
+            "tiers": [{
+                "tier": "gold", "refused": "no GPU",
+                "operator": {"at_least": 5, "at_most": null, "until": 2_000_000, "because": "launch day"},
+            }],
+            "sources": [{"name": "gateway", "problem": "refused"}],
+        });
+        assert_eq!(
+            notices(&loud),
+            [
+                "being stopped: draining",
+                "paused until 1970-01-01 00:00:01Z",
+                "gold: override at least 5 until 1970-01-01 00:00:02Z: launch day",
+                "gold: the last order was refused: no GPU",
+                "the journal cannot be written, so nothing shrinks: disk full",
+                "source gateway: refused",
+                "replica a runs on, but the fleet file has no tier copper",
+            ]
+        );
+    }
 }

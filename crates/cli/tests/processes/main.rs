@@ -2,8 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "these tests have no runtime to block: they wait for processes")]
 
+mod broken_file;
 mod controller;
+mod damage;
 mod demo;
 mod faults;
+mod gateway;
 mod slower;
+mod stopping;
+mod taking_over;
 mod world;

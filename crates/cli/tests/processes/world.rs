@@ -1,5 +1,6 @@
 //! A small fleet in a directory of its own, and everything that was started for it, ended when the test ends.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +15,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     directory: tempfile::TempDir,
     pub(crate) fleet: PathBuf,
+    controller: String,
+    gateway: String,
     parts: Vec<Child>,
+    state_is_named: bool,
 }
 
 /// A fleet with one tier, quick to start, whose capacity policy forgets within seconds.
@@ -41,21 +45,33 @@ impl World {
     pub(crate) fn new(truth: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let fleet = directory.path().join("fleet.yaml");
+        let [controller, gateway] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         let text = FLEET
-            .replace("CONTROLLER", &free_port().to_string())
-            .replace("GATEWAY", &free_port().to_string())
+            .replace("127.0.0.1:CONTROLLER", &controller)
+            .replace("127.0.0.1:GATEWAY", &gateway)
             .replace("TRUTH", truth);
         fs::write(&fleet, text).unwrap();
-        Self { directory, fleet, parts: Vec::new() }
+        Self { directory, fleet, controller, gateway, parts: Vec::new(), state_is_named: true }
+    }
+
+    /// From now on no command is told where state lives.
+    pub(crate) fn keep_state_where_it_is_by_default(&mut self) {
+        self.state_is_named = false;
     }
 
     pub(crate) fn state(&self) -> PathBuf {
-        self.directory.path().join("state")
+        let place = if self.state_is_named { "state" } else { ".local/state/evenkeel/small" };
+        self.directory.path().join(place)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        command.args(arguments).env("EVENKEEL_STATE_DIR", self.state()).env("HOME", self.directory.path());
+        command.args(arguments).env("HOME", self.directory.path()).env_remove("XDG_STATE_HOME");
+        if self.state_is_named {
+            command.env("EVENKEEL_STATE_DIR", self.state());
+        } else {
+            command.env_remove("EVENKEEL_STATE_DIR");
+        }
         command.stdin(Stdio::null());
         command
     }
@@ -71,6 +87,55 @@ impl World {
 
     pub(crate) fn log(&self, part: &str, number: usize) -> PathBuf {
         self.directory.path().join(format!("{part}-{number}.log"))
+    }
+
+    /// Where the controller listens.
+    pub(crate) fn controller(&self) -> &str {
+        &self.controller
+    }
+
+    /// Where the gateway listens.
+    pub(crate) fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    /// Replaces a piece of the fleet file, which must be there.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.fleet).unwrap();
+        assert!(text.contains(from), "{from} is not in the fleet file");
+        fs::write(&self.fleet, text.replace(from, to)).unwrap();
+    }
+
+    /// Waits until a part has written `words` to its log.
+    pub(crate) fn wait_for_log(&self, part: &str, number: usize, words: &str) {
+        let log = self.log(part, number);
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string(&log).unwrap().contains(words) {
+            assert!(Instant::now() < deadline, "waited for `{words}` in\n{}", fs::read_to_string(&log).unwrap());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// A part's process id.
+    pub(crate) fn pid(&self, part: usize) -> u32 {
+        self.parts[part].id()
+    }
+
+    /// Asks a part to end, by SIGTERM.
+    pub(crate) fn terminate(&self, part: usize) {
+        signal(self.parts[part].id().cast_signed(), Signal::TERM);
+    }
+
+    /// The exit code of a part that is about to end; `None` if a signal ended it.
+    pub(crate) fn exit_code(&mut self, part: usize) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.parts[part].try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "part {part} does not end");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// kill -9.
@@ -112,6 +177,20 @@ impl World {
             thread::sleep(Duration::from_millis(200));
         }
         panic!("waited for {what}; last: {last:?}");
+    }
+
+    /// Waits until the whole status is as `reached` wants it.
+    pub(crate) fn wait_for_state(&self, what: &str, reached: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.status().is_some_and(|state| reached(&state)) {
+            assert!(Instant::now() < deadline, "waited for {what}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until the fleet is in `mode`.
+    pub(crate) fn wait_for_mode(&self, mode: &str) {
+        self.wait_for_state(mode, |state| state["mode"] == mode);
     }
 
     /// Waits until the gateway's report reaches the controller: the tier is not blind any more.
@@ -156,6 +235,16 @@ impl Drop for World {
 
 pub(crate) fn ready(gold: &Value) -> u64 {
     gold["decision"]["supply"]["ready"].as_u64().unwrap()
+}
+
+/// Sends a signal to a process of this test.
+pub(crate) fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// What a command said to people.
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn free_port() -> u16 {

@@ -5,9 +5,11 @@
 //! issued or obeyed) and `epoch.lock` (held while an order is carried out, so that a takeover waits for it and then
 //! sees everything that it started).
 
+use super::process_table::{self, to_pid};
 use super::state_files::{self, create_private, write_atomically};
 use evenkeel_controller::ports::BackendError;
 use evenkeel_core::units::Time;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -48,6 +50,38 @@ pub struct HeldBy {
     pub pid: Option<u32>,
     /// Since when.
     pub since: Option<Time>,
+    /// When its process started, in clock ticks since boot: the number alone may belong to another by now.
+    pub started: Option<u64>,
+}
+
+impl HeldBy {
+    const UNKNOWN: Self = Self { pid: None, since: None, started: None };
+
+    fn this_process(since: Time) -> Self {
+        let pid = std::process::id();
+        let started = process_table::read(pid.cast_signed()).map(|process| process.start_ticks);
+        Self { pid: Some(pid), since: Some(since), started }
+    }
+
+    /// Asks the holder to end, by SIGTERM. False when it has ended already or has not written who it is yet.
+    ///
+    /// # Errors
+    /// When it may not be signalled.
+    pub fn ask_to_end(&self) -> io::Result<bool> {
+        let (Some(pid), Some(started)) = (self.pid.map(u32::cast_signed), self.started) else { return Ok(false) };
+        let process = match pidfd_open(to_pid(pid)?, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => return Ok(false),
+            process => process?,
+        };
+        // Looked at after the pidfd was opened: the same start means that the pidfd holds the same process.
+        if process_table::read(pid).is_none_or(|now| now.start_ticks != started) {
+            return Ok(false);
+        }
+        match pidfd_send_signal(process, Signal::TERM) {
+            Err(rustix::io::Errno::SRCH) => Ok(false),
+            sent => sent.map(|()| true).map_err(io::Error::from),
+        }
+    }
 }
 
 impl FleetLock {
@@ -66,7 +100,7 @@ impl FleetLock {
             Err(TryLockError::WouldBlock) => return Err(read_holder(&mut file).into()),
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
-        write_holder(&mut file, HeldBy { pid: Some(std::process::id()), since: Some(now) }).map_err(io_error)?;
+        write_holder(&mut file, HeldBy::this_process(now)).map_err(io_error)?;
         let epoch =
             Fence::new(&state_dir).raise().map_err(|source| LockError::Io { path: state_dir.join("epoch"), source })?;
         Ok(Self { state_dir, epoch, _file: file })
@@ -87,7 +121,7 @@ fn read_holder(file: &mut File) -> HeldBy {
     let mut text = String::new();
     let read = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
     // The holder may be about to write it.
-    read.unwrap_or(HeldBy { pid: None, since: None })
+    read.unwrap_or(HeldBy::UNKNOWN)
 }
 
 fn write_holder(file: &mut File, holder: HeldBy) -> io::Result<()> {
@@ -174,9 +208,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lock = FleetLock::acquire(dir.path(), NOW).unwrap();
         let Err(LockError::Held(holder)) = FleetLock::acquire(dir.path(), NOW) else { panic!("got the lock twice") };
-        assert_eq!(holder, HeldBy { pid: Some(std::process::id()), since: Some(NOW) });
+        assert_eq!((holder.pid, holder.since), (Some(std::process::id()), Some(NOW)));
         drop(lock);
         FleetLock::acquire(dir.path(), NOW).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_got_an_ended_holders_number_is_not_asked_to_end() {
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let started = process_table::read(other.id().cast_signed()).unwrap().start_ticks;
+        let holder = HeldBy { pid: Some(other.id()), since: Some(NOW), started: Some(started) };
+        assert!(!HeldBy { started: Some(started + 1), ..holder }.ask_to_end().unwrap());
+        assert!(!HeldBy { started: None, ..holder }.ask_to_end().unwrap());
+        assert!(other.try_wait().unwrap().is_none(), "it runs on");
+        assert!(holder.ask_to_end().unwrap());
+        other.wait().unwrap();
+        assert!(!holder.ask_to_end().unwrap(), "it has ended");
     }
 
     #[test]

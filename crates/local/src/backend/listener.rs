@@ -39,6 +39,13 @@ pub(crate) fn listener_of(port: u16, group: i32, intent: &str) -> Listener {
     }
 }
 
+/// Who listens on `port` of this machine, described for people; `None` where it cannot be told.
+pub fn who_listens(port: u16) -> Option<String> {
+    let sockets = listening_sockets(port);
+    let holder = process_table::read_all().ok()?.into_iter().find(|process| holds(process.pid, &sockets))?;
+    Some(format!("{} (process {})", process_table::name(holder.pid), holder.pid))
+}
+
 /// Inodes of the TCP sockets that listen on `port`.
 fn listening_sockets(port: u16) -> BTreeSet<u64> {
     ["/proc/net/tcp", "/proc/net/tcp6"]
@@ -89,5 +96,8 @@ mod tests {
         // A group that does not exist has no start: nothing in it can be older than the listener.
         let Listener::Stranger(who) = listener_of(port, i32::MAX, "a1") else { panic!("not seen as a stranger") };
         assert!(who.contains(&own.pid.to_string()), "{who}");
+        assert_eq!(who_listens(port), Some(who));
+        drop(listener);
+        assert_eq!(who_listens(port), None);
     }
 }

@@ -27,8 +27,10 @@ mod stop;
 mod tend;
 
 pub use fence::{FleetLock, HeldBy, LockError};
+pub use listener::who_listens;
 pub use log_file::LogLimits;
-pub use stop::{Stopped, stop_fleet};
+pub use state_files::write_atomically;
+pub use stop::{Stopped, clear_stopped, is_stopped, mark_stopped, stop_fleet};
 
 use adopt::{Found, Processes};
 use async_trait::async_trait;

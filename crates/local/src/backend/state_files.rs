@@ -21,9 +21,12 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Replaces a file by way of a new one beside it, so that a reader sees the old or the new content. `durable` also
-/// survives a loss of power.
-pub(crate) fn write_atomically(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
+/// Replaces a file by way of a new one beside it, readable by its owner alone, so that a reader sees the old or the new
+/// content. `durable` also survives a loss of power.
+///
+/// # Errors
+/// When the file or its directory cannot be written.
+pub fn write_atomically(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
     let new = path.with_added_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(content)?;

@@ -1,12 +1,43 @@
-//! Ending a fleet without a controller.
+//! Ending a fleet without a controller, and the mark that keeps controllers which stand by from starting it again.
 
 use super::adopt::{Found, find};
 use super::fence::FleetLock;
-use super::state_files::Record;
+use super::state_files::{Record, write_atomically};
 use evenkeel_core::observe::ReplicaId;
 use futures::future::join_all;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
+
+/// In the state directory while the fleet is to stay stopped.
+const MARK: &str = "stopped";
+
+/// Says durably that the fleet is to stay stopped: a controller that stood by does not take over any more.
+///
+/// # Errors
+/// When the mark cannot be written.
+pub fn mark_stopped(state_dir: &Path) -> io::Result<()> {
+    write_atomically(&state_dir.join(MARK), b"ended by `evenkeel stop`; the next `evenkeel run` removes this\n", true)
+}
+
+/// Whether the fleet is to stay stopped.
+///
+/// # Errors
+/// When the state directory cannot be looked into.
+pub fn is_stopped(state_dir: &Path) -> io::Result<bool> {
+    state_dir.join(MARK).try_exists()
+}
+
+/// The fleet is to run again; only who holds it may say so.
+///
+/// # Errors
+/// When the mark cannot be removed.
+pub fn clear_stopped(lock: &FleetLock) -> io::Result<()> {
+    match std::fs::remove_file(lock.state_dir().join(MARK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// A replica that was ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

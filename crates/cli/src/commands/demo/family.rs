@@ -1,84 +1,86 @@
-//! The processes that a demo started, written down so that the next demo ends them if this one is killed.
+//! The processes that a demo starts. Each carries the demo's mark in its environment from its first instruction, so that
+//! the next demo finds them all if this one is killed, whenever that was: a list in a file would miss the latest.
 
-use crate::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
 
+/// The environment variable that is the mark; its value is the demo's state directory.
+const MARK: &str = "EVENKEEL_DEMO";
 /// Parts that were told to end get this long.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The parts, in the order of their start.
+/// The parts of one demo.
 pub(super) struct Family {
-    record: PathBuf,
+    mark: String,
     children: Vec<Child>,
-    known: Vec<Member>,
 }
 
 /// A process, surely: a pid alone may be used again by another.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Member {
-    pid: i32,
     started: u64,
+    pid: i32,
 }
 
 impl Family {
-    pub(super) fn new(state: &Path) -> Self {
-        Self { record: state.join("demo.json"), children: Vec::new(), known: Vec::new() }
+    pub(super) fn of(state: &Path) -> Self {
+        Self { mark: state.display().to_string(), children: Vec::new() }
+    }
+
+    /// Makes what `command` starts one of the family, in a process group of its own.
+    pub(super) fn mark(&self, command: &mut Command) {
+        command.env(MARK, &self.mark).process_group(0);
     }
 
     /// Takes in a part that runs until it is ended.
-    pub(super) fn add(&mut self, child: Child) -> Result<(), Failure> {
-        self.note(&child)?;
+    pub(super) fn add(&mut self, child: Child) {
         self.children.push(child);
-        Ok(())
     }
 
-    /// Writes a part down.
-    pub(super) fn note(&mut self, child: &Child) -> Result<(), Failure> {
-        let pid = child.id().map(u32::cast_signed);
-        self.known.extend(pid.and_then(|pid| started(pid).map(|started| Member { pid, started })));
-        let text = serde_json::to_string(&self.known).map_err(Failure::internal)?;
-        std::fs::write(&self.record, text).map_err(Failure::refused)
-    }
-
-    /// Ends every part, the latest first.
+    /// Ends every part, also those of an earlier demo that was killed.
     pub(super) async fn end(&mut self) {
-        end_all(&self.known).await;
+        for signal in [Signal::TERM, Signal::KILL] {
+            self.signal_all(signal);
+            let deadline = Instant::now() + PATIENCE;
+            while !self.members().is_empty() && Instant::now() < deadline {
+                sleep(Duration::from_millis(50)).await;
+                // What was just being started has not got the signal.
+                if signal == Signal::KILL {
+                    self.signal_all(signal);
+                }
+            }
+        }
         for child in &mut self.children {
             let _ = child.wait().await;
         }
     }
 
-    /// Ends the parts of an earlier demo that was killed.
-    pub(super) async fn end_left_behind(&self) {
-        let text = std::fs::read_to_string(&self.record).unwrap_or_default();
-        end_all(&serde_json::from_str::<Vec<Member>>(&text).unwrap_or_default()).await;
-    }
-}
-
-/// SIGTERM to each part's group, the latest first, SIGKILL to those that take too long.
-async fn end_all(members: &[Member]) {
-    for signal in [Signal::TERM, Signal::KILL] {
-        members.iter().rev().filter(|it| it.lives()).for_each(|it| it.signal(signal));
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while members.iter().any(Member::lives) && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-impl Member {
-    fn lives(&self) -> bool {
-        started(self.pid) == Some(self.started)
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = Pid::from_raw(self.pid) {
+    /// The latest first: the load test before what it asks.
+    fn signal_all(&self, signal: Signal) {
+        for member in self.members().into_iter().rev() {
             // It may have ended since it was looked at.
-            let _ = kill_process_group(pid, signal);
+            let same = started(member.pid) == Some(member.started);
+            let _ = Pid::from_raw(member.pid).filter(|_| same).map(|pid| kill_process_group(pid, signal));
         }
+    }
+
+    /// Every living process with the mark, the oldest first.
+    fn members(&self) -> Vec<Member> {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let marked = pids.filter(|pid| self.carried_by(*pid));
+        let mut members: Vec<Member> = marked.filter_map(|pid| Some(Member { started: started(pid)?, pid })).collect();
+        members.sort();
+        members
+    }
+
+    fn carried_by(&self, pid: i32) -> bool {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mark = format!("{MARK}={}", self.mark);
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
     }
 }
 
@@ -89,4 +91,41 @@ fn started(pid: i32) -> Option<u64> {
     // The name in parentheses may hold anything, also spaces and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     (fields.first() != Some(&"Z")).then(|| fields.get(19)?.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeping(family: &Family) -> Child {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        family.mark(&mut command);
+        command.spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_demo_ends_what_an_earlier_one_left_behind_without_any_note_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (killed, elsewhere) = (Family::of(folder.path()), Family::of(&folder.path().join("other")));
+        let mut orphans = [sleeping(&killed), sleeping(&killed)];
+        let mut stranger = sleeping(&elsewhere);
+        drop(killed);
+
+        Family::of(folder.path()).end().await;
+        for orphan in &mut orphans {
+            assert!(orphan.try_wait().unwrap().is_some());
+        }
+        assert!(stranger.try_wait().unwrap().is_none());
+        stranger.kill().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_part_is_left_when_a_demo_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut family = Family::of(folder.path());
+        family.add(sleeping(&family));
+        family.end().await;
+        assert_eq!(family.members(), []);
+    }
 }

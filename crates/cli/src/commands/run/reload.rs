@@ -4,7 +4,7 @@ use crate::fleet_file;
 use evenkeel_controller::live::Command;
 use evenkeel_fleet::model::Fleet;
 use evenkeel_local::backend::{LocalBackend, local_tiers};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -13,23 +13,28 @@ use tokio::task::JoinHandle;
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Watches `file` and hands each change to the loop, the backend and whoever follows `fleets`.
+/// Watches `file`, whose `text` is in force, and hands each change to the loop, the backend and whoever follows
+/// `fleets`.
 pub(super) fn watch(
     file: PathBuf,
+    text: Option<String>,
     fleets: watch::Sender<Arc<Fleet>>,
     commands: mpsc::Sender<Command>,
     backend: Arc<LocalBackend>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut seen = tokio::fs::read_to_string(&file).await.ok();
+        let mut seen = text.map(Ok);
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let text = tokio::fs::read_to_string(&file).await.ok();
-            if text == seen {
+            let found = fleet_file::read(&file);
+            if seen.as_ref() == Some(&found) {
                 continue;
             }
-            seen = text;
-            let command = take_over(&file, &fleets, &backend);
+            let command = match &found {
+                Ok(text) => take_over(text, &file, &fleets, &backend),
+                Err(why) => Some(Command::ReloadRefused(why.clone())),
+            };
+            seen = Some(found);
             if let Some(command) = command
                 && commands.send(command).await.is_err()
             {
@@ -39,16 +44,16 @@ pub(super) fn watch(
     })
 }
 
-fn take_over(file: &std::path::Path, fleets: &watch::Sender<Arc<Fleet>>, backend: &LocalBackend) -> Option<Command> {
+fn take_over(text: &str, file: &Path, fleets: &watch::Sender<Arc<Fleet>>, backend: &LocalBackend) -> Option<Command> {
     let before = fleets.borrow().clone();
-    let fleet = match fleet_file::parse(file) {
+    let fleet = match fleet_file::parse(text, file) {
         Ok(fleet) => Arc::new(fleet),
         Err(problems) => return Some(Command::ReloadRefused(problems)),
     };
-    let needs_restart = fleet.controller.listen != before.controller.listen || fleet.spec.name != before.spec.name;
-    if needs_restart {
-        let why = "the fleet's name and where the controller listens change only with a restart";
-        return Some(Command::ReloadRefused(why.to_owned()));
+    let fixed = evenkeel_fleet::needs_restart(&before, &fleet);
+    if !fixed.is_empty() {
+        let why = format!("{} can change only with a restart of the controller", fixed.join(", "));
+        return Some(Command::ReloadRefused(why));
     }
     let changes: Vec<String> = evenkeel_fleet::diff(&before, &fleet).iter().map(ToString::to_string).collect();
     if changes.is_empty() {

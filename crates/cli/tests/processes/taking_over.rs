@@ -1,0 +1,104 @@
+//! A second controller: what it does while it stands by, and with what it takes over.
+
+use crate::world::{World, ready, signal};
+use rustix::process::Signal;
+use std::fs;
+
+#[test]
+fn a_second_controller_observes_says_so_and_takes_over_when_the_first_is_gone() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "only observes");
+    assert_eq!(world.status().unwrap()["epoch"], 1);
+
+    world.kill(first);
+    let gold = world.wait_for("the second to take over", |gold| ready(gold) == 1);
+    assert_eq!(world.status().unwrap()["epoch"], 2);
+    assert_eq!(gold["decision"]["desired"], 1);
+    assert_eq!(world.replicas().len(), 1, "adopted, not started again");
+    world.assert_replays();
+}
+
+#[test]
+fn a_controller_that_takes_over_reads_the_fleet_file_as_it_is_then() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "only observes");
+    world.edit("maximum: 6", "maximum: 4");
+    world.wait_for("the new maximum", |gold| gold["maximum"] == 4);
+    world.kill(first);
+    let gold = world.wait_for("the second to take over", |gold| ready(gold) == 1);
+    assert_eq!(world.status().unwrap()["epoch"], 2);
+    assert_eq!(gold["maximum"], 4);
+}
+
+#[test]
+fn a_controller_that_takes_over_with_a_broken_fleet_file_goes_on_with_the_one_it_accepted_last() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "only observes");
+    world.edit("maximum: 6", "maximum: 4");
+    world.wait_for_log("run", second, "dev.evenkeel.fleet.reloaded");
+    world.edit("maximum: 4", "maximum: none");
+    world.kill(first);
+    world.wait_for_log("run", second, "the one that was accepted last");
+    let gold = world.wait_for("the second to take over", |gold| ready(gold) == 1);
+    assert_eq!(world.status().unwrap()["epoch"], 2);
+    assert_eq!(gold["maximum"], 4);
+    world.wait_for_log("run", second, "dev.evenkeel.alarm.reload_refused");
+}
+
+#[test]
+fn a_controller_that_is_told_to_end_while_it_still_adopts_ends_cleanly() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    world.kill(first);
+    // A replica that does not answer holds up the adoption for two seconds.
+    let replica = world.replicas()[0];
+    signal(replica, Signal::STOP);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "listens on");
+    world.terminate(second);
+    assert_eq!(world.exit_code(second), Some(0), "no signal ended it");
+    signal(replica, Signal::CONT);
+    assert_eq!(world.replicas(), [replica]);
+}
+
+#[test]
+fn a_controller_that_stands_by_sends_no_events() {
+    let mut world = World::new("");
+    let events = world.directory().join("events.jsonl");
+    world.edit("mode: act", &format!("mode: act, events: {{file: {}}}", events.display()));
+    world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "dev.evenkeel.replica.ready");
+    world.edit("maximum: 6", "maximum: 5");
+    world.wait_for_log("run", second, "dev.evenkeel.fleet.reloaded");
+    let sent = || fs::read_to_string(&events).unwrap();
+    world.wait_for("the first to send it", |_| sent().contains("dev.evenkeel.fleet.reloaded"));
+    assert!(sent().lines().all(|line| line.contains("/evenkeel/small/1\"")), "{}", sent());
+}
+
+#[test]
+fn an_edit_of_the_fleet_file_while_the_controller_still_adopts_is_not_lost() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    world.kill(first);
+    // A replica that does not answer holds up the adoption for two seconds: long after the file was read.
+    let replica = world.replicas()[0];
+    signal(replica, Signal::STOP);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "listens on");
+    world.edit("maximum: 6", "maximum: 4");
+    signal(replica, Signal::CONT);
+    world.wait_for("the new maximum", |gold| gold["maximum"] == 4);
+}
