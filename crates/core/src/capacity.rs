@@ -1,8 +1,9 @@
 //! What N pooled replicas carry inside the SLO, and its inverse: demand in replicas.
 //!
-//! Pooling makes N replicas carry more than N times what one carries (30 to 70 % more from 1 to 20), so the figure is
-//! computed for the fleet as a whole by a birth-death chain over the number of requests in it. The chain is the one that
-//! llm-d's workload-variant-autoscaler uses, here with quantiles in place of means.
+//! Pooling makes N replicas carry more than N times what one carries (from 1 to 20 about half as much again with a bound
+//! on the pace, twice as much with a tight one on the first token), so the figure is computed for the fleet as a whole by a
+//! birth-death chain over the number of requests in it. The chain is the one that llm-d's workload-variant-autoscaler uses,
+//! here with quantiles in place of means, and with a first token that meets the prompts of others (`first_token`).
 
 mod chain;
 mod first_token;
