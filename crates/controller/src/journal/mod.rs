@@ -5,6 +5,7 @@
 //! Each tick carries a digest of its decisions, so that a replay is compared bit for bit at every tick.
 
 mod delta;
+mod message;
 mod pack;
 mod queue;
 mod read;
@@ -12,7 +13,8 @@ mod replay;
 mod schema;
 mod write;
 
-pub use queue::{Journal, JournalHealth, TickRecord};
+pub use message::{JournalHealth, TickRecord};
+pub use queue::Journal;
 pub use read::{DecisionRow, JournalReader, OrderRow};
 pub use replay::{Replay, replay};
 

@@ -1,6 +1,6 @@
 //! Writing: a thread that owns the connection and commits what has gathered in one transaction.
 
-use super::queue::{Message, Shared, TickRecord};
+use super::message::{Message, Shared, TickRecord};
 use super::{delta, digest, pack};
 use crate::operator::OperatorOrder;
 use crate::ports::Order;
