@@ -208,6 +208,7 @@ impl Live {
         let operator = self.operator_in_force();
         self.stopping_until = self.stopping_until.filter(|&until| now < until);
         self.controller.stop(self.stopping_until.is_some());
+        self.around.backend.permit(self.controller.permitted(&operator, now) && self.stopping_until.is_none());
         let outcome = self.controller.step(&told.gathered, &operator, may_shrink, &mut *self.around.new_intent);
         tracing::debug!(took_us = started.elapsed().as_micros(), "tick");
         self.report(&outcome, &told, now);

@@ -80,6 +80,10 @@ pub trait Backend: Send + Sync {
     /// the tier is back or the fleet is stopped.
     fn strays(&self) -> Vec<(String, ReplicaId)>;
 
+    /// Whether the backend may do anything of itself, such as ending a replica that never answers. The loop tells it at each
+    /// tick; until the first it may not. Orders need no permission beside their epoch.
+    fn permit(&self, acts: bool);
+
     /// Carries out `order`. Repeating an order has no further effect: an intent that was launched is not launched
     /// again, a replica that was ended is not an error.
     ///

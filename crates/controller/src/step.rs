@@ -197,7 +197,8 @@ impl Controller {
         operator.mode.unwrap_or_else(|| self.fleet.controller.mode.into())
     }
 
-    fn permitted(&self, operator: &OperatorOrders, now: Time) -> bool {
+    /// Whether anything may be done now, by us or by a backend of itself.
+    pub fn permitted(&self, operator: &OperatorOrders, now: Time) -> bool {
         self.mode(operator) == Mode::Act && !operator.paused(now)
     }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::Failure;
+use evenkeel_failpoint::{Point, hit};
 use http::header::HeaderValue;
 use http::{HeaderName, Response, StatusCode};
 use std::future::poll_fn;
@@ -98,8 +99,10 @@ pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, first_byte: Duration) -
 /// One try: the answer's head and the first piece of its body.
 async fn attempt(replica: &Replica, job: &Job) -> Result<(Reply, Option<Bytes>), Broken> {
     let body = job.document.with_model(&job.body, &replica.served_model);
+    hit(Point::HandOver).map_err(|error| Broken::Cut(error.into()))?;
     let mut reply = replica.origin.send(&job.call, &body).await?;
     let first = poll_fn(|cx| reply.body.poll_data(cx)).await.transpose()?;
+    hit(Point::HandedOver).map_err(|error| Broken::Cut(error.into()))?;
     Ok((reply, first))
 }
 

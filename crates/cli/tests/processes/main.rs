@@ -4,6 +4,7 @@
 
 mod broken_file;
 mod controller;
+mod cut;
 mod damage;
 mod demo;
 mod faults;

@@ -78,9 +78,18 @@ impl World {
 
     /// Starts `run` or `gateway`; its log goes to a file that is shown when a wait fails.
     pub(crate) fn start(&mut self, part: &str) -> usize {
+        self.start_to_fail(part, "")
+    }
+
+    /// The same, with a schedule of what shall fail; see the crate `failpoint`.
+    pub(crate) fn start_to_fail(&mut self, part: &str, failpoints: &str) -> usize {
         let log = fs::File::create(self.log(part, self.parts.len())).unwrap();
         let fleet = self.fleet.display().to_string();
-        let child = self.command(&[part, &fleet]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut command = self.command(&[part, &fleet]);
+        if !failpoints.is_empty() {
+            command.env("EVENKEEL_FAILPOINTS", failpoints);
+        }
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.parts.push(child);
         self.parts.len() - 1
     }
@@ -136,6 +145,11 @@ impl World {
             assert!(Instant::now() < deadline, "part {part} does not end");
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Whether a part has ended.
+    pub(crate) fn has_ended(&mut self, part: usize) -> bool {
+        self.parts[part].try_wait().unwrap().is_some()
     }
 
     /// kill -9.

@@ -7,6 +7,7 @@ use crate::ports::Order;
 use evenkeel_core::decision::{Decision, Reason};
 use evenkeel_core::observe::Supply;
 use evenkeel_core::units::{Span, Time};
+use evenkeel_failpoint::{Injected, Point, hit};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::Value;
@@ -27,6 +28,8 @@ enum WriteError {
     Sqlite(#[from] rusqlite::Error),
     #[error("the controller of epoch {by} writes it now")]
     Fenced { by: u64 },
+    #[error(transparent)]
+    Injected(#[from] Injected),
 }
 
 /// What makes two decisions one row: all but the moment and the measured figures.
@@ -140,14 +143,16 @@ impl Writer {
     /// One transaction: the operator's orders that wait, then `batch`, whole or not at all; gives the size of the inputs
     /// written.
     fn transaction(&mut self, batch: &[Message]) -> Result<u64, WriteError> {
+        hit(Point::JournalBegin)?;
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let orders = self.shared.orders().clone();
         // Nothing more after the first error: SQLite may have rolled back by itself, and what follows would be committed
         // statement by statement.
         let written = self.write(&orders, batch);
-        match written.and_then(|bytes| Ok(self.connection.execute_batch("COMMIT").map(|()| bytes)?)) {
+        match written.and_then(|bytes| self.commit().map(|()| bytes)) {
             Ok(bytes) => {
                 self.shared.orders().drain(..orders.len());
+                hit(Point::JournalCommitted)?;
                 Ok(bytes)
             }
             Err(error) => {
@@ -155,6 +160,11 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    fn commit(&self) -> Result<(), WriteError> {
+        hit(Point::JournalCommit)?;
+        Ok(self.connection.execute_batch("COMMIT")?)
     }
 
     fn write(&mut self, orders: &[(OperatorOrder, Time)], batch: &[Message]) -> Result<u64, WriteError> {

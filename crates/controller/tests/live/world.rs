@@ -47,6 +47,7 @@ pub(crate) struct BackendState {
     pub(crate) fail_apply: BTreeMap<&'static str, BackendError>,
     pub(crate) hang_apply: BTreeSet<&'static str>,
     pub(crate) hang_list: BTreeSet<&'static str>,
+    pub(crate) permitted: bool,
     pub(crate) strays: Vec<(String, ReplicaId)>,
 }
 
@@ -93,6 +94,10 @@ impl Backend for FakeBackend {
             std::future::pending::<()>().await;
         }
         Ok(self.state.lock().unwrap().replicas.get(tier).cloned().unwrap_or_default())
+    }
+
+    fn permit(&self, acts: bool) {
+        self.state.lock().unwrap().permitted = acts;
     }
 
     fn strays(&self) -> Vec<(String, ReplicaId)> {

@@ -4,6 +4,7 @@
 use super::backlog::Backlog;
 use super::store::{Store, StoreError};
 use crate::state::StateDirectory;
+use evenkeel_failpoint::{Point, hit};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -100,13 +101,19 @@ fn answer_batch(store: &Store, batch: Vec<Question>, backlogs: &BTreeMap<String,
         return;
     }
     let answers: Vec<Answer> = batch.into_iter().map(|question| question(store)).collect();
-    let durable = store.commit();
+    let durable = commit(store);
     if let Err(error) = &durable {
         tracing::error!(%error, "the asynchronous queue could not be written");
         store.roll_back();
     }
     note_backlogs(store, backlogs);
     answers.into_iter().for_each(|answer| answer(durable.is_ok()));
+}
+
+fn commit(store: &Store) -> Result<(), StoreError> {
+    hit(Point::QueueCommit)?;
+    store.commit()?;
+    Ok(hit(Point::QueueCommitted)?)
 }
 
 /// Depths that cannot be read stay as they were; the next batch brings them.

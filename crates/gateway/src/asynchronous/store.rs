@@ -6,6 +6,7 @@ use super::record::{
 use crate::state::private_file;
 use bytes::Bytes;
 use evenkeel_core::units::{Span, Time};
+use evenkeel_failpoint::Injected;
 use http::StatusCode;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
@@ -56,6 +57,9 @@ pub enum StoreError {
     /// The thread that uses the file is gone.
     #[error("the queue's file was given up")]
     Gone,
+    /// A test wants it so.
+    #[error(transparent)]
+    Injected(#[from] Injected),
     /// This, or what was written together with it, could not be.
     #[error("the queue's file could not be written")]
     NotWritten,

@@ -1,5 +1,6 @@
 //! The last route table on disk, so that a gateway that restarts while the controller is gone still serves.
 
+use evenkeel_failpoint::{Point, hit};
 use evenkeel_wire::routes::RouteTable;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -38,6 +39,7 @@ impl KeptTable {
 
     /// Replaces the table in one step: a crash leaves the old or the new one.
     pub(crate) fn write(&self, table: &RouteTable) -> io::Result<()> {
+        hit(Point::RoutesKeep)?;
         let unfinished = self.path.with_extension("json.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(&serde_json::to_vec(table)?)?;

@@ -8,6 +8,7 @@ use super::shared::Shared;
 use super::state_files::{Record, log_path};
 use evenkeel_controller::ports::BackendError;
 use evenkeel_core::observe::ReplicaId;
+use evenkeel_failpoint::{Point, hit};
 use evenkeel_fleet::model::LocalSettings;
 use evenkeel_wire::intent;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -32,6 +33,7 @@ pub(crate) fn spawn(
     let mut command = command(shared, settings, place)?;
     let program = command.get_program().to_owned();
     command.stdin(Stdio::null()).stderr(log.try_clone().map_err(unusable)?).stdout(log).process_group(0);
+    hit(Point::BackendSpawn).map_err(|error| unusable(error.into()))?;
     let mut child = command.spawn().map_err(|error| not_started(&program, &error))?;
     let (process, group) = match watch(&child, &place.id) {
         Ok(watched) => watched,
@@ -58,6 +60,7 @@ pub(crate) fn spawn(
 
 /// Who the child is, and its group. It is not reaped before its group is empty, so its number is still its own here.
 fn watch(child: &Child, id: &ReplicaId) -> io::Result<(Identity, Group)> {
+    hit(Point::BackendSpawned)?;
     let process = Identity::of(child.id().cast_signed())?;
     let group = Group::led_by(&process, &id.0)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     Ok((process, group))

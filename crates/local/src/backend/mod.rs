@@ -37,6 +37,7 @@ use async_trait::async_trait;
 use evenkeel_controller::ports::{Backend, BackendError, BackendReplica, Capabilities, Clock, Order};
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
 use evenkeel_core::units::Span;
+use evenkeel_failpoint::{Injected, Point, hit};
 use evenkeel_fleet::model::{BackendSettings, Fleet, LocalSettings};
 use fence::Fence;
 use futures::future::join_all;
@@ -177,9 +178,12 @@ impl Backend for LocalBackend {
     }
 
     async fn list(&self, tier: &str) -> Result<Vec<BackendReplica>, BackendError> {
+        hit(Point::BackendList).map_err(|error| BackendError::Unknown(error.to_string()))?;
         let now = self.shared.now();
         Ok(self.shared.registry().list(tier, now))
     }
+
+    fn permit(&self, _acts: bool) {}
 
     fn strays(&self) -> Vec<(String, ReplicaId)> {
         let registry = self.shared.registry();
@@ -202,7 +206,9 @@ fn carry_out(shared: &Arc<Shared>, order: &Order) -> Result<(), BackendError> {
     if !shared.acts {
         return Err(BackendError::Denied("this controller only observes; another one acts on the fleet".to_owned()));
     }
+    let unknown = |error: Injected| BackendError::Unknown(error.to_string());
     let _passage = shared.fence.pass(order.epoch)?;
+    hit(Point::BackendApply).map_err(unknown)?;
     shared.epoch.fetch_max(order.epoch, Ordering::Relaxed);
     for id in &order.end {
         shared.order_end(&order.tier, id, order.grace);
@@ -210,7 +216,7 @@ fn carry_out(shared: &Arc<Shared>, order: &Order) -> Result<(), BackendError> {
     for id in order.launch.iter().filter(|id| !order.end.contains(id)) {
         launch_once(shared, &order.tier, id)?;
     }
-    Ok(())
+    hit(Point::BackendApplied).map_err(unknown)
 }
 
 /// Launches `id` unless it was launched before, by this or an earlier controller.

@@ -7,12 +7,14 @@ use super::state_files::Record;
 use evenkeel_controller::ports::{BackendError, Clock};
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
 use evenkeel_core::units::{Span, Time};
+use evenkeel_failpoint::{Point, hit};
 use evenkeel_fleet::model::LocalSettings;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
 
 pub(crate) struct Shared {
     pub(crate) fleet: String,
@@ -95,23 +97,34 @@ impl Shared {
     /// Tells the task that tends a replica of `tier` to end it. One that is ending, has failed or is unknown stays as it
     /// is.
     pub(crate) fn order_end(&self, tier: &str, id: &ReplicaId, grace: Duration) {
-        let now = self.now();
-        let mut registry = self.registry();
-        let Some(entry) = registry.entries.get_mut(id).filter(|entry| entry.place.tier == tier) else { return };
-        let never_ready = entry.state == ReplicaState::Starting;
-        if matches!(entry.state, ReplicaState::Draining | ReplicaState::Failed) {
-            return;
-        }
-        // Written first: a controller that takes over in this moment goes on with the end.
+        let Some(end) = self.begin_end(tier, id) else { return };
+        // Written before the signal: a controller that takes over in this moment goes on with the end. And not under the
+        // registry's lock, which nobody may hold while a disk hangs.
         let micros = u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
         if let Err(error) = Record::mark_ending(&self.state_dir, tier, id, micros) {
             tracing::warn!(tier, %id, %error, "could not write down that a replica ends");
         }
+        if let Err(error) = hit(Point::BackendEnd) {
+            tracing::warn!(tier, %id, %error, "an end is written down and goes on all the same");
+        }
+        end.send_replace(Some(grace));
+    }
+
+    /// Marks a replica as draining and gives what ends it; `None` where there is nothing to end.
+    fn begin_end(&self, tier: &str, id: &ReplicaId) -> Option<watch::Sender<Option<Duration>>> {
+        let now = self.now();
+        let mut registry = self.registry();
+        let entry = registry.entries.get_mut(id).filter(|entry| entry.place.tier == tier)?;
+        if matches!(entry.state, ReplicaState::Draining | ReplicaState::Failed) {
+            return None;
+        }
+        let never_ready = entry.state == ReplicaState::Starting;
         entry.enter(ReplicaState::Draining, now, None);
-        entry.end.send_replace(Some(grace));
+        let end = entry.end.clone();
         if never_ready {
             registry.breaker(tier).abandoned();
         }
+        Some(end)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::process_table::Identity;
 use evenkeel_core::observe::ReplicaId;
+use evenkeel_failpoint::{Point, hit};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -27,13 +28,16 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When the file or its directory cannot be written.
 pub fn write_atomically(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
+    hit(Point::StateWrite)?;
     let new = path.with_added_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(content)?;
     if durable {
         file.sync_all()?;
     }
+    hit(Point::StateRename)?;
     fs::rename(&new, path)?;
+    hit(Point::StateRenamed)?;
     if let (true, Some(dir)) = (durable, path.parent()) {
         File::open(dir)?.sync_all()?;
     }

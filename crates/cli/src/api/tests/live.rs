@@ -36,6 +36,8 @@ impl Backend for Empty {
         Ok(Vec::new())
     }
 
+    fn permit(&self, _acts: bool) {}
+
     fn strays(&self) -> Vec<(String, ReplicaId)> {
         Vec::new()
     }
