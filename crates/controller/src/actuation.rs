@@ -6,7 +6,7 @@ use evenkeel_core::decision::Decision;
 use evenkeel_core::observe::{Replica, ReplicaId, ReplicaState};
 use evenkeel_core::units::{Span, Time};
 use evenkeel_wire::routes::RouteVersion;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One tier's actuation.
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct Actuation {
     launched: BTreeMap<ReplicaId, Launch>,
     draining: BTreeMap<ReplicaId, Drain>,
+    /// Replicas that were seen ready, and so may have work whatever their state is now.
+    served: BTreeSet<ReplicaId>,
     refused: Option<String>,
 }
 
@@ -32,17 +34,21 @@ struct Drain {
     /// The first route table that says so; set once the table is made.
     told_in: Option<RouteVersion>,
     ending: bool,
+    /// It drains for a stop of the fleet, which may be broken off. For decisions it is there as before: a stop is none.
+    for_stop: bool,
 }
 
 impl Drain {
     const fn since(since: Time) -> Self {
-        Self { since, told_in: None, ending: false }
+        Self { since, told_in: None, ending: false, for_stop: false }
     }
 
-    /// Whether the gateway obeys the table that says so and has nothing in flight there, or the deadline has passed.
+    /// Whether the gateway obeys the table that says so and has nothing in flight there (or knows the replica no more), or
+    /// the deadline has passed.
     fn is_over(&self, id: &ReplicaId, gateway: &GatewayView, now: Time, deadlines: &Deadlines) -> bool {
         let obeyed = self.told_in.is_some_and(|told| gateway.applied.is_some_and(|applied| applied >= told));
-        (obeyed && gateway.in_flight.get(id) == Some(&0)) || now.since(self.since) >= deadlines.drain
+        (obeyed && gateway.in_flight.get(id).is_none_or(|&count| count == 0))
+            || now.since(self.since) >= deadlines.drain
     }
 }
 
@@ -86,9 +92,12 @@ impl Actuation {
             drain.ending |= found.is_some_and(|it| it.state == ReplicaState::Draining);
             found.is_some()
         });
+        self.served.retain(|id| listed.iter().any(|it| it.id == *id));
+        self.served.extend(listed.iter().filter(|it| it.state == ReplicaState::Ready).map(|it| it.id.clone()));
+        let leaves = |id: &ReplicaId| self.draining.get(id).is_some_and(|drain| !drain.for_stop || drain.ending);
         let seen = listed.iter().map(|it| Replica {
             id: it.id.clone(),
-            state: if self.draining.contains_key(&it.id) { ReplicaState::Draining } else { it.state },
+            state: if leaves(&it.id) { ReplicaState::Draining } else { it.state },
             since: it.since,
             in_flight: load.get(&it.id).copied(),
         });
@@ -107,12 +116,12 @@ impl Actuation {
     }
 
     /// The order that `decision` asks for. Growing takes back what only drains, then launches new intents; shrinking ends
-    /// what serves nothing yet and drains the rest. `new_intent` makes names. While a launch has no answer there is no
-    /// further one, so a backend that hangs gathers no orders.
+    /// what has no work and drains the rest. `new_intent` makes names. While a launch has no answer there is no further
+    /// one, so a backend that hangs gathers no orders.
     pub fn act(
         &mut self,
         decision: &Decision,
-        replicas: &[Replica],
+        gateway: &GatewayView,
         new_intent: &mut dyn FnMut() -> ReplicaId,
         may_shrink: bool,
     ) -> (Vec<ReplicaId>, Vec<ReplicaId>) {
@@ -126,15 +135,20 @@ impl Actuation {
         }
         if may_shrink {
             for victim in &decision.victims {
-                let serving = replicas.iter().any(|it| it.id == *victim && it.state == ReplicaState::Ready);
+                let ending = self.has_no_work(victim, gateway);
                 self.launched.remove(victim);
-                self.draining.insert(victim.clone(), Drain { ending: !serving, ..Drain::since(decision.at) });
-                if !serving {
+                self.draining.insert(victim.clone(), Drain { ending, ..Drain::since(decision.at) });
+                if ending {
                     end.push(victim.clone());
                 }
             }
         }
         (launch, end)
+    }
+
+    /// A replica that never served. One that did and is not ready just now may still be answering.
+    fn has_no_work(&self, id: &ReplicaId, gateway: &GatewayView) -> bool {
+        !self.served.contains(id) && gateway.in_flight.get(id).is_none_or(|&count| count == 0)
     }
 
     /// Takes back up to `count` replicas that drain and were not told to end, the latest first: a warm replica is worth
@@ -162,8 +176,13 @@ impl Actuation {
     /// Drains whatever serves, for the fleet is being stopped. Nothing is ended by it.
     pub fn drain_all(&mut self, listed: &[BackendReplica], now: Time) {
         for replica in listed.iter().filter(|it| it.state == ReplicaState::Ready) {
-            self.draining.entry(replica.id.clone()).or_insert(Drain::since(now));
+            self.draining.entry(replica.id.clone()).or_insert(Drain { for_stop: true, ..Drain::since(now) });
         }
+    }
+
+    /// The stop was broken off: what drained for it serves on.
+    pub fn serve_on(&mut self) {
+        self.draining.retain(|_, drain| !drain.for_stop);
     }
 
     /// Whether nothing that drains has work left.
@@ -212,7 +231,11 @@ impl Actuation {
     pub fn outcome(&mut self, order: &Order, outcome: Result<(), BackendError>, now: Time) {
         let refused = match outcome {
             Ok(()) => None,
-            Err(BackendError::Unknown(why)) => Some(why),
+            Err(BackendError::Unknown(why)) => {
+                // What was told to end shows as draining at the next look; what was not is told again.
+                self.not_ended(&order.end);
+                Some(why)
+            }
             Err(error) => {
                 self.withdrawn(order);
                 Some(error.to_string())

@@ -1,10 +1,14 @@
 //! Objective attainment, live: the share of one-minute windows, weighted by offered requests, in which every objective's
-//! quantile was inside its bound and nothing failed. (Capacity attainment is another figure and is never mixed with it.)
+//! quantile was inside its bound and nothing failed. A window in which requests came and none ended says nothing yet: it
+//! goes on until one has, ten minutes at most, and then it is bad. (Capacity attainment is another figure and is never mixed with it.)
 
 use evenkeel_core::observe::Signals;
 use evenkeel_core::spec::Slo;
 use evenkeel_core::units::{Span, Time};
 use serde::Serialize;
+
+/// A window without an end to any of its requests is judged after this long.
+const LONGEST_WINDOW: Span = Span::from_secs(600);
 
 /// Counts windows for one tier.
 #[derive(Clone, Debug)]
@@ -54,7 +58,8 @@ impl ObjectiveAttainment {
     /// Takes in one tick's signals.
     pub fn take(&mut self, now: Time, slo: &Slo, signals: &Signals) {
         let started = *self.started.get_or_insert(now);
-        if now.since(started) >= self.window {
+        let age = now.since(started);
+        if age >= self.window && (!self.says_nothing() || age >= LONGEST_WINDOW) {
             self.judge(slo);
             self.started = Some(now);
         }
@@ -68,12 +73,17 @@ impl ObjectiveAttainment {
         }
     }
 
+    /// Requests came, none failed, and an objective has nothing to be measured on.
+    fn says_nothing(&self) -> bool {
+        self.offered > 0 && self.failed == 0 && self.objectives.iter().any(|&(count, _)| count == 0)
+    }
+
     fn judge(&mut self, slo: &Slo) {
-        let met = slo
-            .objectives
-            .iter()
-            .zip(&self.objectives)
-            .all(|(objective, &(count, above))| above as f64 <= (1.0 - objective.quantile) * count as f64);
+        let met = !self.says_nothing()
+            && slo.objectives.iter().zip(&self.objectives).all(|(objective, &(count, above))| {
+                // 1 - 0.9 is a little less than a tenth.
+                above as f64 <= (1.0 - objective.quantile) * count as f64 + 1e-6
+            });
         if self.offered > 0 {
             let good = met && self.failed == 0;
             self.judged.offered += self.offered;

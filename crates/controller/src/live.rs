@@ -100,6 +100,8 @@ pub struct Live {
     attainment: BTreeMap<String, ObjectiveAttainment>,
     states: BTreeMap<ReplicaId, ReplicaState>,
     strays: BTreeSet<Stray>,
+    /// The kind of each tier's last refusal, until an order is carried out.
+    refusals: BTreeMap<String, std::mem::Discriminant<BackendError>>,
     /// Each tier's count, desired count and reason at the last tick.
     changes: BTreeMap<String, (u32, u32, Reason)>,
     events_sent: u64,
@@ -129,6 +131,7 @@ impl Live {
             attainment: BTreeMap::new(),
             states: BTreeMap::new(),
             strays: BTreeSet::new(),
+            refusals: BTreeMap::new(),
             changes: BTreeMap::new(),
             events_sent: 0,
             last_state: None,
@@ -237,13 +240,24 @@ impl Live {
                     continue;
                 }
             };
-            if let Err(error) = &outcome {
-                self.happened(&Happening::Refused(order.tier.clone(), error.to_string()), now);
-                if let BackendError::Fenced { current } = error {
-                    self.fenced(*current, now);
-                }
-            }
+            self.tell_refusal(&order.tier, outcome.as_ref().err(), now);
             self.controller.outcome(&order, outcome, now);
+        }
+    }
+
+    /// A refusal that repeats, such as an open circuit's at each tick, is told once.
+    fn tell_refusal(&mut self, tier: &str, error: Option<&BackendError>, now: Time) {
+        let Some(error) = error else {
+            self.refusals.remove(tier);
+            return;
+        };
+        // Words may count down; the kind is what changed or not.
+        let kind = std::mem::discriminant(error);
+        if self.refusals.insert(tier.to_owned(), kind) != Some(kind) {
+            self.happened(&Happening::Refused(tier.to_owned(), error.to_string()), now);
+        }
+        if let BackendError::Fenced { current } = error {
+            self.fenced(*current, now);
         }
     }
 

@@ -107,7 +107,10 @@ impl Controller {
     }
 
     /// Whether the fleet is being stopped: then every replica drains and nothing is launched.
-    pub const fn stop(&mut self, stopping: bool) {
+    pub fn stop(&mut self, stopping: bool) {
+        if self.stopping && !stopping {
+            self.tiers.iter_mut().for_each(Actuation::serve_on);
+        }
         self.stopping = stopping;
     }
 
@@ -141,8 +144,9 @@ impl Controller {
         } else if self.permitted(operator, now) {
             for (index, decision) in decisions.iter().enumerate() {
                 let sound = !violations.iter().any(|violation| concerns(violation, &decision.tier));
-                let Some(replicas) = replicas[index].as_deref().filter(|_| sound) else { continue };
-                orders.extend(self.order(index, decision, replicas, &gathered.gateway, may_shrink, new_intent));
+                if sound && replicas[index].is_some() {
+                    orders.extend(self.order(index, decision, &gathered.gateway, may_shrink, new_intent));
+                }
             }
         } else {
             self.tiers.iter_mut().for_each(Actuation::take_back);
@@ -234,14 +238,13 @@ impl Controller {
         &mut self,
         index: usize,
         decision: &Decision,
-        replicas: &[Replica],
         gateway: &GatewayView,
         may_shrink: bool,
         new_intent: &mut dyn FnMut() -> ReplicaId,
     ) -> Option<Order> {
         let deadlines = deadlines(&self.fleet.tiers[index]);
         let actuation = &mut self.tiers[index];
-        let (launch, mut end) = actuation.act(decision, replicas, new_intent, may_shrink);
+        let (launch, mut end) = actuation.act(decision, gateway, new_intent, may_shrink);
         if may_shrink {
             end.extend(actuation.drained(gateway, decision.at, &deadlines));
         }

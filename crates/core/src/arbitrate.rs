@@ -24,7 +24,8 @@ pub fn arbitrate(spec: &FleetSpec, mut proposals: Vec<Proposal>) -> Vec<Decision
             .zip(&spec.tiers)
             .map(|((chain, proposal), tier)| Claim::new(chain.count, proposal, tier))
             .collect();
-        for (chain, granted) in chains.iter_mut().zip(share(maximum, &claims)) {
+        let uncounted = proposals.iter().any(|it| it.uncounted);
+        for (chain, granted) in chains.iter_mut().zip(share(maximum, &claims, uncounted)) {
             // It only takes away: what raises a count to the minimum is the minimum.
             chain.apply(Guard::SharedMaximum, granted.min(chain.count));
         }
@@ -118,10 +119,11 @@ impl Claim {
 
 /// Floors first, then strict priority, ties by unmet share per dollar. What a tier gains from another is granted only
 /// once the other has let it go, so that the sum never passes the maximum in between.
-fn share(maximum: u32, claims: &[Claim]) -> Vec<u32> {
+fn share(maximum: u32, claims: &[Claim], uncounted: bool) -> Vec<u32> {
     let present: u32 = claims.iter().map(|it| it.current).sum();
-    if present > maximum {
-        // The maximum was lowered: nobody can gain, so nothing is taken from anyone for another's sake.
+    if uncounted || present > maximum {
+        // A tier that was never counted may have any number, or the maximum was lowered: nobody can gain, so nothing is
+        // taken from anyone for another's sake.
         return claims.iter().map(|it| it.wanted.min(it.current)).collect();
     }
     let mut grants: Vec<u32> = claims.iter().map(|it| it.floor).collect();

@@ -76,7 +76,7 @@ fn check_tier(tier: &TierSpec, input: &TierInputs, decision: &Decision, now: cra
     if !victims_leave(input, decision, there) {
         broken.push(Invariant::VictimsLeave);
     }
-    if !chain_is_whole(decision) {
+    if !chain_is_whole(decision, input.observation.replicas.fresh().is_some()) {
         broken.push(Invariant::ChainIsWhole);
     }
     broken
@@ -145,13 +145,14 @@ fn victims_leave(input: &TierInputs, decision: &Decision, there: u32) -> bool {
         && leaving.len() == there.saturating_sub(decision.desired) as usize
 }
 
-fn chain_is_whole(decision: &Decision) -> bool {
+fn chain_is_whole(decision: &Decision, listed: bool) -> bool {
     let won = decision.winner.and_then(|index| decision.recommendations.get(index)).and_then(|it| it.desired);
     let mut count = won.or_else(|| decision.clamps.first().map(|it| it.before)).unwrap_or(decision.desired);
     let mut last: Option<Guard> = None;
-    for clamp in &decision.clamps {
+    for (index, clamp) in decision.clamps.iter().enumerate() {
         // Freshness comes first, and once more last where the replicas could not be listed at all.
-        let in_order = last.is_none_or(|before| before < clamp.guard) || clamp.guard == Guard::Freshness;
+        let closes = clamp.guard == Guard::Freshness && !listed && index + 1 == decision.clamps.len();
+        let in_order = last.is_none_or(|before| before < clamp.guard) || closes;
         if clamp.before != count || clamp.before == clamp.after || !in_order {
             return false;
         }

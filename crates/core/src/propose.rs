@@ -47,6 +47,8 @@ pub struct Proposal {
     pub reserved: bool,
     /// The replicas could not be listed: nothing may be changed.
     pub unlisted: bool,
+    /// They never could: nobody knows how many there are.
+    pub uncounted: bool,
     /// The winner holds a level that is not needed at this moment.
     pub holding: bool,
     /// When the answer may change with nothing new observed.
@@ -84,6 +86,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
         blind,
         reserved: blind || now < state.settled_at(spec),
         unlisted: listed.is_none(),
+        uncounted: listed.is_none() && state.desired.is_none(),
         holding: winner.is_some_and(|index| advices[index].holding),
         next_change: [policy_change, guard_change].into_iter().flatten().min(),
         recommendations: recommendations(spec, advices),

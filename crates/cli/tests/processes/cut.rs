@@ -127,17 +127,19 @@ impl Scenario {
 
     /// One replica, three, then two again, under traffic; whatever dies is started again.
     fn play(mut self) {
+        let first_number = self.number;
         self.until("the first replica", |gold| ready(gold) == 1);
         let gateway = self.world.gateway().to_owned();
-        let (done, first_number) = (AtomicBool::new(false), self.number);
+        let done = AtomicBool::new(false);
         thread::scope(|scope| {
+            let ending = Ending(&done);
             let traffic = scope.spawn(|| traffic(&gateway, &done));
             self.ordered(&["--at-least", "3"]);
             self.until("three", |gold| ready(gold) == 3 && gold["decision"]["supply"]["starting"] == 0);
             self.ordered(&["--at-least", "2", "--at-most", "2"]);
             self.until("two", |gold| ready(gold) == 2 && gold["decision"]["supply"]["draining"] == 0);
             self.until_reached(first_number);
-            done.store(true, Ordering::Relaxed);
+            drop(ending);
             let told = traffic.join().unwrap();
             let gateway_dies = self.part == "gateway" && self.crashes;
             assert!(gateway_dies || told.failed == 0, "{} requests failed", told.failed);
@@ -225,6 +227,15 @@ impl Scenario {
 
     fn log(&self, number: usize) -> String {
         fs::read_to_string(self.world.log(self.part, number)).unwrap()
+    }
+}
+
+/// Ends the traffic, also when an assertion fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

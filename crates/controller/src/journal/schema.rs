@@ -8,7 +8,9 @@ use std::time::Duration;
 /// Grows with every change that an older version could not read.
 pub(super) const VERSION: i64 = 1;
 
+/// All or nothing: a process that dies between two of these would leave a file that no later start could use.
 const TABLES: &str = "
+BEGIN IMMEDIATE;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE ticks (
     id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at_us INTEGER NOT NULL,
@@ -30,6 +32,8 @@ CREATE TABLE hours (
     desired_sum INTEGER NOT NULL, offered INTEGER NOT NULL, blind INTEGER NOT NULL, changes INTEGER NOT NULL,
     PRIMARY KEY (hour_us, tier)
 ) STRICT;
+PRAGMA user_version = 1;
+COMMIT;
 ";
 
 /// Opens the journal for writing and makes it if it is not there. The file is readable by its owner alone.
@@ -44,7 +48,6 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
     if found == 0 {
         connection.execute_batch(TABLES).map_err(sqlite)?;
-        connection.pragma_update(None, "user_version", VERSION).map_err(sqlite)?;
     } else if found != VERSION {
         return Err(JournalError::Schema { path: path.display().to_string(), found, expected: VERSION });
     }

@@ -81,7 +81,9 @@ impl State {
         let Reading::Fresh { value: offered, .. } = view.signals.offered else {
             return Advice::blind(Signal::Offered, view.signals.offered.blind().unwrap_or(Cause::NotConfigured));
         };
-        self.offered.push(view.now, offered.requests as f64, offered.over.as_secs_f64(), window);
+        // A reading over a longer time, after a gap, counts as much as the window holds: it is a mean, not the present.
+        let share = (window.as_secs_f64() / offered.over.as_secs_f64()).min(1.0);
+        self.offered.push(view.now, offered.requests as f64 * share, offered.over.as_secs_f64() * share, window);
         self.learn(view);
         let Some(rate) = self.offered.ratio() else {
             return Advice::blind(Signal::Offered, Cause::FirstReading);

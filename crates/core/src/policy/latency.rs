@@ -39,13 +39,17 @@ fn starved(view: &View<'_>) -> bool {
 
 /// The first replica of a tier at zero: every waiting request misses the bound.
 fn wake(bound: &Objective) -> Advice {
-    let allowed_share = 1.0 - bound.quantile;
-    Advice::count(1, Why::Objective { metric: bound.metric, above_share: 1.0, allowed_share })
+    Advice::count(1, Why::Objective { metric: bound.metric, above_share: 1.0, allowed_share: allowed_share(bound) })
+}
+
+/// Share that may be above the bound. 1 - 0.9 is a little less than a tenth, and ten of a hundred are allowed.
+fn allowed_share(bound: &Objective) -> f64 {
+    1.0 - bound.quantile + 1e-9
 }
 
 fn judge(view: &View<'_>, bound: &Objective, above_share: f64) -> Advice {
     let (ready, current) = (view.supply.ready, view.supply.current());
-    let allowed_share = 1.0 - bound.quantile;
+    let allowed_share = allowed_share(bound);
     let why = Why::Objective { metric: bound.metric, above_share, allowed_share };
     let inside = view.signals.in_flight.fresh().map_or(f64::INFINITY, |&it| it as f64);
     let waiting = view.signals.queue_depth.fresh() != Some(&0);
