@@ -106,3 +106,43 @@ impl Default for ObjectiveAttainment {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evenkeel_core::observe::{Latency, Offered, Reading};
+    use evenkeel_core::spec::{LatencyMetric, Objective};
+
+    /// A request in each of so many seconds; ten ends, so many `above`, in those that `ends` tells.
+    fn attained(seconds: i64, ends: impl Fn(i64) -> bool, above: u64) -> Attained {
+        let objective = Objective { metric: LatencyMetric::QueueTime, quantile: 0.9, bound: Span::from_secs(1) };
+        let slo = Slo { objectives: vec![objective] };
+        let mut attainment = ObjectiveAttainment::new();
+        for second in 0..=seconds {
+            let at = Time::from_micros(second * 1_000_000);
+            let count = if ends(second) { 10 } else { 0 };
+            let latency = Latency { count, above: above.min(count), ..Latency::default() };
+            let offered = Offered { requests: 1, prompt_tokens: 0, over: Span::from_secs(1) };
+            let signals = Signals {
+                offered: Reading::Fresh { value: offered, at },
+                latency: vec![Reading::Fresh { value: latency, at }],
+                ..Signals::default()
+            };
+            attainment.take(at, &slo, &signals);
+        }
+        attainment.attained()
+    }
+
+    #[test]
+    fn one_of_ten_may_be_late_at_p90() {
+        assert_eq!((attained(120, |_| true, 1).good_windows, attained(120, |_| true, 2).good_windows), (2, 0));
+    }
+
+    #[test]
+    fn a_window_in_which_nothing_ended_goes_on_until_something_has() {
+        let late = attained(120, |second| second > 90, 0);
+        assert_eq!((late.windows, late.good_windows), (1, 1));
+        assert_eq!(attained(599, |_| false, 0).share(), None, "nobody can tell");
+        assert_eq!(attained(600, |_| false, 0).share(), Some(0.0), "nothing ended in ten minutes");
+    }
+}

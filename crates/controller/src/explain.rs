@@ -13,6 +13,9 @@ pub fn sentence(decision: &Decision) -> String {
         Reason::GrewWhenBlind => {
             format!("grew {current} -> {desired} while blind, to what was decided before or the declared fallback")
         }
+        Reason::GrewInWindow => {
+            format!("grew {current} -> {desired}, back to what was there: the windows are not full yet")
+        }
         Reason::ShrankUnneeded => format!("shrank {current} -> {desired}"),
         Reason::ShrankForOverride => format!("shrank {current} -> {desired} by an operator's override"),
         Reason::ShrankForPriority => {
@@ -29,7 +32,13 @@ pub fn sentence(decision: &Decision) -> String {
         Reason::HeldAtMinimum => format!("held {current}: less is needed, the minimum keeps it"),
         Reason::Unachievable => format!("held {current}: no number of replicas meets the objective"),
     };
-    match decision.winner.and_then(|index| decision.recommendations.get(index)) {
+    let blind = || decision.recommendations.iter().find(|it| it.desired.is_none());
+    let told = match decision.reason {
+        // What cannot be seen says more than what would be wanted without it.
+        Reason::HeldBlind => blind(),
+        _ => None,
+    };
+    match told.or_else(|| decision.winner.and_then(|index| decision.recommendations.get(index))).or_else(blind) {
         Some(recommendation) => format!("{outcome}. {}", figures(recommendation)),
         None => outcome,
     }

@@ -7,7 +7,7 @@ use evenkeel_controller::operator::OperatorOrders;
 use evenkeel_controller::ports::{BackendError, BackendReplica};
 use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};
 use evenkeel_core::decision::{Override, Reason};
-use evenkeel_core::observe::{Cause, Offered, Reading, ReplicaId, ReplicaState, Signals};
+use evenkeel_core::observe::{Cause, Latency, Offered, Reading, ReplicaId, ReplicaState, Signals};
 use evenkeel_core::units::{Span, Time};
 use evenkeel_wire::routes::{RouteState, RouteVersion};
 use std::collections::BTreeMap;
@@ -28,7 +28,9 @@ struct World {
     offered: Option<u64>,
     gateway: GatewayView,
     may_shrink: bool,
-    refuses: bool,
+    /// What the backend answers instead of carrying out an order.
+    fails: Option<BackendError>,
+    latency: Option<Latency>,
 }
 
 impl World {
@@ -50,8 +52,18 @@ impl World {
             offered: Some(0),
             gateway: GatewayView::default(),
             may_shrink: true,
-            refuses: false,
+            fails: None,
+            latency: None,
         }
+    }
+
+    /// Both tiers go by `policy` from now on, and have a latency to go by.
+    fn policy(&mut self, policy: &str) {
+        let one = |model: &str| TIER.replace("MODEL", model).replace("capacity: {window: 2s, hold: 5s}", policy);
+        let text = format!("fleet: pair\ntiers:\n  gold:{}  silver:{}", one("a"), one("b"));
+        let fleet = evenkeel_fleet::read(&text, "pair.yaml").unwrap_or_else(|problems| panic!("{problems}"));
+        self.controller = Controller::new(Arc::new(fleet), 7, self.now);
+        self.latency = Some(Latency { count: 100, above: 0, ..Latency::default() });
     }
 
     fn tier(&self, name: &'static str) -> TierGathered {
@@ -65,7 +77,15 @@ impl World {
         } else {
             Ok(self.replicas[name].clone())
         };
-        let signals = Signals { offered, ..Signals::default() };
+        let fresh = |count| Reading::Fresh { value: count, at: self.now };
+        let latency = self.latency.map_or_else(Reading::default, |value| Reading::Fresh { value, at: self.now });
+        let signals = Signals {
+            offered,
+            latency: vec![latency],
+            queue_depth: fresh(0),
+            in_flight: fresh(20),
+            ..Signals::default()
+        };
         TierGathered { signals, load: BTreeMap::new(), listed, schedule: None, forecast: None }
     }
 
@@ -82,8 +102,8 @@ impl World {
         let outcome = self.controller.step(&gathered, &self.operator, self.may_shrink, &mut new_intent);
         assert_eq!(outcome.violations, [], "{:?}", outcome.decisions);
         for order in &outcome.orders {
-            if self.refuses {
-                self.controller.outcome(order, Err(BackendError::NoCapacity("a test".to_owned())), self.now);
+            if let Some(error) = &self.fails {
+                self.controller.outcome(order, Err(error.clone()), self.now);
             } else {
                 self.carry_out(order);
             }
@@ -217,19 +237,87 @@ fn a_blackout_removes_nothing_and_a_confirmed_zero_does() {
 }
 
 #[test]
+fn an_end_whose_outcome_is_unknown_is_ordered_again() {
+    let mut world = World::new();
+    world.bound(Some(2), None);
+    world.ticks(2);
+    world.bound(None, Some(1));
+    world.fails = Some(BackendError::Unknown("the fence could not be read".to_owned()));
+    let ended = |outcome: &Outcome| outcome.orders.iter().any(|order| !order.end.is_empty());
+    assert!((0..32).any(|_| ended(&world.tick())), "at the drain deadline");
+    world.fails = None;
+    assert!(ended(&world.tick()), "it is still there and not told");
+    assert_eq!(world.replicas["gold"].len(), 1);
+}
+
+#[test]
+fn a_replica_that_served_and_is_not_ready_just_now_is_drained_before_it_ends() {
+    let mut world = World::new();
+    world.bound(Some(2), None);
+    world.ticks(2);
+    // Its health check is late under load: it may still be answering.
+    let busy = world.replicas["gold"][0].id.clone();
+    world.replicas.get_mut("gold").unwrap()[0].state = ReplicaState::Starting;
+    world.gateway.in_flight = BTreeMap::from([(busy.clone(), 40)]);
+    world.bound(None, Some(1));
+    let outcome = world.tick();
+    assert_eq!((outcome.decisions[0].victims.as_slice(), outcome.orders.len()), (&[busy.clone()][..], 0));
+    world.gateway.applied = Some(outcome.routes.version);
+    assert!(world.tick().orders.is_empty(), "40 requests are in there");
+    world.gateway.in_flight.clear();
+    assert_eq!(world.tick().orders[0].end, [busy], "the gateway knows it no more");
+}
+
+#[test]
+fn a_stop_that_is_broken_off_has_changed_no_decision() {
+    let mut world = World::new();
+    world.policy("latency: {objective: tpot p95, window: 60s}");
+    world.bound(Some(6), None);
+    world.ticks(3);
+    world.operator.overrides.clear();
+    world.controller.stop(true);
+    for _ in 0..10 {
+        let outcome = world.tick();
+        assert_eq!((outcome.decisions[0].supply.ready, World::draining(&outcome).len()), (6, 6));
+    }
+    world.controller.stop(false);
+    let outcome = world.ticks(40);
+    assert_eq!((world.replicas["gold"].len(), World::draining(&outcome).len()), (6, 0));
+}
+
+#[tokio::test]
+async fn a_journal_whose_first_start_was_cut_short_can_be_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    assert!(journal.settled(Duration::from_secs(30)).await);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let tables = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table'";
+    let tables: i64 = connection.query_row(tables, [], |row| row.get(0)).unwrap();
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!((tables, version), (6, 1));
+    // A kill in the middle leaves the transaction open, and of it nothing.
+    let cut_short = directory.path().join("cut_short.sqlite");
+    let connection = rusqlite::Connection::open(&cut_short).unwrap();
+    connection.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE; CREATE TABLE meta (key TEXT)").unwrap();
+    drop(connection);
+    assert!(Journal::open(&cut_short, Span::from_secs(1_000_000), 7).is_ok());
+}
+
+#[test]
 fn a_refused_order_keeps_what_the_backend_ended_before_it_failed_out_of_service() {
     let mut world = World::new();
     world.bound(Some(3), None);
     world.ticks(3);
     world.bound(None, Some(2));
     world.ticks(2);
-    world.refuses = true;
+    world.fails = Some(BackendError::NoCapacity("a test".to_owned()));
     let order = (0..40).find_map(|_| world.tick().orders.into_iter().next()).unwrap();
     let ended = order.end[0].clone();
     // The backend ended it, then a launch of the same order failed; now demand returns.
     let gold = world.replicas.get_mut("gold").unwrap();
     gold.iter_mut().find(|it| it.id == ended).unwrap().state = ReplicaState::Draining;
-    world.refuses = false;
+    world.fails = None;
     world.bound(Some(3), None);
     let outcome = world.tick();
     assert_eq!(World::draining(&outcome), [ended], "what was told to end takes no work");

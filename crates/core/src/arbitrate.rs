@@ -169,6 +169,7 @@ fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
             Some(Guard::Minimum) => Reason::GrewToMinimum,
             Some(Guard::Override) => Reason::GrewForOverride,
             Some(Guard::Freshness) => Reason::GrewWhenBlind,
+            Some(Guard::Window) => Reason::GrewInWindow,
             // No policy could tell: what was decided before is restored.
             _ if proposal.winner.is_none() => Reason::GrewWhenBlind,
             _ => Reason::GrewForDemand,

@@ -181,6 +181,9 @@ pub enum Reason {
     GrewForOverride,
     /// Blind: grown back to the count decided before, or, blind for too long, to the declared fallback.
     GrewWhenBlind,
+    /// A replica ended by itself before the windows were full after a start, a reload or a gap: the count decided before is
+    /// brought back, for nobody knows yet that it is not needed.
+    GrewInWindow,
     /// No policy needs them any more.
     ShrankUnneeded,
     /// An operator asked for fewer.
@@ -211,11 +214,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::GrewForDemand,
         Self::GrewToMinimum,
         Self::GrewForOverride,
         Self::GrewWhenBlind,
+        Self::GrewInWindow,
         Self::ShrankUnneeded,
         Self::ShrankForOverride,
         Self::ShrankForPriority,
@@ -238,6 +242,7 @@ impl Reason {
             Self::GrewToMinimum => "grew_to_minimum",
             Self::GrewForOverride => "grew_for_override",
             Self::GrewWhenBlind => "grew_when_blind",
+            Self::GrewInWindow => "grew_in_window",
             Self::ShrankUnneeded => "shrank_unneeded",
             Self::ShrankForOverride => "shrank_for_override",
             Self::ShrankForPriority => "shrank_for_priority",

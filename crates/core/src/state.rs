@@ -24,6 +24,8 @@ pub struct TierState {
     pub(crate) blind_since: Option<Time>,
     /// The count last decided.
     pub(crate) desired: Option<u32>,
+    /// The most replicas seen since the windows began to fill, without those that were decided to go.
+    pub(crate) seen: u32,
 }
 
 /// A change that was decided.
@@ -47,6 +49,7 @@ impl TierState {
             changes: VecDeque::new(),
             blind_since: None,
             desired: None,
+            seen: 0,
         }
     }
 
@@ -98,7 +101,12 @@ impl TierState {
         while self.changes.front().is_some_and(|change| decision.at.since(change.at) >= longest) {
             self.changes.pop_front();
         }
-        self.desired = Some(decision.desired);
+        // Nothing decided of nothing seen may only mean that the replicas could not be listed yet.
+        if self.desired.is_some() || decision.desired > 0 {
+            self.desired = Some(decision.desired);
+        }
+        let settled = decision.at >= self.settled_at(spec);
+        self.seen = if settled { 0 } else { self.seen.max(current).min(decision.desired) };
     }
 }
 

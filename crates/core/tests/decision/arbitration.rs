@@ -166,6 +166,17 @@ fn a_blind_tier_grows_to_its_fallback_by_its_priority_only() {
 }
 
 #[test]
+fn while_a_tier_was_never_counted_nobody_grows_for_it_may_have_any_number() {
+    let mut fleet = three(10);
+    fleet.tiers[2].listed = false;
+    players(&mut fleet, [900, 100, 100]);
+    fleet.at(seconds(30)).expect_all(&[1, 1, 0]);
+    assert_eq!(fleet.decisions[0].reason, Reason::HeldAtSharedMaximum);
+    fleet.tiers[2].listed = true;
+    fleet.at(minutes(2)).expect_all(&[8, 1, 1]);
+}
+
+#[test]
 fn an_unlisted_tier_keeps_what_it_was_decided_to_have() {
     let mut fleet = three(10);
     players(&mut fleet, [100, 100, 600]);

@@ -207,6 +207,18 @@ fn latency_grows_by_one_when_missed_and_by_half_when_missed_by_far() {
 }
 
 #[test]
+fn ten_of_a_hundred_may_be_late_at_p90() {
+    let mut tier = by_latency();
+    tier.slo.objectives[0].quantile = 0.9;
+    let held = settled(tier, 6, |it| {
+        it.feed().latency = above(10);
+        it.feed().queue_depth = Some(3);
+        it.feed().in_flight = Some(300);
+    });
+    assert_eq!(held, 6);
+}
+
+#[test]
 fn latency_waits_for_what_it_ordered() {
     let mut tier = Timeline::of(TierSpec { start_up: minutes(2), ..by_latency() }).with_ready(6);
     tier.feed().latency = above(30);

@@ -37,6 +37,18 @@ fn it_begins_no_cooldown() {
 }
 
 #[test]
+fn it_is_replaced_soon_after_a_restart_for_nobody_knows_yet_that_it_is_not_needed() {
+    let mut gold = Timeline::of(gold()).with_ready(6);
+    gold.demand(1.5);
+    gold.at(seconds(5)).expect(6).because(Reason::HeldInWindow);
+    gold.tiers[0].crash(3);
+    gold.tick();
+    gold.expect(6).because(Reason::GrewInWindow);
+    assert_eq!(gold.tiers[0].supply().starting, 3);
+    gold.at(minutes(6)).expect(2);
+}
+
+#[test]
 fn it_is_replaced_while_every_source_is_dark() {
     let mut gold = Timeline::of(gold());
     gold.demand(4.5);

@@ -131,7 +131,7 @@ fn clamped() -> Timeline {
 
 #[test]
 fn a_chain_that_is_not_whole_is_caught() {
-    let plants: [fn(&mut Vec<Decision>); 8] = [
+    let plants: [fn(&mut Vec<Decision>); 9] = [
         |it| it[0].clamps = it[0].clamps.split_off(1),
         |it| it[0].clamps.truncate(1),
         |it| it[0].clamps[0].before = 29,
@@ -143,6 +143,12 @@ fn a_chain_that_is_not_whole_is_caught() {
         // A guard twice, and a guard that changes nothing.
         |it| it[0].clamps[1].guard = Guard::Override,
         |it| it[0].clamps.push(Clamp { guard: Guard::Minimum, before: 10, after: 10 }),
+        // Freshness in the middle.
+        |it| {
+            it[0].clamps[1].after = 12;
+            it[0].clamps.push(Clamp { guard: Guard::Freshness, before: 12, after: 11 });
+            it[0].clamps.push(Clamp { guard: Guard::Minimum, before: 11, after: 10 });
+        },
         // A recommendation that was larger than the one that won.
         |it| {
             let mut larger = it[0].recommendations[0].clone();
