@@ -187,6 +187,7 @@ impl Live {
             return;
         };
         self.around.operator.take(order.clone());
+        self.show_order(now);
         if matches!(order, OperatorOrder::Mode(_) | OperatorOrder::Pause(_)) {
             self.dispatch.withdraw();
         }
@@ -196,6 +197,21 @@ impl Live {
             let durable = tokio::time::timeout(ORDER_ON_DISK_WITHIN, written).await.unwrap_or(false);
             let _ = done.send(if durable { Taken::Durable } else { Taken::NotDurable });
         });
+    }
+
+    /// Shows the operator's orders at once: who has just pulled the kill switch looks whether it holds.
+    fn show_order(&self, now: Time) {
+        let operator = &self.around.operator;
+        let Some(shown) = self.view.borrow().clone() else { return };
+        let mut view = FleetView::clone(&shown);
+        view.mode = self.controller.mode(operator);
+        view.paused_until_us = operator.paused_until.filter(|&until| now < until);
+        for tier in &mut view.tiers {
+            tier.operator = operator.override_of(&tier.tier, now).cloned();
+        }
+        if view != *shown {
+            self.view.send_replace(Some(Arc::new(view)));
+        }
     }
 
     async fn tick(&mut self) {

@@ -45,7 +45,7 @@ impl Journal {
             shared.health().problem = Some(problem);
         }
         let (queue, messages) = sync_channel(WAITING);
-        let writer = Writer::new(connection, retention, epoch, shared.clone()).map_err(sqlite)?;
+        let writer = Writer::new(connection, path, retention, epoch, shared.clone()).map_err(sqlite)?;
         std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&messages))

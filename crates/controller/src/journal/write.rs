@@ -12,6 +12,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
@@ -28,6 +30,8 @@ enum WriteError {
     Sqlite(#[from] rusqlite::Error),
     #[error("the controller of epoch {by} writes it now")]
     Fenced { by: u64 },
+    #[error("its file was removed or replaced while the controller ran: restart the controller to begin a new one")]
+    Removed,
     #[error(transparent)]
     Injected(#[from] Injected),
 }
@@ -37,6 +41,9 @@ type Sameness = (u32, Reason, Supply, Option<usize>);
 
 pub(super) struct Writer {
     connection: Connection,
+    /// Where the file is, and which file it was when it was opened.
+    path: PathBuf,
+    file: Option<u64>,
     retention: Span,
     epoch: u64,
     shared: Arc<Shared>,
@@ -80,6 +87,7 @@ impl Waiting {
 impl Writer {
     pub(super) fn new(
         connection: Connection,
+        path: &Path,
         retention: Span,
         epoch: u64,
         shared: Arc<Shared>,
@@ -87,6 +95,8 @@ impl Writer {
         let next_tick = connection.query_row("SELECT COALESCE(MAX(id), 0) + 1 FROM ticks", [], |row| row.get(0))?;
         Ok(Self {
             connection,
+            path: path.to_owned(),
+            file: file_at(path),
             retention,
             epoch,
             shared,
@@ -168,6 +178,7 @@ impl Writer {
     }
 
     fn write(&mut self, orders: &[(OperatorOrder, Time)], batch: &[Message]) -> Result<u64, WriteError> {
+        self.not_removed()?;
         self.not_fenced()?;
         for (order, at) in orders {
             self.write_operator(order, *at)?;
@@ -181,6 +192,11 @@ impl Writer {
             }
         }
         Ok(bytes)
+    }
+
+    /// SQLite would go on writing a file that has no name any more, and the next controller would find nothing.
+    fn not_removed(&self) -> Result<(), WriteError> {
+        if file_at(&self.path) == self.file { Ok(()) } else { Err(WriteError::Removed) }
     }
 
     /// A tick of a later epoch means that another controller has taken over, so this one writes nothing more.
@@ -301,6 +317,11 @@ impl Writer {
         self.connection.execute("DELETE FROM orders WHERE at_us < ?1", [limit])?;
         Ok(())
     }
+}
+
+/// The number of the file at `path`.
+fn file_at(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|file| file.ino())
 }
 
 fn json(value: &impl Serialize) -> String {

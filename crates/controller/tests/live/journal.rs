@@ -200,3 +200,17 @@ async fn a_journal_that_a_later_controller_writes_fences_the_earlier_one() {
         .unwrap();
     assert_eq!(last, (1000, 9), "nothing more is written");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_is_removed_while_the_controller_runs_sounds_the_alarm() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    std::fs::remove_file(world.journal()).unwrap();
+    let view = running.ticks(2).await;
+    assert!(!view.journal.writable);
+    assert!(view.journal.problem.as_deref().unwrap().contains("removed or replaced"));
+    assert!(running.kinds().contains(&"dev.evenkeel.alarm.journal_unwritable"));
+    assert_eq!(running.order(OperatorOrder::Mode(Mode::Advise)).await, Taken::NotDurable);
+    assert_eq!(running.view().mode, Mode::Advise, "shown before the next tick");
+    running.stop().await;
+}
