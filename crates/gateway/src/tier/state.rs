@@ -55,7 +55,9 @@ pub(super) enum Word {
 /// The state.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) queue: TierQueue<Named>,
+    /// Changed only in here, where every action that a change returns is carried out: one that is lost leaves a client
+    /// without a word for ever.
+    queue: TierQueue<Named>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Verdict>>,
     /// When the timer rings; `None` when it does not.
     timer: Option<Time>,
@@ -65,6 +67,11 @@ impl State {
     pub(super) fn new(settings: &GatewaySettings, now: Time) -> Self {
         let queue = TierQueue::new(QueueSettings::new(max_held(settings), settings.hold), now);
         Self { queue, waiting: BTreeMap::new(), timer: None }
+    }
+
+    /// The queue, to look at.
+    pub(super) fn queue(&self) -> &TierQueue<Named> {
+        &self.queue
     }
 
     /// Changes how much may wait, and how long.
@@ -93,6 +100,12 @@ impl State {
     pub(super) fn fail(&mut self, now: Time, id: RequestId, failure: Failure) -> Word {
         let actions = self.queue.fail(now, id, failure);
         self.word_on(id, actions)
+    }
+
+    /// A request's answer has begun. A replica on probation is trusted again by this, and gets what waited for it.
+    pub(super) fn first_byte(&mut self, now: Time, id: RequestId) {
+        let actions = self.queue.first_byte(now, id);
+        self.carry_out(actions, None);
     }
 
     /// A request was answered wholly.

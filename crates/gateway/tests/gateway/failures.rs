@@ -194,3 +194,23 @@ async fn an_answer_shorter_than_it_said_is_tried_elsewhere_when_nothing_of_it_ca
     assert_eq!(answer.next().await.unwrap().unwrap(), "part");
     assert!(matches!(answer.next().await, Some(Err(_))));
 }
+
+#[tokio::test]
+async fn a_probes_first_byte_lets_those_go_that_wait_behind_it_while_its_own_stream_goes_on() {
+    let mut only = FakeReplica::start("only", Behavior::GatedAfterFirstToken).await;
+    only.kill().await;
+    let stage = Stage::with_gold(&[&only]).await;
+    let held: Vec<_> = (0..4).map(|_| stage.begin_apart(chat("gold"))).collect();
+    stage.until_tier("gold", |gold| gold.queued == 4).await;
+    only.revive().await;
+    // The replica has two places: the probe takes one, and its first byte gives the other to the next in line.
+    eventually("the next in line is sent", || only.asked().len() == 2).await;
+    let gold = stage.until_tier("gold", |gold| gold.in_flight == 2).await;
+    assert_eq!((gold.queued, gold.succeeded), (2, 0));
+    only.let_go(4);
+    for answer in held {
+        assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    }
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.succeeded, gold.failed, gold.in_flight, gold.queued), (4, 0, 0, 0));
+}
