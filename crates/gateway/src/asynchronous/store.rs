@@ -108,6 +108,12 @@ impl Store {
         self.connection.execute_batch("BEGIN IMMEDIATE")
     }
 
+    /// Whether what is done now belongs to a batch. SQLite ends one by itself on a full disk and the like, and forgets
+    /// all of it; what is done after that would be durable at once, each by itself.
+    pub(super) fn is_in_batch(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
     /// Makes a batch durable.
     pub(super) fn commit(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch("COMMIT")
