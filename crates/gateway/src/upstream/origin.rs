@@ -1,11 +1,12 @@
 //! A server that the gateway calls: an address with its idle connections.
 
-use super::connection::{Broken, Connection, Reply};
+use super::call::Call;
+use super::connection::{Broken, Connection};
 use super::pool::Pool;
+use super::reply::Reply;
 use bytes::Bytes;
+use http::Uri;
 use http::header::HeaderValue;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,17 +18,6 @@ pub(crate) struct Origin {
     pool: Arc<Pool>,
     /// Whether the last connection that was tried was not made.
     refused: AtomicBool,
-}
-
-/// What is asked of a server, but for the body.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    /// The method.
-    pub(crate) method: Method,
-    /// Path and query.
-    pub(crate) path: PathAndQuery,
-    /// The headers, without host and length.
-    pub(crate) headers: HeaderMap,
 }
 
 impl Origin {
@@ -44,13 +34,14 @@ impl Origin {
     /// Sends one request and waits for the head of the answer. A pooled connection that breaks before it is replaced by a
     /// new one: the server most likely closed it just as we took it.
     pub(crate) async fn send(&self, call: &Call, body: &Bytes) -> Result<Reply, Broken> {
-        if let Some(connection) = self.pool.take().await
-            && let Ok(reply) = connection.send(call, &self.host, body, Arc::clone(&self.pool)).await
+        if let Some(mut connection) = self.pool.take().await
+            && let Ok(head) = connection.send(call, &self.host, body).await
         {
-            return Ok(reply);
+            return Ok(Reply::begin(head, connection, Arc::clone(&self.pool)));
         }
-        let connection = self.connect().await?;
-        connection.send(call, &self.host, body, Arc::clone(&self.pool)).await
+        let mut connection = self.connect().await?;
+        let head = connection.send(call, &self.host, body).await?;
+        Ok(Reply::begin(head, connection, Arc::clone(&self.pool)))
     }
 
     /// Whether the last connection that was tried was made; so it is believed as long as none was tried.
