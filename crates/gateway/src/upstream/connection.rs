@@ -48,6 +48,8 @@ pub(super) struct Connection {
     outgoing: Vec<u8>,
     /// What was read and not yet taken.
     pub(super) unread: BytesMut,
+    /// Whether anything of an answer to the last request has come.
+    heard: bool,
     /// Where the socket's bytes land first. It lives as long as the connection, so it is cleared only once.
     landing: [u8; READ_SIZE],
 }
@@ -69,6 +71,7 @@ impl Connection {
             stream,
             outgoing: Vec::with_capacity(1_024),
             unread: BytesMut::new(),
+            heard: false,
             landing: [0; READ_SIZE],
         }))
     }
@@ -78,8 +81,9 @@ impl Connection {
         poll_fn(|cx| Poll::Ready(self.unread.is_empty() && self.poll_read(cx).is_pending())).await
     }
 
-    /// Sends a request and waits for the head of its answer, which belongs to whoever reads the body behind it.
+    /// Sends a request and waits for the head of its answer; its body is read from here afterwards.
     pub(super) async fn send(&mut self, call: &Call, host: &HeaderValue, body: &Bytes) -> Result<Head, Broken> {
+        self.heard = false;
         let sent = self.write(call, host, body).await;
         // A replica may answer before it has read everything, and close: the answer counts.
         let answered = self.read_head(&call.method).await;
@@ -88,6 +92,11 @@ impl Connection {
             (Err(error), Err(_)) => Err(Broken::Cut(error)),
             (Ok(()), Err(broken)) => Err(broken),
         }
+    }
+
+    /// Whether the last request brought nothing, not even a part of an answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !self.heard
     }
 
     async fn write(&mut self, call: &Call, host: &HeaderValue, body: &Bytes) -> io::Result<()> {
@@ -118,6 +127,7 @@ impl Connection {
         let mut landing = ReadBuf::new(&mut self.landing);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut landing))?;
         self.unread.extend_from_slice(landing.filled());
+        self.heard |= !landing.filled().is_empty();
         Poll::Ready(Ok(landing.filled().len()))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::connection::{Broken, Connection};
+use super::head::Head;
 use super::pool::Pool;
 use super::reply::Reply;
 use bytes::Bytes;
@@ -31,17 +32,24 @@ impl Origin {
         Some(Self { address, host, pool: Arc::default(), refused: AtomicBool::new(false) })
     }
 
-    /// Sends one request and waits for the head of the answer. A pooled connection that breaks before it is replaced by a
-    /// new one: the server most likely closed it just as we took it.
+    /// Sends one request and waits for the head of the answer. A pooled connection that ends without a byte of one is
+    /// replaced by a new one: the server most likely closed it just as we took it. After a byte the server has had the
+    /// request, and whether it gets it again is for the tier's queue to say, which counts tries.
     pub(crate) async fn send(&self, call: &Call, body: &Bytes) -> Result<Reply, Broken> {
-        if let Some(mut connection) = self.pool.take().await
-            && let Ok(head) = connection.send(call, &self.host, body).await
-        {
-            return Ok(Reply::begin(head, connection, Arc::clone(&self.pool)));
+        if let Some(mut connection) = self.pool.take().await {
+            match connection.send(call, &self.host, body).await {
+                Ok(head) => return Ok(self.reply(head, connection)),
+                Err(Broken::Cut(_) | Broken::Closed) if connection.is_unanswered() => {}
+                Err(broken) => return Err(broken),
+            }
         }
         let mut connection = self.connect().await?;
         let head = connection.send(call, &self.host, body).await?;
-        Ok(Reply::begin(head, connection, Arc::clone(&self.pool)))
+        Ok(self.reply(head, connection))
+    }
+
+    fn reply(&self, head: Head, connection: Box<Connection>) -> Reply {
+        Reply::begin(head, connection, Arc::clone(&self.pool))
     }
 
     /// Whether the last connection that was tried was made; so it is believed as long as none was tried.

@@ -1,9 +1,10 @@
 //! Replicas that fail: what is tried elsewhere, and what never is.
 
-use crate::replica::{Behavior, FakeReplica, raw_replica};
+use crate::replica::{Behavior, FakeReplica, raw_replica, scripted_replica};
 use crate::stage::{Stage, chat, eventually, fleet};
 use evenkeel_gateway::Options;
 use http::StatusCode;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[tokio::test]
@@ -136,6 +137,32 @@ async fn a_pooled_connection_that_the_replica_closed_meanwhile_is_replaced_unsee
     assert_eq!(replica.connections(), 2);
     let gold = stage.tier("gold").await;
     assert_eq!((gold.failed, gold.retried), (0, 0), "the queue need not know");
+}
+
+#[tokio::test]
+async fn what_broke_after_a_part_of_an_answer_is_another_try_and_never_sent_again_unseen() {
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    for answers in [&[GOOD, "nonsense\r\n\r\n", GOOD], &[GOOD, "HTTP/1.1 200 OK\r\nx-cut: ", GOOD]] {
+        let (route, asked) = scripted_replica("odd", answers).await;
+        let mut stage = Stage::open().await;
+        stage.route("gold", vec![route]).await;
+        assert_eq!(stage.chat().await.status, StatusCode::OK);
+        assert_eq!(stage.chat().await.status, StatusCode::OK, "{answers:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        assert_eq!(stage.tier("gold").await.retried, 1, "the queue knows of it: {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_every_replica_answers_with_nonsense_is_sent_as_often_as_it_has_tries() {
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    let (route, asked) = scripted_replica("odd", &[GOOD, "nonsense\r\n\r\n"]).await;
+    let mut stage = Stage::open().await;
+    stage.route("gold", vec![route]).await;
+    // Leaves a connection that waits for its next request.
+    assert_eq!(stage.chat().await.status, StatusCode::OK);
+    assert_eq!(stage.chat().await.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(asked.load(Ordering::SeqCst), 1 + 3);
 }
 
 #[tokio::test]

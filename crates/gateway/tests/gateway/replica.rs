@@ -290,6 +290,34 @@ fn pause(behavior: Behavior, gate: Arc<Semaphore>) -> Pin<Box<dyn Future<Output 
     })
 }
 
+/// A replica that gives these answers one after the other, whichever connection asks, and the last of them ever after. A
+/// connection ends with the first answer that tells no length. Also tells how often it was asked.
+pub(crate) async fn scripted_replica(name: &str, answers: &'static [&'static str]) -> (Route, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let asked = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut request = [0; 4_096];
+                while let Ok(1..) = stream.read(&mut request).await {
+                    let turn = asked.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+                    let _ = stream.write_all(answers[turn].as_bytes()).await;
+                    if !answers[turn].contains("content-length") {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let served_model = "served-model".to_owned();
+    let route = Route { id: ReplicaId(name.into()), url, served_model, max_outstanding: 8, state: RouteState::Serving };
+    (route, asked)
+}
+
 /// A replica that sends these bytes to every request and closes.
 pub(crate) async fn raw_replica(name: &str, answer: &'static str) -> Route {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
