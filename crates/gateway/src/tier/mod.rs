@@ -16,7 +16,7 @@ use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::{Rejection, Standing};
 use evenkeel_fleet::model::{AsynchronousSettings, GatewaySettings, TierSettings};
-use evenkeel_wire::report::{ReplicaLoad, TierReport};
+use evenkeel_wire::report::TierReport;
 use evenkeel_wire::routes::Route;
 use http::StatusCode;
 use http::header::HeaderValue;
@@ -148,8 +148,7 @@ impl Tier {
         report.queued = state.queue().queued() as u64;
         report.oldest_queued_us = state.queue().oldest_waiting(now).unwrap_or(Span::ZERO);
         report.in_flight = state.queue().in_flight() as u64;
-        let load = |id: &_, in_flight| ReplicaLoad { id: Clone::clone(id), in_flight };
-        report.replicas = state.queue().replicas().map(|view| load(&view.replica.0.id, view.outstanding)).collect();
+        report.replicas = state.loads();
         let counters = state.queue().counters();
         report.retried = counters.retried + counters.returned;
         report

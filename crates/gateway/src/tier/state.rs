@@ -2,8 +2,9 @@
 
 use crate::upstream::Replica;
 use evenkeel_core::units::{Span, Time};
-use evenkeel_engine::queue::{Action, Failure, QueueSettings, Rejection, RequestId, TierQueue};
+use evenkeel_engine::queue::{Action, Failure, QueueSettings, Rejection, RequestId, Standing, TierQueue};
 use evenkeel_fleet::model::GatewaySettings;
+use evenkeel_wire::report::ReplicaLoad;
 use evenkeel_wire::routes::{Route, RouteState};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -140,6 +141,21 @@ impl State {
         self.queue.replicas().map(|view| Arc::clone(&view.replica.0)).collect()
     }
 
+    /// What each replica has of ours, nothing included. One whose route changed its address or model while it had requests
+    /// is two in the queue and one in here: it is empty only when both are.
+    pub(super) fn loads(&self) -> Vec<ReplicaLoad> {
+        let mut loads: Vec<ReplicaLoad> = Vec::new();
+        // Those of one name follow each other.
+        for view in self.queue.replicas() {
+            let id = &view.replica.0.id;
+            match loads.last_mut().filter(|last| last.id == *id) {
+                Some(same) => same.in_flight += view.outstanding,
+                None => loads.push(ReplicaLoad { id: id.clone(), in_flight: view.outstanding }),
+            }
+        }
+        loads
+    }
+
     /// Brings the queue's replicas in line with `routes`. New ones come first, so that what waits is not refused in
     /// between.
     pub(super) fn set_routes(&mut self, now: Time, routes: &[Route]) {
@@ -162,8 +178,10 @@ impl State {
         match route.state {
             RouteState::Serving => actions = self.queue.add_replica(now, name.clone(), route.max_outstanding),
             RouteState::Draining => {
-                // One that we never saw serving has nothing of ours, and is reported as having nothing.
-                if self.queue.replica(name).is_none() {
+                // One that we never saw serving has nothing of ours, and is reported as having nothing. One that had left
+                // the table and is back in it stays in the report for as long as it is.
+                let known = self.queue.replica(name).map(|view| view.standing);
+                if matches!(known, None | Some(Standing::Removed)) {
                     actions = self.queue.add_replica(now, name.clone(), 0);
                 }
                 actions.extend(self.queue.drain_replica(now, name));
