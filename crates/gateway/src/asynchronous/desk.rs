@@ -154,13 +154,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::record::NewRequest;
     use super::*;
+    use bytes::Bytes;
     use evenkeel_core::units::Time;
     use http::HeaderMap;
 
     type Accepted = oneshot::Receiver<Result<bool, StoreError>>;
 
     fn accept(id: &str) -> (Question, Accepted) {
-        let (id, path, body) = (id.to_owned(), "/v1/completions".to_owned(), "{}".into());
+        let (id, path, body) = (id.to_owned(), "/v1/completions".to_owned(), Bytes::from_static(b"{}").into());
         let request = NewRequest { id, path, headers: HeaderMap::new(), body };
         question(move |store| store.accept("bronze", &request, Time::from_micros(1), 10))
     }

@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn request(id: &str) -> NewRequest {
-        let body = Bytes::from_static(b"{\"model\":\"large\"}");
+        let body = Bytes::from_static(b"{\"model\":\"large\"}").into();
         NewRequest { id: id.into(), path: "/v1/completions".into(), headers: HeaderMap::new(), body }
     }
 
