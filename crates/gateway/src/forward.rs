@@ -8,7 +8,7 @@ use crate::answer::{Answer, AnswerBody};
 use crate::measure::Meter;
 use crate::refusal::Refusal;
 use crate::relay::RelayedBody;
-use crate::request::{Document, forwarded_response_headers};
+use crate::request::{Document, HeldBody, forwarded_response_headers};
 use crate::tier::{Next, Seat, Tier, Whereabouts};
 use crate::upstream::{Broken, Call, Replica, Reply};
 use bytes::Bytes;
@@ -40,7 +40,7 @@ pub(crate) struct Job {
     /// Method, path and headers.
     pub(crate) call: Call,
     /// The body as the client sent it.
-    pub(crate) body: Bytes,
+    pub(crate) body: HeldBody,
     /// What the gateway read in the body.
     pub(crate) document: Document,
 }

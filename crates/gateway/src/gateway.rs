@@ -8,7 +8,7 @@ use crate::forward::{Job, TIER_NAME, deliver};
 use crate::in_force::InForce;
 use crate::prometheus;
 use crate::refusal::Refusal;
-use crate::request::{BodyPatience, Document, Endpoint, forwarded_request_headers, read_body};
+use crate::request::{BodyPatience, BodyRoom, Document, Endpoint, ROOM_WAIT, forwarded_request_headers, read_body};
 use crate::routes::Routes;
 use crate::state::StateDirectory;
 use crate::tier::Tier;
@@ -39,6 +39,7 @@ pub(crate) struct Gateway {
     /// The durable queue of the asynchronous tiers; `None` when there is no such tier.
     pub(crate) desk: Option<Arc<Desk>>,
     patience: Patience,
+    bodies: BodyRoom,
 }
 
 /// How long others may take.
@@ -53,11 +54,17 @@ pub(crate) struct Patience {
 }
 
 impl Gateway {
-    /// The gateway of `fleet`, with the routes and the waiting requests that an earlier one left in `state`.
+    /// The gateway of `fleet`, with the routes and the waiting requests that an earlier one left in `state`. It holds
+    /// `body_room` bytes of request bodies at once, or one body where that is more.
     ///
     /// # Errors
     /// When a tier is asynchronous and its queue cannot be opened.
-    pub(crate) fn new(fleet: &Fleet, state: Option<&StateDirectory>, patience: Patience) -> Result<Self, GatewayError> {
+    pub(crate) fn new(
+        fleet: &Fleet,
+        state: Option<&StateDirectory>,
+        patience: Patience,
+        body_room: u64,
+    ) -> Result<Self, GatewayError> {
         let clock = Clock::anchored();
         let in_force = InForce::new(fleet, clock);
         Ok(Self {
@@ -68,6 +75,7 @@ impl Gateway {
             in_force: RwLock::new(Arc::new(in_force)),
             file_in_force: AtomicBool::new(true),
             patience,
+            bodies: BodyRoom::new(body_room.max(fleet.gateway.max_body_bytes), ROOM_WAIT),
         })
     }
 
@@ -96,8 +104,9 @@ impl Gateway {
         self.file_in_force.store(in_force, Ordering::Relaxed);
     }
 
-    /// A new tier has its routes before a request can name it.
+    /// A new tier has its routes before a request can name it, and a larger body its room before it can come.
     fn put_in_force(&self, changed: InForce) {
+        self.bodies.grow_to(changed.max_body_bytes);
         self.routes.set_tiers(changed.all());
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed);
     }
@@ -127,7 +136,7 @@ impl Gateway {
 
     fn metrics(&self) -> Answer {
         let file_in_force = self.file_in_force.load(Ordering::Relaxed);
-        prometheus::answer(&self.report(), &self.in_force().all(), file_in_force)
+        prometheus::answer(&self.report(), &self.in_force().all(), file_in_force, self.bodies.held())
     }
 
     /// What was seen so far.
@@ -180,7 +189,7 @@ impl Gateway {
             return Err(nothing_there(&head));
         }
         refuse_encoded(&head.headers)?;
-        let body = read_body(body, in_force.max_body_bytes, self.patience.body).await?;
+        let body = read_body(body, in_force.max_body_bytes, self.patience.body, &self.bodies).await?;
         let document = read_document(&head.headers, &body, destination.tier.is_some())?;
         let position = match destination.tier {
             Some(position) => position,

@@ -27,10 +27,12 @@ const SERIES: [Series; 11] = [
 ];
 
 /// The answer to `GET /metrics`.
-pub(crate) fn answer(report: &GatewayReport, tiers: &[Arc<Tier>], file_in_force: bool) -> Answer {
+pub(crate) fn answer(report: &GatewayReport, tiers: &[Arc<Tier>], file_in_force: bool, body_bytes: u64) -> Answer {
     let mut text = String::with_capacity(64 * 1024);
     // Writing to a string cannot fail.
-    let _ = write_all(&mut text, report, tiers).and_then(|()| write_file(&mut text, file_in_force));
+    let _ = write_all(&mut text, report, tiers)
+        .and_then(|()| write_file(&mut text, file_in_force))
+        .and_then(|()| write_bodies(&mut text, body_bytes));
     with_body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
 }
 
@@ -72,6 +74,11 @@ fn write_file(out: &mut String, in_force: bool) -> fmt::Result {
     let help = "1 while all of the fleet file is in force; 0 where it is unsound or waits for a restart.";
     write_head(out, "fleet_file_in_force", "gauge", help)?;
     writeln!(out, "evenkeel_gateway_fleet_file_in_force {}", u8::from(in_force))
+}
+
+fn write_bodies(out: &mut String, held: u64) -> fmt::Result {
+    write_head(out, "request_body_bytes", "gauge", "Bytes of request bodies held until their answers begin.")?;
+    writeln!(out, "evenkeel_gateway_request_body_bytes {held}")
 }
 
 fn write_latency(out: &mut String, report: &GatewayReport) -> fmt::Result {

@@ -49,13 +49,16 @@ pub struct Options {
     pub body_pause_limit: Duration,
     /// A client that has not sent the whole body after this long is not waited for, however steadily it sends.
     pub body_limit: Duration,
+    /// Bytes of request bodies held at once, over all tiers, until their answers begin. What comes beyond waits for a
+    /// second and is refused then. A room smaller than the fleet's largest body is made as large as that.
+    pub body_room: u64,
     /// On shutdown, how long requests in flight may take to end.
     pub shutdown_limit: Duration,
 }
 
 impl Default for Options {
     /// No fleet file, no controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a minute for a
-    /// head, half a minute between pieces of a body and five for all of it; half a minute to end.
+    /// head, half a minute between pieces of a body and five for all of it; 256 MiB of bodies; half a minute to end.
     fn default() -> Self {
         Self {
             listen: None,
@@ -67,6 +70,7 @@ impl Default for Options {
             head_limit: Duration::from_secs(60),
             body_pause_limit: Duration::from_secs(30),
             body_limit: Duration::from_secs(300),
+            body_room: 256 * 1024 * 1024,
             shutdown_limit: Duration::from_secs(30),
         }
     }
@@ -118,7 +122,7 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
         whole: options.whole_answer_limit,
         body: BodyPatience { pause: options.body_pause_limit, whole: options.body_limit },
     };
-    let gateway = Gateway::new(fleet, state.as_ref(), patience)?;
+    let gateway = Gateway::new(fleet, state.as_ref(), patience, options.body_room)?;
     let address = options.listen.unwrap_or(fleet.gateway.listen);
     let listen = |error| GatewayError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;

@@ -56,15 +56,7 @@ impl Desk {
         T: Send + 'static,
         F: FnOnce(&Store) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (reply, answered) = oneshot::channel();
-        let question: Question = Box::new(move |store| {
-            let result = act(store);
-            Box::new(move |durable| {
-                let result = if durable { result.map_err(StoreError::from) } else { Err(StoreError::NotWritten) };
-                // Who no longer listens has left; what was done stays done.
-                let _ = reply.send(result);
-            })
-        });
+        let (question, answered) = question(act);
         self.questions.send(question).await.map_err(|_| StoreError::Gone)?;
         answered.await.map_err(|_| StoreError::NotWritten)?
     }
@@ -82,6 +74,27 @@ impl Drop for Desk {
     }
 }
 
+/// What is sent to the thread to do `act`, and where its result comes.
+fn question<T, F>(act: F) -> (Question, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Store) -> rusqlite::Result<T> + Send + 'static,
+{
+    let (reply, answered) = oneshot::channel();
+    let question: Question = Box::new(move |store| {
+        let result = act(store);
+        Box::new(move |durable| {
+            let result = match result {
+                Ok(_) if !durable => Err(StoreError::NotWritten),
+                result => result.map_err(StoreError::from),
+            };
+            // Who no longer listens has left; what was done stays done.
+            let _ = reply.send(result);
+        })
+    });
+    (question, answered)
+}
+
 fn answer_all(store: &Store, mut asked: mpsc::Receiver<Question>, backlogs: &BTreeMap<String, Arc<Backlog>>) {
     while let Some(first) = asked.blocking_recv() {
         let mut batch = vec![first];
@@ -96,11 +109,18 @@ fn answer_all(store: &Store, mut asked: mpsc::Receiver<Question>, backlogs: &BTr
 
 fn answer_batch(store: &Store, batch: Vec<Question>, backlogs: &BTreeMap<String, Arc<Backlog>>) {
     if let Err(error) = store.begin() {
-        // Dropped questions tell their askers.
+        // Dropped questions tell their askers that nothing was written.
         tracing::error!(%error, "the asynchronous queue cannot be written");
         return;
     }
-    let answers: Vec<Answer> = batch.into_iter().map(|question| question(store)).collect();
+    let mut answers = Vec::with_capacity(batch.len());
+    for question in batch {
+        answers.push(question(store));
+        if !store.is_in_batch() {
+            // All before is forgotten, and what follows would be kept although its asker is told that it is not.
+            break;
+        }
+    }
     let durable = commit(store);
     if let Err(error) = &durable {
         tracing::error!(%error, "the asynchronous queue could not be written");
@@ -111,6 +131,9 @@ fn answer_batch(store: &Store, batch: Vec<Question>, backlogs: &BTreeMap<String,
 }
 
 fn commit(store: &Store) -> Result<(), StoreError> {
+    if !store.is_in_batch() {
+        return Err(StoreError::NotWritten);
+    }
     hit(Point::QueueCommit)?;
     store.commit()?;
     Ok(hit(Point::QueueCommitted)?)
@@ -123,5 +146,54 @@ fn note_backlogs(store: &Store, backlogs: &BTreeMap<String, Arc<Backlog>>) {
             Ok(waiting) => backlog.note(waiting),
             Err(error) => tracing::error!(%error, tier, "cannot read the depth of the asynchronous queue"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::record::NewRequest;
+    use super::*;
+    use bytes::Bytes;
+    use evenkeel_core::units::Time;
+    use http::HeaderMap;
+
+    type Accepted = oneshot::Receiver<Result<bool, StoreError>>;
+
+    fn accept(id: &str) -> (Question, Accepted) {
+        let (id, path, body) = (id.to_owned(), "/v1/completions".to_owned(), Bytes::from_static(b"{}").into());
+        let request = NewRequest { id, path, headers: HeaderMap::new(), body };
+        question(move |store| store.accept("bronze", &request, Time::from_micros(1), 10))
+    }
+
+    /// What the askers are told of one batch.
+    fn told(store: &Store, ids: &[&str]) -> Vec<Option<Result<bool, StoreError>>> {
+        let (batch, told): (Vec<_>, Vec<_>) = ids.iter().map(|id| accept(id)).unzip();
+        answer_batch(store, batch, &BTreeMap::new());
+        told.into_iter().map(|mut told| told.try_recv().ok()).collect()
+    }
+
+    #[test]
+    fn when_sqlite_rolls_back_by_itself_nothing_of_the_batch_is_kept_and_everyone_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.sqlite");
+        let store = Store::open(&path).unwrap();
+        // Stands for a full disk, which ends a transaction in the same way.
+        let trigger = "CREATE TRIGGER full BEFORE INSERT ON requests WHEN NEW.id = 'too much'
+                       BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END";
+        rusqlite::Connection::open(&path).unwrap().execute_batch(trigger).unwrap();
+
+        let told_each = told(&store, &["before", "too much", "after", "last"]);
+        assert!(matches!(told_each[0], Some(Err(StoreError::NotWritten))), "{told_each:?}");
+        let cause = told_each[1].as_ref().unwrap().as_ref().unwrap_err().to_string();
+        assert!(cause.contains("the disk is full"), "{cause}");
+        // Never done, so their senders are gone: `Desk::ask` makes that the same answer.
+        assert!(told_each[2].is_none() && told_each[3].is_none(), "{told_each:?}");
+        for id in ["before", "too much", "after", "last"] {
+            assert!(store.find(id).unwrap().is_none(), "{id} is kept");
+        }
+
+        assert!(matches!(told(&store, &["next"])[..], [Some(Ok(true))]), "the next batch is a new one");
+        assert!(store.find("next").unwrap().is_some());
     }
 }

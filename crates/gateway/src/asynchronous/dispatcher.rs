@@ -187,5 +187,5 @@ fn job(lease: &Lease, request: HandedOut) -> Option<Job> {
     let call =
         Call { method: Method::POST, path: PathAndQuery::try_from(request.path).ok()?, headers: request.headers };
     let whereabouts = Some(Arc::clone(&lease.whereabouts));
-    Some(Job { arrived: request.accepted, whereabouts, call, body: request.body, document })
+    Some(Job { arrived: request.accepted, whereabouts, call, body: request.body.into(), document })
 }

@@ -1,5 +1,6 @@
 //! A request of an asynchronous tier through its life.
 
+use crate::request::HeldBody;
 use bytes::Bytes;
 use evenkeel_core::units::Time;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -11,7 +12,7 @@ const KEPT_HEADERS: [HeaderName; 4] =
     [CONTENT_TYPE, ACCEPT, HeaderName::from_static("x-request-id"), HeaderName::from_static("traceparent")];
 
 /// A request to be accepted.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct NewRequest {
     /// Its unguessable name: who knows it may fetch the answer.
     pub(crate) id: String,
@@ -20,7 +21,7 @@ pub(crate) struct NewRequest {
     /// The headers kept.
     pub(crate) headers: HeaderMap,
     /// The body as the client sent it.
-    pub(crate) body: Bytes,
+    pub(crate) body: HeldBody,
 }
 
 /// A request handed out.

@@ -15,7 +15,9 @@ use std::time::Duration;
 /// The layout of the file; another one is refused, never guessed at.
 const SCHEMA_VERSION: i64 = 1;
 
+/// Laid out in one transaction: a start that is cut off leaves an empty file, which the next one lays out.
 const SCHEMA: &str = "
+    BEGIN IMMEDIATE;
     CREATE TABLE requests (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -37,6 +39,7 @@ const SCHEMA: &str = "
     CREATE INDEX requests_by_standing ON requests (tier, standing, number);
     CREATE INDEX requests_by_end ON requests (tier, finished_us) WHERE finished_us IS NOT NULL;
     PRAGMA user_version = 1;
+    COMMIT;
 ";
 
 /// The durable queue cannot be used.
@@ -103,6 +106,12 @@ impl Store {
     /// Begins a batch.
     pub(super) fn begin(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    /// Whether what is done now belongs to a batch. SQLite ends one by itself on a full disk and the like, and forgets
+    /// all of it; what is done after that would be durable at once, each by itself.
+    pub(super) fn is_in_batch(&self) -> bool {
+        !self.connection.is_autocommit()
     }
 
     /// Makes a batch durable.
@@ -304,7 +313,7 @@ fn progress(row: &Row<'_>) -> rusqlite::Result<Progress> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use http::HeaderMap;
 
@@ -328,7 +337,7 @@ mod tests {
     }
 
     fn request(id: &str) -> NewRequest {
-        let body = Bytes::from_static(b"{\"model\":\"large\"}");
+        let body = Bytes::from_static(b"{\"model\":\"large\"}").into();
         NewRequest { id: id.into(), path: "/v1/completions".into(), headers: HeaderMap::new(), body }
     }
 
@@ -472,6 +481,22 @@ mod tests {
         hand_out(&file.store, 1, at(10));
         file.store.give_all_back().unwrap();
         assert_eq!(hand_out(&file.store, 1, at(11)), [named("a", 1)]);
+    }
+
+    #[test]
+    fn a_first_start_that_is_cut_off_at_any_statement_leaves_a_file_that_opens() {
+        let statements: Vec<&str> = SCHEMA.split_inclusive(';').collect();
+        for done in 0..=statements.len() {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("queue.sqlite");
+            let cut_off = Connection::open(&path).unwrap();
+            cut_off.pragma_update(None, "journal_mode", "WAL").unwrap();
+            cut_off.execute_batch(&statements[..done].concat()).unwrap();
+            drop(cut_off);
+            let store = Store::open(&path).unwrap_or_else(|error| panic!("cut off after {done} statements: {error}"));
+            accept(&store, &["a"]);
+            assert_eq!(hand_out(&store, 1, at(10)), [named("a", 1)]);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Reading a request's body, up to a limit in size and in the client's slowness.
+//! Reading a request's body, up to a limit in size and in the client's slowness, and as far as there is room.
 
+use super::room::{BodyRoom, HeldBody, Share};
 use crate::refusal::Refusal;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
@@ -19,7 +20,12 @@ pub(crate) struct BodyPatience {
 }
 
 /// The whole body, or why not.
-pub(crate) async fn read_body<B>(mut body: B, limit: u64, patience: BodyPatience) -> Result<Bytes, Refusal>
+pub(crate) async fn read_body<B>(
+    mut body: B,
+    limit: u64,
+    patience: BodyPatience,
+    room: &BodyRoom,
+) -> Result<HeldBody, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -29,12 +35,13 @@ where
     }
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
-    let mut since = None;
+    let (mut since, mut share) = (None, Share::default());
     while let Some(data) = next_data(&mut body, patience, &mut since).await? {
         let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
         if (so_far + data.len()) as u64 > limit {
             return Err(too_large(limit));
         }
+        room.take(&mut share, data.len()).await?;
         // Most bodies come in one piece, which is then used as it is.
         match &mut rest {
             Some(rest) => rest.extend_from_slice(&data),
@@ -47,7 +54,7 @@ where
             }
         }
     }
-    Ok(rest.map_or(first, BytesMut::freeze))
+    Ok(HeldBody::new(rest.map_or(first, BytesMut::freeze), share))
 }
 
 /// The next piece; `None` at the end. `since` tells when the body was first waited for.

@@ -6,9 +6,11 @@ mod destination;
 mod document;
 mod endpoint;
 mod headers;
+mod room;
 
 pub(crate) use body::{BodyPatience, read_body};
 pub(crate) use destination::Directory;
 pub(crate) use document::{Document, ServedModel};
 pub(crate) use endpoint::{Endpoint, RESULTS};
 pub(crate) use headers::{forwarded_request_headers, forwarded_response_headers};
+pub(crate) use room::{BodyRoom, HeldBody, ROOM_WAIT};

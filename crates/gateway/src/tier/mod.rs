@@ -16,7 +16,7 @@ use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::{Rejection, Standing};
 use evenkeel_fleet::model::{AsynchronousSettings, GatewaySettings, TierSettings};
-use evenkeel_wire::report::{ReplicaLoad, TierReport};
+use evenkeel_wire::report::TierReport;
 use evenkeel_wire::routes::Route;
 use http::StatusCode;
 use http::header::HeaderValue;
@@ -124,14 +124,14 @@ impl Tier {
     /// Requests that the serving replicas take at once, all together.
     pub(crate) fn places(&self) -> u32 {
         let state = self.lock();
-        let serving = state.queue.replicas().filter(|view| view.standing == Standing::Serving);
+        let serving = state.queue().replicas().filter(|view| view.standing == Standing::Serving);
         serving.map(|view| view.max_outstanding).sum()
     }
 
     /// Replicas that take work by the route table.
     pub(crate) fn serving_by_table(&self) -> Vec<Arc<Replica>> {
         let state = self.lock();
-        let serving = state.queue.replicas().filter(|view| view.standing == Standing::Serving);
+        let serving = state.queue().replicas().filter(|view| view.standing == Standing::Serving);
         serving.map(|view| Arc::clone(&view.replica.0)).collect()
     }
 
@@ -145,19 +145,18 @@ impl Tier {
         let mut report = TierReport { tier: self.name.clone(), ..TierReport::default() };
         self.tally.fill(&mut report);
         let state = self.lock();
-        report.queued = state.queue.queued() as u64;
-        report.oldest_queued_us = state.queue.oldest_waiting(now).unwrap_or(Span::ZERO);
-        report.in_flight = state.queue.in_flight() as u64;
-        let load = |id: &_, in_flight| ReplicaLoad { id: Clone::clone(id), in_flight };
-        report.replicas = state.queue.replicas().map(|view| load(&view.replica.0.id, view.outstanding)).collect();
-        let counters = state.queue.counters();
+        report.queued = state.queue().queued() as u64;
+        report.oldest_queued_us = state.queue().oldest_waiting(now).unwrap_or(Span::ZERO);
+        report.in_flight = state.queue().in_flight() as u64;
+        report.replicas = state.loads();
+        let counters = state.queue().counters();
         report.retried = counters.retried + counters.returned;
         report
     }
 
     /// Replicas that get no work for a while because they failed.
     pub(crate) fn ejected(&self) -> usize {
-        self.lock().queue.replicas().filter(|view| view.ejected).count()
+        self.lock().queue().replicas().filter(|view| view.ejected).count()
     }
 
     /// Seconds after which a refused client may come back: a start-up when nothing serves, else soon.

@@ -102,7 +102,7 @@ impl Seat {
     /// The first byte of the answer goes out: from here on there is no other try.
     pub(crate) fn first_byte(&self) {
         let now = self.tier.clock.now();
-        self.tier.with_state(|state| state.queue.first_byte(now, self.id));
+        self.tier.with_state(|state| state.first_byte(now, self.id));
     }
 
     /// The answer is through.

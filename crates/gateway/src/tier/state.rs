@@ -2,8 +2,9 @@
 
 use crate::upstream::Replica;
 use evenkeel_core::units::{Span, Time};
-use evenkeel_engine::queue::{Action, Failure, QueueSettings, Rejection, RequestId, TierQueue};
+use evenkeel_engine::queue::{Action, Failure, QueueSettings, Rejection, RequestId, Standing, TierQueue};
 use evenkeel_fleet::model::GatewaySettings;
+use evenkeel_wire::report::ReplicaLoad;
 use evenkeel_wire::routes::{Route, RouteState};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -55,7 +56,9 @@ pub(super) enum Word {
 /// The state.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) queue: TierQueue<Named>,
+    /// Changed only in here, where every action that a change returns is carried out: one that is lost leaves a client
+    /// without a word for ever.
+    queue: TierQueue<Named>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Verdict>>,
     /// When the timer rings; `None` when it does not.
     timer: Option<Time>,
@@ -65,6 +68,11 @@ impl State {
     pub(super) fn new(settings: &GatewaySettings, now: Time) -> Self {
         let queue = TierQueue::new(QueueSettings::new(max_held(settings), settings.hold), now);
         Self { queue, waiting: BTreeMap::new(), timer: None }
+    }
+
+    /// The queue, to look at.
+    pub(super) fn queue(&self) -> &TierQueue<Named> {
+        &self.queue
     }
 
     /// Changes how much may wait, and how long.
@@ -93,6 +101,12 @@ impl State {
     pub(super) fn fail(&mut self, now: Time, id: RequestId, failure: Failure) -> Word {
         let actions = self.queue.fail(now, id, failure);
         self.word_on(id, actions)
+    }
+
+    /// A request's answer has begun. A replica on probation is trusted again by this, and gets what waited for it.
+    pub(super) fn first_byte(&mut self, now: Time, id: RequestId) {
+        let actions = self.queue.first_byte(now, id);
+        self.carry_out(actions, None);
     }
 
     /// A request was answered wholly.
@@ -127,6 +141,21 @@ impl State {
         self.queue.replicas().map(|view| Arc::clone(&view.replica.0)).collect()
     }
 
+    /// What each replica has of ours, nothing included. One whose route changed its address or model while it had requests
+    /// is two in the queue and one in here: it is empty only when both are.
+    pub(super) fn loads(&self) -> Vec<ReplicaLoad> {
+        let mut loads: Vec<ReplicaLoad> = Vec::new();
+        // Those of one name follow each other.
+        for view in self.queue.replicas() {
+            let id = &view.replica.0.id;
+            match loads.last_mut().filter(|last| last.id == *id) {
+                Some(same) => same.in_flight += view.outstanding,
+                None => loads.push(ReplicaLoad { id: id.clone(), in_flight: view.outstanding }),
+            }
+        }
+        loads
+    }
+
     /// Brings the queue's replicas in line with `routes`. New ones come first, so that what waits is not refused in
     /// between.
     pub(super) fn set_routes(&mut self, now: Time, routes: &[Route]) {
@@ -149,8 +178,10 @@ impl State {
         match route.state {
             RouteState::Serving => actions = self.queue.add_replica(now, name.clone(), route.max_outstanding),
             RouteState::Draining => {
-                // One that we never saw serving has nothing of ours, and is reported as having nothing.
-                if self.queue.replica(name).is_none() {
+                // One that we never saw serving has nothing of ours, and is reported as having nothing. One that had left
+                // the table and is back in it stays in the report for as long as it is.
+                let known = self.queue.replica(name).map(|view| view.standing);
+                if matches!(known, None | Some(Standing::Removed)) {
                     actions = self.queue.add_replica(now, name.clone(), 0);
                 }
                 actions.extend(self.queue.drain_replica(now, name));

@@ -1,15 +1,13 @@
-//! One HTTP/1.1 connection to a replica, and the answer that comes over it.
+//! One HTTP/1.1 connection to a replica.
 
+use super::call::Call;
 use super::head::{Head, take_head, write_request};
-use super::origin::Call;
-use super::pool::Pool;
-use crate::framing::{Malformed, Progress};
+use crate::framing::Malformed;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -49,7 +47,9 @@ pub(super) struct Connection {
     /// What goes out at once; kept for the next request.
     outgoing: Vec<u8>,
     /// What was read and not yet taken.
-    unread: BytesMut,
+    pub(super) unread: BytesMut,
+    /// Whether anything of an answer to the last request has come.
+    heard: bool,
     /// Where the socket's bytes land first. It lives as long as the connection, so it is cleared only once.
     landing: [u8; READ_SIZE],
 }
@@ -71,6 +71,7 @@ impl Connection {
             stream,
             outgoing: Vec::with_capacity(1_024),
             unread: BytesMut::new(),
+            heard: false,
             landing: [0; READ_SIZE],
         }))
     }
@@ -80,26 +81,22 @@ impl Connection {
         poll_fn(|cx| Poll::Ready(self.unread.is_empty() && self.poll_read(cx).is_pending())).await
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(
-        mut self: Box<Self>,
-        call: &Call,
-        host: &HeaderValue,
-        body: &Bytes,
-        pool: Arc<Pool>,
-    ) -> Result<Reply, Broken> {
+    /// Sends a request and waits for the head of its answer; its body is read from here afterwards.
+    pub(super) async fn send(&mut self, call: &Call, host: &HeaderValue, body: &Bytes) -> Result<Head, Broken> {
+        self.heard = false;
         let sent = self.write(call, host, body).await;
         // A replica may answer before it has read everything, and close: the answer counts.
         let answered = self.read_head(&call.method).await;
-        let head = match (sent, answered) {
-            (_, Ok(head)) => head,
-            (Err(error), Err(_)) => return Err(Broken::Cut(error)),
-            (Ok(()), Err(broken)) => return Err(broken),
-        };
-        let mut body =
-            ReplyBody { progress: head.framing.into(), connection: Some(self), reusable: head.keep_alive, pool };
-        body.release_if_over();
-        Ok(Reply { head, body })
+        match (sent, answered) {
+            (_, Ok(head)) => Ok(head),
+            (Err(error), Err(_)) => Err(Broken::Cut(error)),
+            (Ok(()), Err(broken)) => Err(broken),
+        }
+    }
+
+    /// Whether the last request brought nothing, not even a part of an answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !self.heard
     }
 
     async fn write(&mut self, call: &Call, host: &HeaderValue, body: &Bytes) -> io::Result<()> {
@@ -126,78 +123,11 @@ impl Connection {
     }
 
     /// Reads what is there; 0 at the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut landing = ReadBuf::new(&mut self.landing);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut landing))?;
         self.unread.extend_from_slice(landing.filled());
+        self.heard |= !landing.filled().is_empty();
         Poll::Ready(Ok(landing.filled().len()))
-    }
-}
-
-/// A replica's answer: its head, and its body still on the way.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    /// Status and headers.
-    pub(crate) head: Head,
-    /// The body.
-    pub(crate) body: ReplyBody,
-}
-
-/// The body of a replica's answer. Once read to its end, the connection goes back to the pool; dropped before, the
-/// connection is closed, which tells the replica that nobody waits any more.
-#[derive(Debug)]
-pub(crate) struct ReplyBody {
-    progress: Progress,
-    /// `None` once it is over.
-    connection: Option<Box<Connection>>,
-    reusable: bool,
-    pool: Arc<Pool>,
-}
-
-impl ReplyBody {
-    /// The next piece; `None` at the end.
-    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        loop {
-            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-            match self.progress.take(&mut connection.unread) {
-                Ok(None) => {}
-                Ok(Some(data)) => {
-                    self.release_if_over();
-                    return Poll::Ready(Some(Ok(data)));
-                }
-                Err(malformed) => return self.broken(malformed.into()),
-            }
-            if self.progress == Progress::Over {
-                self.release_if_over();
-                return Poll::Ready(None);
-            }
-            match ready!(connection.poll_read(cx)) {
-                Ok(0) if self.progress.end() => self.connection = None,
-                Ok(0) => return self.broken(Broken::Closed),
-                Ok(_) => {}
-                Err(error) => return self.broken(Broken::Cut(error)),
-            }
-        }
-    }
-
-    /// Whether everything was read.
-    pub(crate) fn is_over(&self) -> bool {
-        self.progress == Progress::Over
-    }
-
-    fn broken(&mut self, broken: Broken) -> Poll<Option<Result<Bytes, Broken>>> {
-        self.progress.end();
-        self.connection = None;
-        Poll::Ready(Some(Err(broken)))
-    }
-
-    fn release_if_over(&mut self) {
-        if self.is_over()
-            && let Some(connection) = self.connection.take()
-            && self.reusable
-            && connection.unread.is_empty()
-        {
-            self.pool.put(connection);
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! The gateway speaks to replicas by itself instead of through a client library: one write and one read for a request,
 //! no channel and no task between them. What is ambiguous is refused, never guessed at.
 
-use super::origin::Call;
+use super::call::Call;
 use crate::framing::{Malformed, Progress, number};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};

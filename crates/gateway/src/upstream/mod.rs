@@ -5,12 +5,16 @@
 //! (who does not read lets the replica wait; who is dropped takes the connection along), and costs that a connection which
 //! the replica closed may be noticed only when it is taken out again. Such a one is replaced without anyone noticing.
 
+mod call;
 mod connection;
 mod head;
 mod origin;
 mod pool;
 mod replica;
+mod reply;
 
-pub(crate) use connection::{Broken, Reply, ReplyBody};
-pub(crate) use origin::{Call, Origin};
+pub(crate) use call::Call;
+pub(crate) use connection::Broken;
+pub(crate) use origin::Origin;
 pub(crate) use replica::Replica;
+pub(crate) use reply::{Reply, ReplyBody};

@@ -1,11 +1,13 @@
 //! A server that the gateway calls: an address with its idle connections.
 
-use super::connection::{Broken, Connection, Reply};
+use super::call::Call;
+use super::connection::{Broken, Connection};
+use super::head::Head;
 use super::pool::Pool;
+use super::reply::Reply;
 use bytes::Bytes;
+use http::Uri;
 use http::header::HeaderValue;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,17 +21,6 @@ pub(crate) struct Origin {
     refused: AtomicBool,
 }
 
-/// What is asked of a server, but for the body.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    /// The method.
-    pub(crate) method: Method,
-    /// Path and query.
-    pub(crate) path: PathAndQuery,
-    /// The headers, without host and length.
-    pub(crate) headers: HeaderMap,
-}
-
 impl Origin {
     /// The server at `url`; `None` when that is not `http://HOST` or `http://HOST:PORT`.
     pub(crate) fn new(url: &str) -> Option<Self> {
@@ -41,16 +32,24 @@ impl Origin {
         Some(Self { address, host, pool: Arc::default(), refused: AtomicBool::new(false) })
     }
 
-    /// Sends one request and waits for the head of the answer. A pooled connection that breaks before it is replaced by a
-    /// new one: the server most likely closed it just as we took it.
+    /// Sends one request and waits for the head of the answer. A pooled connection that ends without a byte of one is
+    /// replaced by a new one: the server most likely closed it just as we took it. After a byte the server has had the
+    /// request, and whether it gets it again is for the tier's queue to say, which counts tries.
     pub(crate) async fn send(&self, call: &Call, body: &Bytes) -> Result<Reply, Broken> {
-        if let Some(connection) = self.pool.take().await
-            && let Ok(reply) = connection.send(call, &self.host, body, Arc::clone(&self.pool)).await
-        {
-            return Ok(reply);
+        if let Some(mut connection) = self.pool.take().await {
+            match connection.send(call, &self.host, body).await {
+                Ok(head) => return Ok(self.reply(head, connection)),
+                Err(Broken::Cut(_) | Broken::Closed) if connection.is_unanswered() => {}
+                Err(broken) => return Err(broken),
+            }
         }
-        let connection = self.connect().await?;
-        connection.send(call, &self.host, body, Arc::clone(&self.pool)).await
+        let mut connection = self.connect().await?;
+        let head = connection.send(call, &self.host, body).await?;
+        Ok(self.reply(head, connection))
+    }
+
+    fn reply(&self, head: Head, connection: Box<Connection>) -> Reply {
+        Reply::begin(head, connection, Arc::clone(&self.pool))
     }
 
     /// Whether the last connection that was tried was made; so it is believed as long as none was tried.

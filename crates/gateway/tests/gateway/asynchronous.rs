@@ -208,6 +208,26 @@ async fn a_request_that_no_replica_takes_costs_no_attempt_and_has_no_queue_time(
 }
 
 #[tokio::test]
+async fn a_probes_first_byte_lets_the_next_request_go_while_its_own_answer_is_still_on_the_way() {
+    let mut only = FakeReplica::start("only", Behavior::GatedAfterFirstToken).await;
+    only.kill().await;
+    let mut stage = Stage::open().await;
+    stage.route("bronze", vec![only.route()]).await;
+    let urls = [put_in(&stage).await, put_in(&stage).await];
+    // Both are handed out, and wait for the replica together.
+    stage.until_tier("bronze", |bronze| bronze.retried >= 4 && bronze.queued == 2).await;
+    only.revive().await;
+    eventually("both are sent before one has ended", || only.asked().len() == 2).await;
+    for url in &urls {
+        until(&stage, url, "running").await;
+    }
+    only.let_go(2);
+    for url in &urls {
+        assert_eq!(until(&stage, url, "succeeded").await["attempts"], 1);
+    }
+}
+
+#[tokio::test]
 async fn the_moment_of_acceptance_outlives_the_gateway_and_nothing_runs_after_its_restart() {
     let directory = tempfile::tempdir().unwrap();
     let mut lost = FakeReplica::start("lost", Behavior::Gated).await;

@@ -1,9 +1,10 @@
 //! Replicas that fail: what is tried elsewhere, and what never is.
 
-use crate::replica::{Behavior, FakeReplica, raw_replica};
+use crate::replica::{Behavior, FakeReplica, raw_replica, scripted_replica};
 use crate::stage::{Stage, chat, eventually, fleet};
 use evenkeel_gateway::Options;
 use http::StatusCode;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[tokio::test]
@@ -139,6 +140,32 @@ async fn a_pooled_connection_that_the_replica_closed_meanwhile_is_replaced_unsee
 }
 
 #[tokio::test]
+async fn what_broke_after_a_part_of_an_answer_is_another_try_and_never_sent_again_unseen() {
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    for answers in [&[GOOD, "nonsense\r\n\r\n", GOOD], &[GOOD, "HTTP/1.1 200 OK\r\nx-cut: ", GOOD]] {
+        let (route, asked) = scripted_replica("odd", answers).await;
+        let mut stage = Stage::open().await;
+        stage.route("gold", vec![route]).await;
+        assert_eq!(stage.chat().await.status, StatusCode::OK);
+        assert_eq!(stage.chat().await.status, StatusCode::OK, "{answers:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        assert_eq!(stage.tier("gold").await.retried, 1, "the queue knows of it: {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_every_replica_answers_with_nonsense_is_sent_as_often_as_it_has_tries() {
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    let (route, asked) = scripted_replica("odd", &[GOOD, "nonsense\r\n\r\n"]).await;
+    let mut stage = Stage::open().await;
+    stage.route("gold", vec![route]).await;
+    // Leaves a connection that waits for its next request.
+    assert_eq!(stage.chat().await.status, StatusCode::OK);
+    assert_eq!(stage.chat().await.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(asked.load(Ordering::SeqCst), 1 + 3);
+}
+
+#[tokio::test]
 async fn a_stream_that_no_replica_begins_is_504_long_before_an_answer_in_one_piece_would_be() {
     let silent = FakeReplica::start("silent", Behavior::Silence).await;
     let options = Options { first_byte_limit: Duration::from_millis(100), ..Options::default() };
@@ -193,4 +220,24 @@ async fn an_answer_shorter_than_it_said_is_tried_elsewhere_when_nothing_of_it_ca
     let mut answer = stage.begin(chat("gold")).await;
     assert_eq!(answer.next().await.unwrap().unwrap(), "part");
     assert!(matches!(answer.next().await, Some(Err(_))));
+}
+
+#[tokio::test]
+async fn a_probes_first_byte_lets_those_go_that_wait_behind_it_while_its_own_stream_goes_on() {
+    let mut only = FakeReplica::start("only", Behavior::GatedAfterFirstToken).await;
+    only.kill().await;
+    let stage = Stage::with_gold(&[&only]).await;
+    let held: Vec<_> = (0..4).map(|_| stage.begin_apart(chat("gold"))).collect();
+    stage.until_tier("gold", |gold| gold.queued == 4).await;
+    only.revive().await;
+    // The replica has two places: the probe takes one, and its first byte gives the other to the next in line.
+    eventually("the next in line is sent", || only.asked().len() == 2).await;
+    let gold = stage.until_tier("gold", |gold| gold.in_flight == 2).await;
+    assert_eq!((gold.queued, gold.succeeded), (2, 0));
+    only.let_go(4);
+    for answer in held {
+        assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    }
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.succeeded, gold.failed, gold.in_flight, gold.queued), (4, 0, 0, 0));
 }

@@ -5,6 +5,7 @@ use crate::stage::{Stage, chat, eventually, fleet};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_gateway::Options;
+use evenkeel_wire::routes::{Route, RouteState};
 use http::StatusCode;
 
 #[tokio::test]
@@ -111,6 +112,57 @@ async fn a_replica_that_vanishes_from_the_table_finishes_what_it_has() {
     replica.let_go(1);
     assert_eq!(last.await.unwrap().status, StatusCode::OK);
     stage.until_tier("gold", |gold| gold.in_flight == 0 && gold.replicas.is_empty()).await;
+}
+
+/// What the report says that gold's replicas hold.
+async fn loads(stage: &Stage) -> Vec<(String, u32)> {
+    stage.tier("gold").await.replicas.into_iter().map(|load| (load.id.0, load.in_flight)).collect()
+}
+
+#[tokio::test]
+async fn every_replica_of_the_table_is_in_the_report_idle_draining_and_never_seen_serving_ones_too() {
+    let names = ["idle", "draining", "unseen"];
+    let [idle, draining, unseen] = names.map(|name| FakeReplica::start(name, Behavior::Answer));
+    let (idle, draining, unseen) = (idle.await, draining.await, unseen.await);
+    let mut stage = Stage::with_gold(&[&idle, &draining]).await;
+    stage.route("gold", vec![idle.route(), draining.draining(), unseen.draining()]).await;
+    assert_eq!(loads(&stage).await, [("draining".into(), 0), ("idle".into(), 0), ("unseen".into(), 0)]);
+}
+
+#[tokio::test]
+async fn a_replica_that_is_back_in_the_table_to_drain_stays_in_the_report_after_its_last_request() {
+    let replica = FakeReplica::start("returning", Behavior::Gated).await;
+    let mut stage = Stage::with_gold(&[&replica]).await;
+    let last = stage.begin_apart(chat("gold"));
+    eventually("the replica has it", || replica.asked().len() == 1).await;
+    stage.route("gold", Vec::new()).await;
+    stage.route("gold", vec![replica.draining()]).await;
+    assert_eq!(loads(&stage).await, [("returning".into(), 1)]);
+    let waiting = stage.begin_apart(chat("gold"));
+    stage.until_tier("gold", |gold| gold.queued == 1).await;
+    assert_eq!(replica.asked().len(), 1, "it drains: nothing new for it");
+
+    replica.let_go(1);
+    assert_eq!(last.await.unwrap().status, StatusCode::OK);
+    stage.until_tier("gold", |gold| gold.in_flight == 0).await;
+    assert_eq!(loads(&stage).await, [("returning".into(), 0)]);
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn a_replica_whose_route_changed_under_its_requests_is_one_in_the_report_and_empty_only_after_them() {
+    let replica = FakeReplica::start("renamed", Behavior::Gated).await;
+    let mut stage = Stage::with_gold(&[&replica]).await;
+    let first = stage.begin_apart(chat("gold"));
+    eventually("the replica has it", || replica.asked().len() == 1).await;
+    // It sorts behind the old one, so that a reader who keeps the last entry of a name would find it empty.
+    let renamed = Route { served_model: "z-served-model".into(), ..replica.route() };
+    stage.route("gold", vec![Route { state: RouteState::Draining, ..renamed }]).await;
+    assert_eq!(loads(&stage).await, [("renamed".into(), 1)]);
+    replica.let_go(1);
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    stage.until_tier("gold", |gold| gold.in_flight == 0).await;
+    assert_eq!(loads(&stage).await, [("renamed".into(), 0)]);
 }
 
 #[tokio::test]

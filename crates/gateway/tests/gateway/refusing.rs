@@ -1,7 +1,7 @@
 //! Clients that do something wrong, by mistake or on purpose: what they are told, and that nobody else notices.
 
 use crate::replica::{Behavior, FakeReplica};
-use crate::stage::{Stage, Told, Whole, fleet};
+use crate::stage::{Stage, Told, Whole, eventually, fleet};
 use bytes::Bytes;
 use evenkeel_gateway::Options;
 use http::{Method, Request, StatusCode};
@@ -229,6 +229,76 @@ async fn a_body_that_stops_or_trickles_is_408_and_no_replica_hears_of_it() {
         assert_eq!((told.status(), told.code().as_str()), ("408", "request_too_slow"));
         assert!(replica.asked().iter().all(|asked| asked.path == "/v1/chat/completions"));
     }
+}
+
+/// A chat request for gold with a body of so many bytes.
+fn large_chat(bytes: usize) -> Request<Full<Bytes>> {
+    Request::post("/v1/completions").header("content-type", "application/json").body(body_of(bytes).into()).unwrap()
+}
+
+/// A gateway that holds 64 KiB of bodies, with a replica of two places for gold.
+async fn narrow_stage(replica: &FakeReplica) -> Stage {
+    let mut stage = Stage::open_with(&fleet(), Options { body_room: 64 * 1024, ..Options::default() }).await;
+    stage.route("gold", vec![replica.route()]).await;
+    stage
+}
+
+async fn body_bytes(stage: &Stage) -> u64 {
+    let metrics = stage.get("/metrics").await;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let line = metrics.lines().find(|line| line.starts_with("evenkeel_gateway_request_body_bytes ")).unwrap();
+    line.split(' ').next_back().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn bodies_are_held_up_to_a_bound_and_what_finds_no_room_is_503_until_one_leaves() {
+    let replica = FakeReplica::start("one", Behavior::Gated).await;
+    let stage = narrow_stage(&replica).await;
+    let held = [stage.begin_apart(large_chat(30_000)), stage.begin_apart(large_chat(30_000))];
+    eventually("both bodies are inside", || replica.asked().len() == 2).await;
+    assert_eq!(body_bytes(&stage).await, 60_000);
+
+    let refused = stage.send(large_chat(30_000)).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+    assert_eq!(refused.json()["error"]["code"], "gateway_full");
+    let small = stage.begin_apart(large_chat(1_000));
+    stage.until_tier("gold", |gold| gold.queued == 1).await;
+
+    replica.let_go(3);
+    for answer in held.into_iter().chain([small]) {
+        assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    }
+    assert_eq!(body_bytes(&stage).await, 0);
+    replica.let_go(1);
+    assert_eq!(stage.send(large_chat(30_000)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_gives_its_room_back_and_one_that_only_announces_takes_none() {
+    let replica = FakeReplica::start("one", Behavior::Gated).await;
+    let stage = narrow_stage(&replica).await;
+    let leaving = stage.begin_apart(large_chat(60_000));
+    eventually("its body is inside", || replica.asked().len() == 1).await;
+    leaving.abort();
+    stage.until_tier("gold", |gold| gold.in_flight == 0).await;
+
+    let mut announcing = TcpStream::connect(stage.address).await.unwrap();
+    let start = b"POST /t/gold/v1/completions HTTP/1.1\r\nhost: g\r\ncontent-length: 60000\r\n\r\n{";
+    announcing.write_all(start).await.unwrap();
+    replica.behave(Behavior::Answer);
+    assert_eq!(stage.send(large_chat(60_000)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_for_later_gives_its_room_back_once_it_is_on_disk() {
+    let replica = FakeReplica::start("one", Behavior::Gated).await;
+    let stage = narrow_stage(&replica).await;
+    for _ in 0..3 {
+        let mut request = large_chat(40_000);
+        request.headers_mut().insert("x-evenkeel-tier", "bronze".parse().unwrap());
+        assert_eq!(stage.send(request).await.status, StatusCode::ACCEPTED);
+    }
+    assert_eq!(body_bytes(&stage).await, 0);
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub(crate) enum Behavior {
     Silence,
     /// Waits for `FakeReplica::let_go`, then one JSON document.
     Gated,
+    /// One token, then waits for `FakeReplica::let_go`, then the end.
+    GatedAfterFirstToken,
     /// One JSON document of so many bytes.
     Large(usize),
     /// 64 KiB pieces without end.
@@ -60,7 +62,7 @@ pub(crate) struct Asked {
 struct Shared {
     behavior: Mutex<Behavior>,
     asked: Mutex<Vec<Asked>>,
-    gate: Semaphore,
+    gate: Arc<Semaphore>,
     connections: AtomicUsize,
     abandoned: AtomicUsize,
     pieces: AtomicUsize,
@@ -82,7 +84,7 @@ impl FakeReplica {
         let shared = Arc::new(Shared {
             behavior: Mutex::new(behavior),
             asked: Mutex::default(),
-            gate: Semaphore::new(0),
+            gate: Arc::new(Semaphore::new(0)),
             connections: AtomicUsize::new(0),
             abandoned: AtomicUsize::new(0),
             pieces: AtomicUsize::new(0),
@@ -197,10 +199,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         Behavior::Gated => shared.gate.acquire().await.unwrap().forget(),
         _ => {}
     }
-    let kind = if matches!(behavior, Behavior::Stream(_) | Behavior::BreakAfterFirstToken) {
-        "text/event-stream"
-    } else {
-        "application/json"
+    let kind = match behavior {
+        Behavior::Stream(_) | Behavior::BreakAfterFirstToken | Behavior::GatedAfterFirstToken => "text/event-stream",
+        _ => "application/json",
     };
     let status = if let Behavior::Status(status) = behavior { status } else { StatusCode::OK };
     let body = Script { behavior, sent: 0, guard, pause: None };
@@ -226,7 +227,7 @@ struct Script {
     behavior: Behavior,
     sent: usize,
     guard: Abandonment,
-    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 pub(crate) const DOCUMENT: &str =
@@ -243,8 +244,11 @@ impl Script {
         match self.behavior {
             Behavior::Stream(tokens) if sent < tokens => Some(Ok(Bytes::from_static(TOKEN.as_bytes()))),
             Behavior::Stream(tokens) => (sent == tokens).then(|| Ok(Bytes::from_static(USAGE.as_bytes()))),
-            Behavior::BreakAfterFirstToken if sent == 0 => Some(Ok(Bytes::from_static(TOKEN.as_bytes()))),
+            Behavior::BreakAfterFirstToken | Behavior::GatedAfterFirstToken if sent == 0 => {
+                Some(Ok(Bytes::from_static(TOKEN.as_bytes())))
+            }
             Behavior::BreakAfterFirstToken => Some(Err(Broken)),
+            Behavior::GatedAfterFirstToken => None,
             Behavior::Flood => {
                 self.guard.shared.pieces.fetch_add(1, Ordering::SeqCst);
                 Some(Ok(Bytes::from_static(&[b'x'; 64 * 1024])))
@@ -264,15 +268,54 @@ impl Body for Script {
         if this.behavior == Behavior::HeadOnly {
             return Poll::Pending;
         }
-        // A break that comes at once would overtake the token before it.
-        if this.behavior == Behavior::BreakAfterFirstToken && this.sent == 1 {
-            let pause = this.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(50))));
+        if this.sent == 1 {
+            let pause = this.pause.get_or_insert_with(|| pause(this.behavior, Arc::clone(&this.guard.shared.gate)));
             std::task::ready!(pause.as_mut().poll(cx));
         }
         let next = this.next();
         this.guard.over = !matches!(next, Some(Ok(_)));
         Poll::Ready(next.map(|piece| piece.map(Frame::data)))
     }
+}
+
+/// What passes between the first piece and the next.
+fn pause(behavior: Behavior, gate: Arc<Semaphore>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        match behavior {
+            // A break that comes at once would overtake the token before it.
+            Behavior::BreakAfterFirstToken => tokio::time::sleep(Duration::from_millis(50)).await,
+            Behavior::GatedAfterFirstToken => gate.acquire().await.unwrap().forget(),
+            _ => {}
+        }
+    })
+}
+
+/// A replica that gives these answers one after the other, whichever connection asks, and the last of them ever after. A
+/// connection ends with the first answer that tells no length. Also tells how often it was asked.
+pub(crate) async fn scripted_replica(name: &str, answers: &'static [&'static str]) -> (Route, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let asked = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut request = [0; 4_096];
+                while let Ok(1..) = stream.read(&mut request).await {
+                    let turn = asked.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+                    let _ = stream.write_all(answers[turn].as_bytes()).await;
+                    if !answers[turn].contains("content-length") {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let served_model = "served-model".to_owned();
+    let route = Route { id: ReplicaId(name.into()), url, served_model, max_outstanding: 8, state: RouteState::Serving };
+    (route, asked)
 }
 
 /// A replica that sends these bytes to every request and closes.
