@@ -1,7 +1,7 @@
 //! What a gateway process knows, and what it answers by itself.
 
 use crate::answer::{Answer, json, with_body};
-use crate::asynchronous::{Desk, accept, result};
+use crate::asynchronous::{Desk, StoreError, accept, no_queue, result};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::forward::{Job, TIER_NAME, deliver};
@@ -36,7 +36,7 @@ pub(crate) struct Gateway {
     /// Whether all of the fleet file as it stands is in force.
     file_in_force: AtomicBool,
     pub(crate) routes: Routes,
-    /// The durable queue of the asynchronous tiers; `None` when there is no such tier.
+    /// The durable queue of the asynchronous tiers; `None` when there is no such tier, or when it cannot be used.
     pub(crate) desk: Option<Arc<Desk>>,
     patience: Patience,
     bodies: BodyRoom,
@@ -146,8 +146,19 @@ impl Gateway {
             instance: self.instance.clone(),
             at,
             applied: self.routes.applied(),
-            tiers: self.in_force().all().iter().map(|tier| self.tier_report(tier, at)).collect(),
+            tiers: self
+                .in_force()
+                .all()
+                .iter()
+                .filter(|tier| self.knows(tier))
+                .map(|it| self.tier_report(it, at))
+                .collect(),
         }
+    }
+
+    /// Without its queue nobody knows what waits in an asynchronous tier, and it is left out: missing is not zero.
+    fn knows(&self, tier: &Tier) -> bool {
+        tier.asynchronous.is_none() || self.desk.is_some()
     }
 
     /// What waits in the durable queue waits as much as what waits in memory. What is handed out and in no replica counts
@@ -164,6 +175,7 @@ impl Gateway {
     async fn result(&self, id: &str) -> Result<Answer, Refusal> {
         match &self.desk {
             Some(desk) => result(desk, id).await,
+            None if self.in_force().all().iter().any(|tier| tier.asynchronous.is_some()) => Err(no_queue()),
             None => {
                 let message = "this fleet has no asynchronous tier";
                 Err(Refusal::new(StatusCode::NOT_FOUND, "request_not_found", message))
@@ -217,7 +229,8 @@ impl Gateway {
         tier.tally.offered_prompt_tokens.add(job.document.prompt_tokens);
         let answered = match (&tier.asynchronous, &self.desk) {
             (Some(settings), Some(desk)) => accept(desk, tier, settings, job).await,
-            _ => {
+            (Some(_), None) => Err(no_queue()),
+            (None, _) => {
                 let limit = if job.document.streamed { self.patience.streamed } else { self.patience.whole };
                 deliver(tier, &job, limit).await.map(|delivery| delivery.into_answer(tier))
             }
@@ -234,7 +247,15 @@ fn open_desk(tiers: &[Arc<Tier>], state: Option<&StateDirectory>) -> Result<Opti
     let names: Vec<&str> = later.map(|tier| tier.name.as_str()).collect();
     let Some(first) = names.first() else { return Ok(None) };
     let state = state.ok_or_else(|| GatewayError::NoState { tier: (*first).to_owned() })?;
-    Ok(Some(Desk::open(state, &names)?))
+    match Desk::open(state, &names) {
+        Ok(desk) => Ok(Some(desk)),
+        // Another version's file is a mistake to be mended; a full disk must not take the other tiers down.
+        Err(error @ StoreError::Layout { .. }) => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%error, tiers = names.join(", "), "asynchronous requests are refused until the gateway restarts");
+            Ok(None)
+        }
+    }
 }
 
 /// The model's name inside a compressed body could be neither read nor rewritten.

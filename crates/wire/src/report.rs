@@ -35,7 +35,7 @@ pub struct TierReport {
     pub oldest_queued_us: Span,
     /// Requests inside replicas now.
     pub in_flight: u64,
-    /// The same for each replica in the table.
+    /// The same for each replica in the table, and for those that left it with requests inside.
     pub replicas: Vec<ReplicaLoad>,
     /// Requests that ended well.
     pub succeeded: u64,
@@ -45,6 +45,9 @@ pub struct TierReport {
     pub output_tokens: u64,
     /// Requests that ended badly by our side's or an engine's fault: expired, refused because full, retries used up.
     pub failed: u64,
+    /// Requests that a replica refused for the client's fault. They were offered and cost next to nothing.
+    #[serde(default)]
+    pub client_errors: u64,
     /// Requests whose client left.
     pub cancelled: u64,
     /// Requests tried again elsewhere.

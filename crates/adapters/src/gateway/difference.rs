@@ -40,9 +40,11 @@ fn counted<'a>(between: Between<'_>, now: &'a TierReport, metric: LatencyMetric)
     Counted::between(between.before?, now, metric)
 }
 
+/// What replicas refused for the client's fault is no demand: one broken client would buy GPUs for nothing.
 fn offered(before: &TierReport, now: &TierReport, over: Span) -> Result<Offered, Cause> {
+    let refused = grown(before.client_errors, now.client_errors)?;
     Ok(Offered {
-        requests: grown(before.offered, now.offered)?,
+        requests: grown(before.offered, now.offered)?.saturating_sub(refused),
         prompt_tokens: grown(before.offered_prompt_tokens, now.offered_prompt_tokens)?,
         over,
     })

@@ -103,6 +103,17 @@ async fn the_first_read_gives_levels_and_no_rate_is_made_up() {
 }
 
 #[tokio::test]
+async fn what_replicas_refused_for_the_clients_fault_is_no_demand() {
+    let double = Double::answering(answer(&report(0, 50))).await;
+    let mut gateway = source(&double, PATIENT);
+    gold(&mut gateway, 0).await;
+    let mut later = report(2, 90);
+    later.tiers.iter_mut().for_each(|tier| tier.client_errors = 30);
+    double.answer(answer(&later));
+    assert_eq!(fresh(gold(&mut gateway, 1).await.signals.offered).requests, 10);
+}
+
+#[tokio::test]
 async fn the_second_read_gives_what_came_between_over_the_gateways_own_time() {
     let double = Double::answering(answer(&report(0, 50))).await;
     let mut gateway = source(&double, PATIENT);

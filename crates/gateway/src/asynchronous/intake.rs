@@ -70,6 +70,11 @@ fn full(tier: &Tier) -> Refusal {
 
 fn unusable(error: &StoreError) -> Refusal {
     tracing::error!(%error, "cannot use the asynchronous queue");
+    no_queue()
+}
+
+/// The durable queue cannot be used.
+pub(crate) fn no_queue() -> Refusal {
     let message = "the request could not be kept: try again";
     Refusal::for_now(StatusCode::SERVICE_UNAVAILABLE, "queue_unusable", message, 5)
 }

@@ -16,6 +16,6 @@ mod store;
 
 pub(crate) use desk::Desk;
 pub(crate) use dispatcher::dispatch;
-pub(crate) use intake::{accept, result};
+pub(crate) use intake::{accept, no_queue, result};
 pub(crate) use store::Store;
 pub use store::StoreError;

@@ -102,6 +102,7 @@ impl Tally {
         report.prompt_tokens = self.prompt_tokens.get();
         report.output_tokens = self.output_tokens.get();
         report.failed = self.failed.get();
+        report.client_errors = self.client_errors.get();
         report.cancelled = self.cancelled.get();
         report.retried = self.retried.get();
         report.latency = self.latency();

@@ -65,6 +65,25 @@ async fn gone(stage: &Stage, url: &str) {
 }
 
 #[tokio::test]
+async fn without_its_queue_a_gateway_serves_the_other_tiers_and_tells_nothing_of_this_one() {
+    let directory = tempfile::tempdir().unwrap();
+    // What a full disk or a foreign file makes of it: it cannot be opened.
+    std::fs::create_dir(directory.path().join("gateway-requests.sqlite")).unwrap();
+    let replica = FakeReplica::start("g1", Behavior::Answer).await;
+    let mut stage = Stage::open_with(&fleet(), kept_in(directory.path())).await;
+    stage.route("gold", vec![replica.route()]).await;
+    assert_eq!(stage.chat().await.status, StatusCode::OK);
+    let refused = stage.send(chat("bronze")).await;
+    assert_eq!((refused.status, refused.header("retry-after").is_some()), (StatusCode::SERVICE_UNAVAILABLE, true));
+    assert_eq!(stage.get("/v1/async/some-id").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let known: Vec<String> = stage.report().await.tiers.into_iter().map(|tier| tier.tier).collect();
+    assert!(
+        known.contains(&"gold".to_owned()) && !known.contains(&"bronze".to_owned()),
+        "missing is not zero: {known:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_request_is_accepted_at_once_and_its_answer_fetched_by_its_id() {
     let replica = FakeReplica::start("b1", Behavior::Gated).await;
     let mut stage = Stage::open().await;
