@@ -41,6 +41,11 @@ impl Failure {
         Self { code: 4, message: message.to_string() }
     }
 
+    /// Ended by a signal before there was a result: 128 and SIGINT's number, as shells tell it.
+    pub(crate) fn interrupted(message: impl Display) -> Self {
+        Self { code: 130, message: message.to_string() }
+    }
+
     /// Whoever read our output has enough: no failure of ours, and nothing to say.
     pub(crate) const fn nobody_reads() -> Self {
         Self { code: 0, message: String::new() }

@@ -3,7 +3,9 @@
 use crate::failure::Failure;
 use crate::output;
 use evenkeel_fleet::model::Fleet;
-use std::io::IsTerminal;
+use std::fs::{self, File};
+use std::io::{IsTerminal, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,9 +33,35 @@ pub(crate) fn accept(path: &Path) -> Result<Accepted, Failure> {
     Ok(Accepted { fleet: Arc::new(fleet), text: Some(text) })
 }
 
-/// The text at `path`.
+/// The text at `path`, a file or a pipe; no more is read than a fleet file can have, for a device or a pipe may never end.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+    text(path).map_err(|why| format!("{}: {why}", path.display()))
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let words = |error: std::io::Error| error.to_string();
+    let kind = fs::metadata(path).map_err(words)?.file_type();
+    if kind.is_dir() {
+        return Err("this is a folder; name the fleet file in it".to_owned());
+    }
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err("this is neither a file nor a pipe; name a fleet file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let one_too_many = evenkeel_fleet::LARGEST_FILE_BYTES as u64 + 1;
+    File::open(path).and_then(|file| file.take(one_too_many).read_to_end(&mut bytes)).map_err(words)?;
+    if bytes.len() > evenkeel_fleet::LARGEST_FILE_BYTES {
+        let most = evenkeel_fleet::LARGEST_FILE_BYTES;
+        return Err(format!("a fleet file has at most {most} bytes, and this has more; is it the right one?"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..sound].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!(
+            "line {line} holds the byte 0x{:02x}, which is no UTF-8 text; save the file as UTF-8",
+            error.as_bytes()[sound]
+        )
+    })
 }
 
 /// Reads `text`, which was found at `path`, or tells every mistake in words.

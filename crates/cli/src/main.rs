@@ -2,6 +2,7 @@
 
 #![warn(clippy::print_stdout, reason = "it panics when nobody reads on; output::say does not")]
 
+mod allowed_host;
 mod api;
 mod commands;
 mod control;

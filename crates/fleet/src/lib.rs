@@ -34,6 +34,7 @@ pub use restart::needs_restart;
 pub use schema::schema;
 #[cfg(unix)]
 pub use surroundings::surroundings;
+pub use yaml::LARGEST_FILE_BYTES;
 
 use form::Form;
 use model::Fleet;
@@ -46,6 +47,11 @@ use report::Report;
 /// Every mistake in the file at once; only a file that is not YAML at all gives just the first.
 pub fn read(text: &str, name: &str) -> Result<Fleet, Problems> {
     let mut root = yaml::parse(text).map_err(|problem| Problems::new(name, text, vec![problem]))?;
+    if root.kind == yaml::Kind::Empty {
+        let help = "write `fleet:`, its name, and `tiers:`, its tiers; `examples/game.yaml` is a whole fleet file";
+        let problem = Problem::new(Place::START, "", "nothing stands in this file", help);
+        return Err(Problems::new(name, text, vec![problem]));
+    }
     let mut report = Report::default();
     later::refuse_fake_metric(&mut root, "", &mut report);
     let draft = file::FILE.read(&root, "", &mut report);

@@ -160,6 +160,8 @@ pub(crate) struct Number {
     pub(crate) what: &'static str,
     /// Whether zero is allowed; less than zero never is.
     pub(crate) or_zero: bool,
+    /// The largest that makes sense, if there is such a bound.
+    pub(crate) most: Option<f64>,
 }
 
 impl Leaf for Number {
@@ -167,9 +169,13 @@ impl Leaf for Number {
 
     fn parse(&self, kind: &Kind) -> Result<f64, Wrong> {
         let text = number_text(kind, self.what)?;
-        let bound = if self.or_zero { "zero or more" } else { "above zero" };
+        let least = if self.or_zero { "zero or more" } else { "above zero" };
+        let bound = self.most.map_or_else(|| least.to_owned(), |most| format!("{least}, and at most {most}"));
+        let fits = |number: f64| number > 0.0 || self.or_zero && number == 0.0;
         match text.parse::<f64>() {
-            Ok(number) if number.is_finite() && (number > 0.0 || self.or_zero && number == 0.0) => Ok(number),
+            Ok(number) if number.is_finite() && fits(number) && self.most.is_none_or(|most| number <= most) => {
+                Ok(number)
+            }
             _ => Err(Wrong::new(format!("`{text}` {} must be {bound}", self.what), format!("write a number {bound}"))),
         }
     }
@@ -179,8 +185,11 @@ impl Leaf for Number {
     }
 
     fn describe(&self) -> Value {
-        let bound = if self.or_zero { "minimum" } else { "exclusiveMinimum" };
-        json!({ "type": "number", bound: 0 })
+        let least = if self.or_zero { "minimum" } else { "exclusiveMinimum" };
+        match self.most {
+            None => json!({ "type": "number", least: 0 }),
+            Some(most) => json!({ "type": "number", least: 0, "maximum": most }),
+        }
     }
 }
 
@@ -189,16 +198,52 @@ fn number_text<'a>(kind: &'a Kind, what: &str) -> Result<&'a str, Wrong> {
     match kind {
         Kind::Number(text) => Ok(text),
         Kind::Text(text) => {
-            let bare: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-            let bare = bare.trim_start_matches('0');
-            let help = match bare.parse::<f64>() {
-                Ok(_) => format!("write the number alone, without quotes, unit or leading zeros: {bare}"),
-                Err(_) => "write a number".to_owned(),
+            let help = match bare_number(text) {
+                Some(bare) => format!("write the number alone, without quotes, `_`, unit or leading zeros: {bare}"),
+                None => "write a number".to_owned(),
             };
             Err(Wrong::new(format!("`{text}` is not a plain number of {what}"), help))
         }
         other => {
             Err(Wrong::new(format!("a number of {what} belongs here, not {}", other.as_written()), "write a number"))
+        }
+    }
+}
+
+/// The number that `text` begins with, as it is to be written; none where that is a guess, as of `1,000` or `1 000`.
+fn bare_number(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '_')).unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    if rest.starts_with(',') || rest.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let digits = number.replace('_', "");
+    digits.parse::<f64>().ok()?;
+    let bare = digits.trim_start_matches('0');
+    Some(if bare.is_empty() || bare.starts_with('.') { format!("0{bare}") } else { bare.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_to_write_keeps_every_digit_or_is_not_guessed() {
+        for (written, bare) in [
+            ("8", Some("8")),
+            ("008", Some("8")),
+            ("1_0", Some("10")),
+            ("1_000 tokens", Some("1000")),
+            ("8 replicas", Some("8")),
+            ("00.50", Some("0.50")),
+            ("0", Some("0")),
+            ("1,000", None),
+            ("1 000", None),
+            ("many", None),
+            ("_", None),
+            ("1.2.3", None),
+        ] {
+            assert_eq!(bare_number(written).as_deref(), bare, "{written}");
         }
     }
 }

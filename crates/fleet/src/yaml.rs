@@ -5,12 +5,16 @@ use crate::place::Place;
 use crate::problem::Problem;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 use std::fmt;
 
-/// A fleet file is a few pages. Larger ones are refused before they are parsed.
-const LARGEST_FILE_BYTES: usize = 1024 * 1024;
+/// Bytes of a fleet file at most: it is a few pages. Larger ones are refused before they are parsed, and whoever reads one
+/// need not read on past this.
+pub const LARGEST_FILE_BYTES: usize = 1024 * 1024;
+/// Maps and lists within each other at most; every key of a fleet file needs fewer than ten.
+const DEEPEST: usize = 32;
 
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
@@ -97,7 +101,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1,
-            max_depth: 32,
+            max_depth: DEEPEST,
             max_nodes: 20_000,
             max_events: 60_000,
             max_aliases: 1_000,
@@ -136,12 +140,40 @@ fn tab_problem(text: &str, line: usize) -> Option<Problem> {
 
 fn syntax_problem(error: &serde_saphyr::Error) -> Problem {
     let place = error.location().map_or(Place::START, Place::from);
-    let bare = error.without_snippet().to_string();
+    let error = error.without_snippet();
+    if let serde_saphyr::Error::Budget { breach, .. } = error {
+        let (message, help) = beyond_limits(breach);
+        return Problem::new(place, "", message, help);
+    }
+    let bare = error.to_string();
     // The parser ends its sentence with the place, which is told apart here.
     let message = bare.split(" at line ").next().unwrap_or(&bare).trim_end_matches([',', ' ']).to_owned();
     let help =
         "the file is not valid YAML from here on; mind the indentation, and quote texts with `{`, `[`, `: ` or `#`";
     Problem::new(place, "", message, help)
+}
+
+/// A parser's limit in words.
+fn beyond_limits(breach: &BudgetBreach) -> (String, &'static str) {
+    match breach {
+        BudgetBreach::Documents { .. } => (
+            "a second document begins here; a fleet file is one document".to_owned(),
+            "remove the `---`, or put the other fleet into a file of its own",
+        ),
+        BudgetBreach::Depth { .. } => (
+            format!("maps and lists stand more than {DEEPEST} deep in each other here"),
+            "no key of a fleet file stands so deep; mind the indentation and the brackets",
+        ),
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. } => (
+            "anchors and aliases (`&name`, `*name`) swell the file beyond what is read".to_owned(),
+            "write the values out, or use fewer aliases",
+        ),
+        _ => ("the file holds more than a fleet file does".to_owned(), "is this the right file?"),
+    }
 }
 
 /// A node's content while serde builds it.

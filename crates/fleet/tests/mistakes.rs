@@ -85,6 +85,29 @@ fn a_tier_written_twice_is_one_mistake() {
     assert!(problems.list()[0].message.contains("`gold` is written twice, first on line"), "{problems}");
 }
 
+/// The one problem of `text`, which can hold no other.
+#[track_caller]
+fn only(text: &str) -> evenkeel_fleet::Problem {
+    let problems = read(text, "x").unwrap_err();
+    let [problem] = problems.list() else { panic!("{problems}") };
+    problem.clone()
+}
+
+#[test]
+fn a_file_that_is_empty_double_or_too_deep_is_told_so_in_words() {
+    for empty in ["", "\n\n", "# only a comment\n", "~\n", "---\n"] {
+        let problem = only(empty);
+        assert_eq!(problem.message, "nothing stands in this file", "{empty:?}");
+        assert!(problem.help.contains("`fleet:`") && problem.help.contains("`tiers:`"), "{empty:?}: {problem}");
+    }
+    let second = only("fleet: a\n---\nfleet: b\n");
+    assert!(second.message.starts_with("a second document begins here") && second.line >= 2, "{second}");
+    let deep = only(&format!("fleet: {}{}\n", "[".repeat(40), "]".repeat(40)));
+    assert!(deep.message.contains("more than 32 deep") && deep.line == 1, "{deep}");
+    let swollen = only(&format!("a: &a [x]\nb: [{}]\n", "*a, ".repeat(2_000)));
+    assert!(swollen.message.contains("anchors and aliases"), "{swollen}");
+}
+
 #[test]
 fn an_empty_file_a_list_and_a_second_document_are_refused() {
     for text in ["", "- a\n- b\n", "fleet: a\n---\nfleet: b\n", "just words"] {

@@ -134,6 +134,12 @@ fn names_that_lead_requests_to_two_tiers_or_to_none() {
         problems.list().iter().any(|problem| problem.path == "tiers.Gold_1" && problem.help.contains("gold-1")),
         "{problems}"
     );
+    for nothing_left in ["\u{1f947}", "__", &"x".repeat(64)] {
+        let text = SOUND.replace("  gold:\n", &format!("  {nothing_left}:\n")).replace("tier: gold,", "tier: bronze,");
+        let problems = read(&text, "x").unwrap_err();
+        let problem = problems.list().iter().find(|problem| problem.message.contains("is not a tier's name")).unwrap();
+        assert_eq!(problem.help, "write for example `game`", "{problem}");
+    }
 }
 
 #[test]
@@ -220,6 +226,21 @@ fn objectives_that_no_number_of_replicas_meets() {
     );
     refused("slo: {attainment: 99%", "slo: {attainment: 100%", "tiers.gold.slo.attainment", "out of range");
     refused("slo: {attainment: 99%", "slo: {attainment: 199%", "tiers.gold.slo.attainment", "out of range");
+}
+
+#[test]
+fn figures_that_are_a_slip() {
+    refused("iteration: 6.5ms", "iteration: 0ms", "tiers.gold.profile.iteration", "no time at all");
+    let sigma = "tiers.gold.requests.output_tokens.sigma";
+    refused("output_tokens: {mean: 40, sigma: 0.8}", "output_tokens: {mean: 40, sigma: 50}", sigma, "at most 3");
+    let widest = with("output_tokens: {mean: 40, sigma: 0.8}", "output_tokens: {mean: 40, sigma: 3}");
+    assert_eq!(accepted(&widest).spec.tiers[0].requests.output_tokens.sigma, 3.0);
+}
+
+#[test]
+fn a_mistake_in_the_queue_of_an_asynchronous_tier_does_not_make_it_a_synchronous_one() {
+    let wrong = "tiers.bronze.asynchronous.lease";
+    refused("lease: 300s, max_attempts: 3", "lease: 300, max_attempts: 3", wrong, "has no unit");
 }
 
 #[test]
@@ -387,6 +408,8 @@ fn listeners_that_collide_or_are_open_to_others() {
     refused("listen: 127.0.0.1:8080", "listen: 127.0.0.1:7070", "gateway.listen", "both listen on port 7070");
     refused("listen: 127.0.0.1:8080", "listen: \"8080\"", "gateway.listen", "an address and a port");
     warned("listen: 127.0.0.1:8080", "listen: 0.0.0.0:8080", "can be reached from other machines");
+    refused("listen: 127.0.0.1:7070", "listen: 127.0.0.1:0", "controller.listen", "another port at each start");
+    warned("listen: 127.0.0.1:8080", "listen: 127.0.0.1:0", "clients do not know where to send");
     refused(
         "url: \"http://127.0.0.1:9000/events\"",
         "url: \"http://me:pass@host/\"",

@@ -5,7 +5,9 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -24,10 +26,19 @@ pub(crate) struct Query(Fields);
 impl Fields {
     /// The fields of `body`, which must be a JSON object.
     fn of(body: &[u8]) -> Result<Self, ApiError> {
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(given)) => Ok(Self { given, mistakes: Vec::new() }),
-            Ok(_) => Err(ApiError::mistakes(&["the body must be a JSON object".to_owned()])),
-            Err(error) => Err(ApiError::mistakes(&[format!("the body is not JSON: {error}")])),
+        serde_json::from_slice(body).map_err(|error| {
+            let mistake = match error.is_data() {
+                true => "the body must be a JSON object".to_owned(),
+                false => format!("the body is not JSON: {error}"),
+            };
+            ApiError::mistakes(&[mistake])
+        })
+    }
+
+    fn give(&mut self, key: String, value: Value) {
+        let twice = format!("`{key}` is given twice");
+        if self.given.insert(key, value).is_some() {
+            self.mistake(twice);
         }
     }
 
@@ -69,12 +80,15 @@ impl Fields {
     /// Text of 1 to `most` characters without control characters, if it is given.
     pub(crate) fn text(&mut self, key: &str, most: usize) -> Option<String> {
         let value = self.take(key)?;
-        let text = value.as_str().map(str::trim).filter(|text| !text.is_empty() && text.chars().count() <= most);
-        let text = text.filter(|text| !text.contains(char::is_control)).map(str::to_owned);
-        if text.is_none() {
-            self.mistake(format!("`{key}` must be text of 1 to {most} characters"));
-        }
-        text
+        let text = value.as_str().map_or("", str::trim);
+        let mistake = match text.chars().count() {
+            0 => format!("`{key}` must be text of 1 to {most} characters"),
+            long if long > most => format!("`{key}` has {long} characters, it may have {most} at most"),
+            _ if text.contains(char::is_control) => format!("`{key}` must not hold control characters"),
+            _ => return Some(text.to_owned()),
+        };
+        self.mistake(mistake);
+        None
     }
 
     /// What `value` came to, or the mistake that it is missing; a mistake in it has been noted already.
@@ -128,15 +142,56 @@ impl Query {
     }
 }
 
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+/// Reads an object and notes what is given twice: `Map` alone would keep the last, and whoever stands between might have
+/// read the first.
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields { given: Map::new(), mistakes: Vec::new() };
+        while let Some((key, value)) = object.next_entry::<String, Value>()? {
+            fields.give(key, value);
+        }
+        Ok(fields)
+    }
+}
+
+/// The body of an order that has nothing to say: none, or `{}`.
+pub(crate) struct NoFields;
+
+impl<S: Send + Sync> FromRequest<S> for NoFields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = whole_body(request, state).await?;
+        if body.trim_ascii().is_empty() { Ok(Self) } else { Fields::of(&body)?.finish(Some(Self)) }
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_late", "the body took too long to arrive");
-        let body = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await.map_err(late)?;
-        let body = body.map_err(|error| ApiError::new(error.status(), "body_refused", error.body_text()))?;
-        Self::of(&body)
+        Self::of(&whole_body(request, state).await?)
     }
+}
+
+async fn whole_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_late", "the body took too long to arrive");
+    let body = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await.map_err(late)?;
+    body.map_err(|error| ApiError::new(error.status(), "body_refused", error.body_text()))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {
@@ -148,9 +203,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
         let pairs: axum::extract::Query<Vec<(String, String)>> =
             axum::extract::Query::try_from_uri(&parts.uri).map_err(malformed)?;
         for (key, value) in pairs.0 {
-            if fields.given.insert(key.clone(), Value::String(value)).is_some() {
-                fields.mistake(format!("`{key}` is given twice"));
-            }
+            fields.give(key, Value::String(value));
         }
         Ok(Self(fields))
     }
@@ -170,7 +223,7 @@ mod tests {
         let error = fields.finish(a.zip(b).zip(c).zip(d)).map(|_| ()).unwrap_err();
         let expected = [
             "`a` must be a whole number from 0 to 9, it is 1.5".to_owned(),
-            "`b` must be text of 1 to 10 characters".to_owned(),
+            "`b` must not hold control characters".to_owned(),
             "`c` is missing, for example 3".to_owned(),
             "`d` must be a number, it is \"1\"".to_owned(),
             "`e` is not known here".to_owned(),

@@ -39,14 +39,19 @@ pub(super) async fn healthz(State(shared): State<Arc<Shared>>) -> Result<Json<He
     Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "ticks_stopped", message))
 }
 
-/// Whether there is something to show.
+/// Whether this controller is the one that acts: ticks have begun, and it holds the fleet. One that stands by shows what it
+/// sees all the same.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses(
-        (status = 200, description = "The first tick has ended", body = Health),
-        (status = 503, description = "It has not", body = ErrorBody),
+        (status = 200, description = "The first tick has ended, and the controller holds the fleet", body = Health),
+        (status = 503, description = "It has not, or another controller holds the fleet", body = ErrorBody),
     ),
 )]
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Json<Health>, ApiError> {
-    shared.view().map(|_| OK)
+    if shared.view()?.holds_fleet {
+        return Ok(OK);
+    }
+    let message = "another controller holds the fleet: this one only observes, and takes over when that one has ended";
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stands_by", message))
 }

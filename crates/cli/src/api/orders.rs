@@ -4,7 +4,7 @@
 use super::Shared;
 use super::decisions::tier_of;
 use super::error::{ApiError, ErrorBody};
-use super::fields::Fields;
+use super::fields::{Fields, NoFields};
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -274,7 +274,7 @@ pub(super) async fn players(State(shared): State<Arc<Shared>>, mut fields: Field
     post, path = "/v1/drain", tag = "orders", security(("token" = [])),
     responses((status = 200, description = "Draining, for ten seconds", body = Kept), Refusal),
 )]
-pub(super) async fn drain(State(shared): State<Arc<Shared>>) -> Result<Json<Kept>, ApiError> {
+pub(super) async fn drain(State(shared): State<Arc<Shared>>, _: NoFields) -> Result<Json<Kept>, ApiError> {
     shared.published.commands.send(Command::Drain).await.map_err(|_| stopping())?;
     Ok(Json(Kept::durable(false)))
 }

@@ -1,6 +1,7 @@
 //! `evenkeel check FLEET`: every mistake at once.
 
 use crate::failure::Failure;
+use crate::fleet_file;
 use crate::output::{self, Format};
 use evenkeel_fleet::model::Fleet;
 use std::io::IsTerminal;
@@ -15,7 +16,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
     let name = arguments.fleet.display().to_string();
-    let text = std::fs::read_to_string(&arguments.fleet).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let text = fleet_file::read(&arguments.fleet).map_err(Failure::usage)?;
     match (evenkeel_fleet::read(&text, &name), format) {
         (Ok(fleet), format) => {
             let warnings = warnings(&fleet, &arguments.fleet)?;
@@ -44,8 +45,11 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
 
 /// What the file itself warns of, and what this machine lacks for it.
 fn warnings(fleet: &Fleet, file: &Path) -> Result<Vec<String>, Failure> {
-    let file = file.canonicalize().map_err(Failure::usage)?;
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    let around = evenkeel_fleet::surroundings(fleet, folder, std::env::var_os("PATH").as_deref());
+    // What came by a pipe stands in no folder; then the present one is as good as any.
+    let folder = match file.canonicalize() {
+        Ok(file) => file.parent().unwrap_or(Path::new("/")).to_owned(),
+        Err(_) => std::env::current_dir().map_err(Failure::usage)?,
+    };
+    let around = evenkeel_fleet::surroundings(fleet, &folder, std::env::var_os("PATH").as_deref());
     Ok(fleet.warnings.iter().map(ToString::to_string).chain(around).collect())
 }

@@ -58,7 +58,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let stopped = stop(&demo.state, &demo.fleet.spec.name, Duration::from_secs(10)).await;
     let code = outcome?;
     stopped?;
-    output::say("\nWhy it grew, held and shrank:  evenkeel explain gold")?;
+    // With the directory, as another fleet may be the one run last by then.
+    let state = demo.state.path().display();
+    output::say(format_args!("\nWhy it grew, held and shrank:  evenkeel explain gold --state '{state}'"))?;
     Ok(code)
 }
 
@@ -72,7 +74,7 @@ async fn outcome(
     let code = tokio::select! {
         played = play => played?,
         () = ending.asked() => {
-            return Err(Failure::refused("interrupted; everything that the demo started is ended"));
+            return Err(Failure::interrupted("interrupted; everything that the demo started is ended"));
         }
     };
     if stay {
@@ -267,6 +269,7 @@ mod tests {
         let code = outcome(played, &ending, true).await.unwrap();
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(CRITERION)));
         // Interrupted while it plays, there is no verdict.
-        assert!(outcome(std::future::pending(), &ending, true).await.is_err());
+        let interrupted = outcome(std::future::pending(), &ending, true).await.unwrap_err();
+        assert_eq!(format!("{:?}", interrupted.report()), format!("{:?}", ExitCode::from(130)));
     }
 }

@@ -1,13 +1,18 @@
 //! `evenkeel explain [FLEET] TIER`: why it grew, held or shrank. It reads the journal, so it needs no running controller.
 
 use crate::failure::Failure;
+use crate::fleet_file;
 use crate::output::{self, Format};
 use crate::state_dir::StateArgument;
 use crate::whereabouts;
 use evenkeel_controller::explain;
 use evenkeel_controller::journal::{DecisionRow, JournalReader};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// Newest runs of decisions in which the tiers that there are are looked for.
+const LOOKED_THROUGH: u32 = 1_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -27,19 +32,47 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
     let (state, tier) = match arguments.fleet_and_tier.as_slice() {
         [fleet, tier] => (whereabouts::find(Path::new(fleet), &arguments.state)?.state, tier),
+        [file] if file.contains(['.', '/']) => return Err(tier_forgotten(file)),
         [tier] => (arguments.state.last()?, tier),
         _ => return Err(Failure::usage("name the tier, and before it the fleet file if need be")),
     };
     let journal = JournalReader::new(&state.existing_journal()?);
     let rows = journal.decisions(Some(tier), arguments.limit, arguments.changes_only).map_err(Failure::refused)?;
     if rows.is_empty() {
-        return Err(Failure::usage(format!("the journal has no decision for a tier `{tier}`")));
+        return Err(unknown_tier(&journal, tier));
     }
     match format {
         Format::Json => output::json(&rows)?,
         Format::Table => rows.iter().rev().try_for_each(print_row)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// No tier's name has a dot or a slash, so a lone `file` is the fleet file.
+fn tier_forgotten(file: &str) -> Failure {
+    let path = Path::new(file);
+    let fleet = fleet_file::read(path).and_then(|text| fleet_file::parse(&text, path));
+    let tiers: Vec<_> = fleet.iter().flat_map(|fleet| &fleet.spec.tiers).map(|tier| tier.name.as_str()).collect();
+    let call =
+        format!("after the fleet file comes the tier: `evenkeel explain {file} {}`", tiers.first().unwrap_or(&"TIER"));
+    match tiers.is_empty() {
+        true => Failure::usage(format!("`{file}` is no tier; {call}")),
+        false => Failure::usage(format!("`{file}` is no tier; {call}; its tiers: {}", tiers.join(", "))),
+    }
+}
+
+fn unknown_tier(journal: &JournalReader, tier: &str) -> Failure {
+    let rows = match journal.decisions(None, LOOKED_THROUGH, false) {
+        Ok(rows) => rows,
+        Err(error) => return Failure::refused(error),
+    };
+    let known: BTreeSet<_> = rows.iter().map(|row| row.decision.tier.as_str()).collect();
+    let known: Vec<_> = known.into_iter().collect();
+    if known.contains(&tier) {
+        return Failure::usage(format!("the journal has no such decision for the tier `{tier}`"));
+    }
+    let there = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
+    Failure::usage(format!("the journal has no decision for a tier `{tier}`; it has: {there}"))
 }
 
 /// One run of equal decisions: when, how long, the sentence, and each clamp below it.

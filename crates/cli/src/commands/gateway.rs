@@ -50,6 +50,7 @@ fn refused(error: GatewayError, address: SocketAddr) -> Failure {
             let directory = path.display();
             Failure::refused(format!("a gateway of this fleet runs already{who}; it keeps its state in {directory}"))
         }
+        error @ GatewayError::ControllerUrl(_) => Failure::usage(format!("--controller: {error}")),
         error => Failure::refused(error),
     }
 }

@@ -1,5 +1,7 @@
 //! `evenkeel load FLEET`: the traffic of players, judged by the fleet's criteria.
 
+mod limits;
+
 use crate::control::Control;
 use crate::failure::{CRITERION, Failure};
 use crate::output::{self, Format};
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(allow_negative_numbers = true, value_parser = players_file)]
     players: Option<PathBuf>,
     /// Players at the generated day's peak
-    #[arg(long, default_value_t = 1_000.0, allow_negative_numbers = true, value_parser = at_least_zero)]
+    #[arg(long, default_value_t = 1_000.0, allow_negative_numbers = true, value_parser = limits::players)]
     peak: f64,
     /// Players at the generated day's low, as a share of the peak
     #[arg(long, default_value_t = evenkeel_workload::day::MEASURED_LOW_SHARE)]
@@ -35,17 +37,17 @@ pub(crate) struct Arguments {
     low_share: f64,
     /// Time of players passes this many times faster
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    #[arg(allow_negative_numbers = true, value_parser = above_zero)]
+    #[arg(allow_negative_numbers = true, value_parser = limits::compression)]
     compress: f64,
     /// Windows of objective attainment, seconds: a minute over the factor by which the fleet file's windows are compressed
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
-    #[arg(allow_negative_numbers = true, value_parser = above_zero)]
+    #[arg(allow_negative_numbers = true, value_parser = limits::window)]
     window: f64,
     /// Seed of the day, of arrivals and of lengths
     #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = whole)]
     seed: u64,
     /// How long requests under way at the end are waited for, seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, allow_negative_numbers = true, value_parser = whole)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, allow_negative_numbers = true, value_parser = limits::drain)]
     drain: u64,
 }
 
@@ -53,14 +55,6 @@ pub(crate) struct Arguments {
 fn number(text: &str, expected: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && fits(*number));
     number.ok_or_else(|| format!("expected {expected}"))
-}
-
-fn at_least_zero(text: &str) -> Result<f64, String> {
-    number(text, "a number of at least 0", |number| number >= 0.0)
-}
-
-fn above_zero(text: &str) -> Result<f64, String> {
-    number(text, "a number above 0", |number| number > 0.0)
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -83,6 +77,7 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
     let players = players(&arguments)?.compressed(arguments.compress).map_err(Failure::usage)?;
     let window = Span::from_secs_f64(arguments.window);
     let plan = Plan::new(&fleet, players, window, arguments.seed).map_err(Failure::usage)?;
+    limits::traffic(plan.players.peak(), plan.tiers.iter().map(|tier| &tier.traffic)).map_err(Failure::usage)?;
     let target = arguments.target.unwrap_or_else(|| format!("http://{}", fleet.gateway.listen));
     let target = Target::parse(&target).map_err(Failure::usage)?;
     let options = Options { drain: Duration::from_secs(arguments.drain), ..Options::default() };

@@ -106,6 +106,9 @@ async fn order(file: &Path, state: &StateArgument, path: &str, body: &Value) -> 
     Ok(())
 }
 
+/// Days that a pause or an override lasts at most, as the controller takes them: a longer one is a slip.
+const MOST_DAYS: u64 = 366;
+
 /// A number of replicas.
 fn count(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("`{text}` is no number of replicas; write a whole number, 0 or more"))
@@ -113,20 +116,30 @@ fn count(text: &str) -> Result<u32, String> {
 
 /// `90s`, `10m`, `2h` or `1d` as seconds.
 fn seconds(text: &str) -> Result<u64, String> {
+    length(text).unwrap_or_else(|| Err(format!("`{text}` is no length of time; write it like 90s, 10m or 2h")))
+}
+
+/// The same; `None` where the text means no length of time at all.
+fn length(text: &str) -> Option<Result<u64, String>> {
     if text.starts_with('-') {
-        return Err(format!("`{text}` is negative; a length of time begins now, write it like 90s, 10m or 2h"));
+        return Some(Err(format!("`{text}` is negative; a length of time begins now, write it like 90s, 10m or 2h")));
     }
-    let wrong = || format!("`{text}` is no length of time; write it like 90s, 10m or 2h");
-    let unit = text.chars().last().ok_or_else(wrong)?;
+    let unit = text.chars().last()?;
     let each = match unit {
         's' => 1,
         'm' => 60,
         'h' => 3_600,
         'd' => 86_400,
-        _ => return Err(wrong()),
+        _ => return None,
     };
-    let count: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-    count.checked_mul(each).ok_or_else(wrong)
+    let digits = &text[..text.len() - unit.len_utf8()];
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // What no number can hold is too long as well.
+    let count: u64 = digits.parse().unwrap_or(u64::MAX);
+    let seconds = count.checked_mul(each).filter(|seconds| *seconds <= MOST_DAYS * 86_400);
+    Some(seconds.ok_or_else(|| format!("`{text}` is too long; at most {MOST_DAYS} days (`{MOST_DAYS}d`) are taken")))
 }
 
 /// A moment ahead (RFC 3339), or a length of time from now, as microseconds UTC.
@@ -141,15 +154,18 @@ fn until_after(now: jiff::Timestamp, text: &str) -> Result<i64, String> {
                 "`{text}` is over: it is {now:.0} now; write a moment ahead, or a length of time like 2h"
             ));
         }
+        let farthest = i64::try_from(MOST_DAYS * 86_400 * 1_000_000).unwrap_or(i64::MAX);
+        if at.as_microsecond() - now.as_microsecond() > farthest {
+            return Err(format!("`{text}` is too far ahead; at most {MOST_DAYS} days from now are taken"));
+        }
         return Ok(at.as_microsecond());
     }
-    let wrong = || format!("`{text}` is no moment; write it like 2026-12-24T22:00:00Z, or a length of time like 2h");
-    match seconds(text) {
-        Err(_) if !text.starts_with('-') => Err(wrong()),
-        Ok(0) => Err(format!("`{text}` is over at once; write a length of time like 2h")),
-        length => {
-            let length = i64::try_from(length?).unwrap_or(i64::MAX / 2_000_000).saturating_mul(1_000_000);
-            Ok(now.as_microsecond().saturating_add(length))
+    match length(text) {
+        None => Err(format!("`{text}` is no moment; write it like 2026-12-24T22:00:00Z, or a length of time like 2h")),
+        Some(Ok(0)) => Err(format!("`{text}` is over at once; write a length of time like 2h")),
+        Some(length) => {
+            let micros = i64::try_from(length? * 1_000_000).unwrap_or(i64::MAX);
+            Ok(now.as_microsecond().saturating_add(micros))
         }
     }
 }
@@ -162,8 +178,16 @@ mod tests {
     fn lengths_of_time_carry_a_unit() {
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("2h"), Ok(7_200));
-        for wrong in ["", "10", "h", "-1s", "1.5h", "3µ"] {
+        for wrong in ["", "10", "h", "-1s", "1.5h", "3µ", "+3s"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_a_year_is_refused_in_days() {
+        assert_eq!(seconds("366d"), Ok(366 * 86_400));
+        for long in ["367d", "100000d", "18446744073709551615s", "99999999999999999999999d"] {
+            assert_eq!(seconds(long), Err(format!("`{long}` is too long; at most 366 days (`366d`) are taken")));
         }
     }
 
@@ -177,6 +201,9 @@ mod tests {
             ("0s", "over at once"),
             ("-5s", "negative"),
             ("tomorrow", "no moment"),
+            ("2h30m", "no moment"),
+            ("100000d", "`100000d` is too long; at most 366 days"),
+            ("2028-12-24T22:00:00Z", "too far ahead; at most 366 days"),
         ] {
             let refused = until_after(now, wrong).unwrap_err();
             assert!(refused.contains(words), "{refused}");

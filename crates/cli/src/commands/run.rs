@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// The fleet file
     fleet: PathBuf,
     /// A name, beside addresses and localhost, under which API and page may be asked; can be given more than once
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::allowed_host::parse)]
     allow_host: Vec<String>,
     #[command(flatten)]
     state: StateArgument,

@@ -75,8 +75,9 @@ fn notices(state: &Value) -> Vec<String> {
         lines.extend(tier["refused"].as_str().map(|why| format!("{name}: the last order was refused: {why}")));
     }
     if state["journal"]["writable"] == false {
-        lines
-            .push(format!("the journal cannot be written, so nothing shrinks: {}", text(&state["journal"]["problem"])));
+        // At first it is only seen that nothing was written for long, and not yet why.
+        let why = state["journal"]["problem"].as_str().map_or_else(String::new, |why| format!(": {why}"));
+        lines.push(format!("the journal cannot be written, so nothing shrinks{why}"));
     }
     let problems = list(&state["sources"]).filter_map(|source| Some((&source["name"], source["problem"].as_str()?)));
     lines.extend(problems.map(|(name, problem)| format!("source {}: {problem}", text(name))));
@@ -108,6 +109,8 @@ mod tests {
             "sources": [{"name": "gateway", "problem": null}],
         });
         assert_eq!(notices(&quiet), [""; 0]);
+        let unexplained = json!({"journal": {"writable": false, "problem": null}});
+        assert_eq!(notices(&unexplained), ["the journal cannot be written, so nothing shrinks"]);
         let loud = json!({
             "stopping": "draining", "paused_until_us": 1_000_000, "journal": {"writable": false, "problem": "disk full"},
             "strays": [{"tier": "copper", "replica": "a"}],

@@ -21,6 +21,8 @@ fn orders_and_questions_reach_a_running_fleet_while_its_file_is_broken_or_gone()
     works(&["override", fleet, "gold", "--at-least", "2", "--until", "1h", "--because", "a broken file"]);
     works(&["mode", fleet, "act"]);
     works(&["explain", fleet, "gold"]);
+    let misspelt = said(&world.evenkeel(&["explain", fleet, "golf"]));
+    assert!(misspelt.contains("no decision for a tier `golf`; it has: gold"), "{misspelt}");
     works(&["replay", fleet]);
     world.wait_for("the override", |gold| gold["operator"]["at_least"] == 2);
 

@@ -29,12 +29,12 @@ pub(super) fn check(draft: &Draft, report: &mut Report) {
 
 fn of_tier(path: &str, criterion: &Criterion, tier: &TierDraft, report: &mut Report) {
     match criterion {
-        Criterion::Latency { metric, .. } if tier.asynchronous.is_some() && !measured_when_asynchronous(*metric) => {
+        Criterion::Latency { metric, .. } if tier.is_asynchronous && !measured_when_asynchronous(*metric) => {
             let message =
                 format!("nobody waits for the tokens of an asynchronous tier, so `{}` is not measured", metric.name());
             report.problem(&format!("{path}.{}", metric.name()), message, "judge `queue_time` or `e2e` instead");
         }
-        Criterion::QueueDrained { .. } if tier.asynchronous.is_none() => {
+        Criterion::QueueDrained { .. } if !tier.is_asynchronous => {
             let message = format!("`{}` answers at once and keeps no durable queue", tier.name);
             report.problem(&format!("{path}.tier"), message, "name an asynchronous tier, or judge `queue_depth`");
         }

@@ -2,6 +2,7 @@
 
 use crate::file::Draft;
 use crate::report::Report;
+use std::net::SocketAddr;
 
 const CONTROLLER: &str = "controller.listen";
 const GATEWAY: &str = "gateway.listen";
@@ -9,6 +10,7 @@ const GATEWAY: &str = "gateway.listen";
 pub(super) fn check(draft: &Draft, report: &mut Report) {
     let controller = draft.controller.as_ref().map(|controller| controller.listen);
     let gateway = draft.gateway.as_ref().map(|gateway| gateway.listen);
+    port_zero(controller, gateway, report);
     for (path, address) in [(CONTROLLER, controller), (GATEWAY, gateway)] {
         if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
             let message = format!("{address} can be reached from other machines");
@@ -22,5 +24,19 @@ pub(super) fn check(draft: &Draft, report: &mut Report) {
     {
         let message = format!("controller and gateway both listen on port {}", ours.port());
         report.problem(GATEWAY, message, "give one of them another port");
+    }
+}
+
+/// Port 0 is a free port that nobody knows beforehand. The gateway and every command look for the controller where the file
+/// says it is; the gateway tells at its start where it listens, so a test or a script can still go there.
+fn port_zero(controller: Option<SocketAddr>, gateway: Option<SocketAddr>, report: &mut Report) {
+    let help = |port: u16| format!("write a port of your own, for example {port}");
+    if let Some(address) = controller.filter(|address| address.port() == 0) {
+        let message = format!("{address} is another port at each start, so neither gateway nor commands would find it");
+        report.problem(CONTROLLER, message, help(7070));
+    }
+    if let Some(address) = gateway.filter(|address| address.port() == 0) {
+        let message = format!("{address} is another port at each start, so clients do not know where to send");
+        report.warning(GATEWAY, message, help(8080));
     }
 }

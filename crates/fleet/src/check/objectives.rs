@@ -15,7 +15,7 @@ pub(super) fn check(tier: &TierDraft, report: &mut Report) {
             let message = format!("{} has two bounds", name(objective));
             report.problem(path, message, "keep the stricter one");
         }
-        if tier.asynchronous.is_some() && !measured_when_asynchronous(objective.metric) {
+        if tier.is_asynchronous && !measured_when_asynchronous(objective.metric) {
             let message = format!(
                 "nobody waits for the tokens of an asynchronous tier, so `{}` is not measured",
                 objective.metric.name()

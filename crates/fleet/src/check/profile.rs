@@ -5,10 +5,10 @@ use crate::report::Report;
 
 pub(super) fn check(tier: &TierDraft, report: &mut Report) {
     let profile = &tier.profile;
-    if let (Some(iteration), Some(sequence)) = (profile.iteration_ms, profile.per_sequence_ms)
-        && iteration + sequence <= 0.0
-    {
-        report.problem(&tier.at("profile.iteration"), "an iteration takes no time at all", "write a time above zero");
+    // Reading the weights alone takes a time in every iteration. Without it a replica has no pace to be judged by.
+    if profile.iteration_ms.is_some_and(|iteration| iteration <= 0.0) {
+        let help = "write the time of a step of the engine, for example `6.5ms`";
+        report.problem(&tier.at("profile.iteration"), "an iteration takes no time at all", help);
     }
     if let (Some(tokens), Some(sequences)) = (profile.max_batched_tokens, profile.max_sequences)
         && tokens < sequences

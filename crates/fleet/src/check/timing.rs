@@ -40,8 +40,8 @@ pub(super) fn tier(tier: &TierDraft, draft: &Draft, report: &mut Report) {
     blind(tier, tick(draft), report);
     deadlines(tier, report);
     let hold = draft.gateway.as_ref().map(|gateway| gateway.hold);
-    if let (Some(0), None, Some(start_up), Some(hold)) =
-        (tier.replicas.minimum, tier.asynchronous.as_ref(), tier.start_up, hold)
+    if let (Some(0), false, Some(start_up), Some(hold)) =
+        (tier.replicas.minimum, tier.is_asynchronous, tier.start_up, hold)
         && hold <= start_up
     {
         let message =

@@ -108,14 +108,20 @@ fn capacity(policy: &mut Section<'_>) -> Option<PolicyDraft> {
 }
 
 fn backlog(policy: &mut Section<'_>) -> Option<PolicyDraft> {
-    let target =
-        policy.required("target", "Waiting requests for each replica.", Number { what: "requests", or_zero: false });
+    let target = policy.required(
+        "target",
+        "Waiting requests for each replica.",
+        Number { what: "requests", or_zero: false, most: None },
+    );
     Some(PolicyDraft::Ready(PolicySpec::BacklogPerReplica { target: target? }))
 }
 
 fn players(policy: &mut Section<'_>) -> Option<PolicyDraft> {
-    let players =
-        policy.required("players", "Players that one replica carries.", Number { what: "players", or_zero: false });
+    let players = policy.required(
+        "players",
+        "Players that one replica carries.",
+        Number { what: "players", or_zero: false, most: None },
+    );
     Some(PolicyDraft::Ready(PolicySpec::PlayersPerReplica { players: players? }))
 }
 
@@ -294,7 +300,7 @@ impl Quantity {
 
 struct Target;
 
-const COUNT: Number = Number { what: "the target", or_zero: false };
+const COUNT: Number = Number { what: "the target", or_zero: false, most: None };
 
 impl Leaf for Target {
     type Value = Quantity;

@@ -64,7 +64,7 @@ pub(crate) fn read(profile: &mut Section<'_>) -> Option<ProfileDraft> {
         "Whether these figures are an `estimate` or `measured`; reports say which.",
         Choice { what: "a source of figures", words: vec![("estimate", true), ("measured", false)] },
     );
-    let iteration = profile.required("iteration", "Fixed time of an iteration.", Milliseconds);
+    let iteration = profile.required("iteration", "Fixed time of an iteration; above zero.", Milliseconds);
     let per_sequence = profile.required("per_sequence", "Added by each decoding sequence.", Milliseconds);
     let per_cached =
         profile.or("per_cached_token", "Added by each cached token of the decoding sequences.", Milliseconds, "0ms");

@@ -47,12 +47,17 @@ pub(crate) fn read(requests: &mut Section<'_>) -> Option<RequestsDraft> {
     Some(RequestsDraft { prompt_tokens, output_tokens, per_player_per_minute: per_player, players_share: share })
 }
 
+/// Real lengths have about 1. At 3 the longest in a hundred is a thousand times the median (`exp(2.33 * 3)`); what is above
+/// was meant as a number of tokens.
+const LARGEST_SIGMA: f64 = 3.0;
+
 fn lengths(lengths: &mut Section<'_>) -> Option<Lengths> {
-    let mean = lengths.required("mean", "Mean number of tokens.", Number { what: "tokens", or_zero: false });
+    let mean =
+        lengths.required("mean", "Mean number of tokens.", Number { what: "tokens", or_zero: false, most: None });
     let sigma = lengths.required(
         "sigma",
-        "Standard deviation of the logarithm of the length; 0 makes every length the mean, 0.8 is usual for chat.",
-        Number { what: "sigma", or_zero: true },
+        "Standard deviation of the logarithm of the length; 0 makes every length the mean, 0.8 is usual for chat, 3 is the most.",
+        Number { what: "sigma", or_zero: true, most: Some(LARGEST_SIGMA) },
     );
     Some(Lengths { mean: mean?, sigma: sigma? })
 }

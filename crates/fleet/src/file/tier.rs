@@ -35,6 +35,8 @@ pub(crate) struct TierDraft {
     pub(crate) when_blind: Option<Blind>,
     pub(crate) backend: Option<BackendDraft>,
     pub(crate) asynchronous: Option<AsynchronousSettings>,
+    /// Whether the file says so, also where a mistake keeps its settings from being read.
+    pub(crate) is_asynchronous: bool,
 }
 
 /// Limits as far as they could be read.
@@ -87,6 +89,7 @@ pub(crate) fn read(tier: &mut Section<'_>) -> Option<TierDraft> {
         "Requests are accepted at once, queued durably and answered later.",
         Object(asynchronous::read),
     );
+    let is_asynchronous = !tier.is_absent("asynchronous");
     Some(TierDraft {
         name: String::new(),
         path: String::new(),
@@ -106,6 +109,7 @@ pub(crate) fn read(tier: &mut Section<'_>) -> Option<TierDraft> {
         when_blind,
         backend,
         asynchronous,
+        is_asynchronous,
     })
 }
 

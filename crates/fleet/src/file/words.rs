@@ -23,13 +23,14 @@ fn name_rule(text: &str) -> Option<String> {
 pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     let plain: String =
         text.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    match name_rule(text) {
-        None => Ok(text.to_owned()),
-        Some(wrong) => Err(Wrong::new(
-            format!("`{text}` is not a tier's name: {wrong}"),
-            format!("write `{}`", plain.trim_matches('-')),
-        )),
-    }
+    let plain = plain.trim_matches('-');
+    let Some(wrong) = name_rule(text) else { return Ok(text.to_owned()) };
+    let help = match name_rule(plain) {
+        None => format!("write `{plain}`"),
+        // Nothing of it can stay, as of a name of emoji alone, or too much.
+        Some(_) => format!("write for example `{}`", NAME.example),
+    };
+    Err(Wrong::new(format!("`{text}` is not a tier's name: {wrong}"), help))
 }
 
 /// A model's name, as clients ask for it.

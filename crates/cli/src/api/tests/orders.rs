@@ -104,6 +104,11 @@ async fn every_mistake_of_a_body_is_told_at_once_in_words() {
         ),
         ("/v1/override", json!({"until_us": ahead}), "more than a year ahead"),
         ("/v1/override", json!({"because": "  "}), "`because` must be text"),
+        ("/v1/override", json!({"because": 5}), "`because` must be text"),
+        ("/v1/override", json!({"because": "a\u{7}b"}), "`because` must not hold control characters"),
+        ("/v1/override", json!({"because": "x".repeat(501)}), "`because` has 501 characters, it may have 500 at most"),
+        ("/v1/drain", json!({"for_seconds": 5}), "`for_seconds` is not known here"),
+        ("/v1/drain", json!([]), "must be a JSON object"),
         ("/v1/pause", json!({"for_seconds": -5}), "it is -5"),
         ("/v1/pause", json!({"for_seconds": "600"}), "it is \"600\""),
         ("/v1/pause", json!({}), "`for_seconds` is missing"),
@@ -122,6 +127,31 @@ async fn every_mistake_of_a_body_is_told_at_once_in_words() {
     assert_eq!(status, 400);
     assert!(message(&body).starts_with("the body is not JSON"), "{body}");
     assert_eq!(rig.ordered(), []);
+}
+
+#[tokio::test]
+async fn a_key_given_twice_is_refused_whichever_value_it_has_last() {
+    let rig = Rig::start().await;
+    let post = async |path: &str, body: &'static str| {
+        answer(rig.request(Method::POST, path).bearer_auth(TOKEN).body(body).send().await.unwrap()).await
+    };
+    let (status, body) = post("/v1/mode", r#"{"mode":"act","mode":"observe"}"#).await;
+    assert_eq!((status, message(&body)), (400, "`mode` is given twice"));
+    let (status, body) = post("/v1/mode", r#"{"mode":null,"mode":"observe","mode":"act"}"#).await;
+    assert_eq!((status, message(&body)), (400, "`mode` is given twice; `mode` is given twice"));
+    assert_eq!(rig.ordered(), []);
+    let (status, body) = post("/v1/drain", "nonsense").await;
+    assert_eq!(status, 400);
+    assert!(message(&body).starts_with("the body is not JSON"), "{body}");
+}
+
+#[tokio::test]
+async fn a_drain_needs_no_body() {
+    for body in ["", "{}", " {} \n"] {
+        let rig = Rig::start().await;
+        let drain = rig.request(Method::POST, "/v1/drain").bearer_auth(TOKEN).body(body);
+        assert_eq!(answer(drain.send().await.unwrap()).await, (200, json!({"durable": false})), "{body:?}");
+    }
 }
 
 #[tokio::test]

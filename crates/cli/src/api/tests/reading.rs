@@ -1,6 +1,7 @@
 //! What is shown: state, history, decisions, explanations, health.
 
 use super::{FLEET, Rig, START, blind, code, decision, eventually, fleet, message, steady, view_of};
+use evenkeel_controller::view::FleetView;
 use evenkeel_core::decision::Reason;
 use evenkeel_core::observe::Signals;
 use evenkeel_core::units::Span;
@@ -22,6 +23,18 @@ async fn before_the_first_tick_there_is_no_state_and_then_there_is() {
     assert_eq!(body["tiers"][0]["requests_per_second"], json!(6.0));
     assert_eq!(body["tiers"][0]["signals"]["players"], json!({"missing": {"cause": "not_configured"}}));
     assert_eq!(rig.get("/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_controller_that_does_not_hold_the_fleet_shows_it_and_is_not_ready() {
+    let rig = Rig::start().await;
+    rig.publish(FleetView { holds_fleet: false, ..steady(START) });
+    let (status, body) = rig.get("/readyz").await;
+    assert_eq!((status, code(&body)), (503, "stands_by"));
+    assert!(message(&body).starts_with("another controller holds the fleet"), "{body}");
+    assert_eq!((rig.get("/healthz").await.0, rig.get("/v1/state").await.0), (200, 200));
+    rig.publish(steady(START));
+    assert_eq!(rig.get("/readyz").await.0, 200, "once it has taken over");
 }
 
 #[tokio::test]

@@ -1,0 +1,104 @@
+//! What a command says to bad input: soon, in the user's words, with the exit code for usage.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "these tests have no runtime to block: they wait for processes")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn evenkeel(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    command.args(arguments).env("HOME", home).env_remove("XDG_STATE_HOME").env_remove("EVENKEEL_STATE_DIR");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What the command said, which must have ended with the code for usage.
+#[track_caller]
+fn refused(home: &Path, arguments: &[&str]) -> String {
+    let output = evenkeel(home, arguments).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {words}");
+    words
+}
+
+fn example() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/game.yaml")).unwrap()
+}
+
+/// `check` of what comes through a pipe; the writer may be left with a broken one.
+fn checked_from_a_pipe(home: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Output {
+    let mut child = evenkeel(home, &["check", "/dev/stdin"]).spawn().unwrap();
+    let _ = write(&mut child.stdin.take().unwrap());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn no_command_reads_more_than_a_fleet_file_can_hold() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().to_str().unwrap();
+    let (large, latin) = (home.path().join("large.yaml"), home.path().join("latin.yaml"));
+    // All holes, so that it takes no room, and far more than a fleet file may have.
+    File::create(&large).unwrap().set_len(1 << 40).unwrap();
+    fs::write(&latin, b"fleet: game\n# caf\xe9\n").unwrap();
+    let cases = [
+        ("/dev/zero", "neither a file nor a pipe"),
+        (folder, "this is a folder; name the fleet file in it"),
+        (large.to_str().unwrap(), "a fleet file has at most 1048576 bytes, and this has more"),
+        (latin.to_str().unwrap(), "line 2 holds the byte 0xe9, which is no UTF-8 text"),
+    ];
+    for (path, expected) in cases {
+        for command in ["check", "run", "gateway", "load", "status"] {
+            let words = refused(home.path(), &[command, path]);
+            assert!(words.contains(expected) && words.contains(path), "{command} {path}: {words}");
+        }
+    }
+}
+
+#[test]
+fn a_pipe_is_read_to_its_end_or_to_the_largest_that_a_file_may_be() {
+    let home = tempfile::tempdir().unwrap();
+    let sound = checked_from_a_pipe(home.path(), |pipe| pipe.write_all(example().as_bytes()));
+    assert!(sound.status.success(), "{}", String::from_utf8_lossy(&sound.stderr));
+    let endless = checked_from_a_pipe(home.path(), |pipe| {
+        loop {
+            // Ends with an error once nobody reads on.
+            pipe.write_all(&[b'#'; 65_536])?;
+        }
+    });
+    assert_eq!(endless.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&endless.stderr).contains("at most 1048576 bytes"));
+}
+
+#[test]
+fn a_flag_that_is_a_slip_is_refused_with_what_is_taken() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("game.yaml");
+    fs::write(&file, example()).unwrap();
+    let file = file.to_str().unwrap();
+    let cases: [(&[&str], &str); 6] = [
+        (&["load", file, "--peak", "1e300"], "there are no more people"),
+        (&["load", file, "--peak", "9e9"], "requests a second; no machine sends more"),
+        (&["load", file, "--compress", "1e300"], "from 0.001 to 86400"),
+        (&["run", file, "--allow-host", "**"], "expected a name of letters, digits, `-` and `.`"),
+        (&["pause", file, "--for", "100000d"], "`100000d` is too long; at most 366 days"),
+        (&["gateway", file, "--controller", "notaurl"], "--controller: `notaurl` is no controller address"),
+    ];
+    for (arguments, expected) in cases {
+        let words = refused(home.path(), arguments);
+        assert!(words.contains(expected), "{arguments:?}: {words}");
+    }
+}
+
+#[test]
+fn explain_without_a_tier_says_where_it_belongs_and_which_there_are() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("game.yaml");
+    fs::write(&file, example()).unwrap();
+    let words = refused(home.path(), &["explain", file.to_str().unwrap()]);
+    let call = format!("`evenkeel explain {} gold`", file.display());
+    assert!(words.contains(&call) && words.contains("its tiers: gold, silver, bronze"), "{words}");
+    let words = refused(home.path(), &["explain", "gone.yaml"]);
+    assert!(words.contains("`evenkeel explain gone.yaml TIER`"), "{words}");
+}
