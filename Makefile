@@ -1,7 +1,7 @@
 # `make demo` and `make test` are the two commands; each checks first for what it needs (scripts/need).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench audit
+.PHONY: help demo test faults bench audit
 
 help: ## Tells what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ demo: ## A whole fleet on this machine: players, gateway, replicas, controller, 
 test: ## Everything that CI judges
 	@scripts/need test
 	@scripts/check
+
+faults: ## Every failpoint with every action, from the seed EVENKEEL_SEED (15 minutes)
+	@scripts/need test
+	EVENKEEL_ALL_ACTIONS=1 cargo test --locked --package evenkeel-cli --test processes cut::
 
 bench: ## A line per goal, and the same as JSON in target/bench.json
 	@scripts/need bench
