@@ -7,6 +7,8 @@
 //!   then forgotten. It is not restarted under its id: the next decision launches another in its place, and the tier's
 //!   backoff and circuit (`Busy`, `NoCapacity`) slow that down. A port that was taken by somebody else is not the
 //!   replica's failure: it is started again on another, under the same id.
+//! - Of itself it ends, and moves to another port, only while the loop permits it: until the first tick, in the modes
+//!   `observe` and `advise` and during a pause it watches what hangs, and the start deadline does not run.
 //! - Whoever ends: SIGTERM to the group, SIGKILL at the deadline, and 'ended' only when the group is empty. Processes
 //!   that left the group but carry the intent are killed then: nothing of a replica outlives it.
 //! - Dropping the backend leaves the replicas running.
@@ -54,6 +56,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tend::{Start, Tender};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// How often the machine is searched for replicas that this backend does not know.
@@ -107,12 +110,13 @@ pub fn local_tiers(fleet: &Fleet) -> BTreeMap<String, LocalSettings> {
 /// What a backend may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It carries out orders, and of itself ends what failed. Only the holder of the [`FleetLock`] acts.
+    /// It carries out orders, and while the loop permits it ends of itself what failed. Only the holder of the
+    /// [`FleetLock`] has this role, in every mode: what the mode forbids is not ordered, and not permitted.
     Acts {
         /// The lock's epoch.
         epoch: u64,
     },
-    /// It lists, and touches nothing: a second controller, or one in mode `observe`.
+    /// It lists, and touches nothing: a controller that stands by while another holds the fleet.
     Observes,
 }
 
@@ -148,6 +152,7 @@ impl LocalBackend {
             acts: matches!(role, Role::Acts { .. }),
             epoch: AtomicU64::new(if let Role::Acts { epoch } = role { epoch } else { 0 }),
             fence: Fence::new(&state_dir),
+            permitted: watch::Sender::new(false),
             state_dir,
             tiers: RwLock::new(options.tiers),
             registry: Mutex::new(Registry::default()),
@@ -183,7 +188,9 @@ impl Backend for LocalBackend {
         Ok(self.shared.registry().list(tier, now))
     }
 
-    fn permit(&self, _acts: bool) {}
+    fn permit(&self, acts: bool) {
+        self.shared.permitted.send_replace(acts);
+    }
 
     fn strays(&self) -> Vec<(String, ReplicaId)> {
         let registry = self.shared.registry();

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) fence: Fence,
     /// False for one that only observes.
     pub(crate) acts: bool,
+    /// Whether anything may be done without an order; false until the loop's first word.
+    pub(crate) permitted: watch::Sender<bool>,
     /// The newest epoch that this backend has obeyed.
     pub(crate) epoch: AtomicU64,
     pub(crate) tiers: RwLock<BTreeMap<String, LocalSettings>>,
@@ -56,6 +58,11 @@ impl Shared {
     pub(crate) fn in_charge(&self) -> bool {
         let epoch = self.epoch.load(Ordering::Relaxed);
         self.acts && self.fence.current().is_ok_and(|current| current <= epoch)
+    }
+
+    /// Whether something may be done without an order, as far as the operator is concerned.
+    pub(crate) fn is_permitted(&self) -> bool {
+        *self.permitted.borrow()
     }
 
     /// Changes a replica, unless it was forgotten meanwhile.

@@ -73,12 +73,17 @@ impl Tender {
                     Stop::Ended { .. } | Stop::Ordered(_) => return self.watch_it_end(&stop).await,
                 }
             }
+            let permitted = self.shared.is_permitted();
+            if !permitted && matches!(stop, Stop::Unanswered(_) | Stop::PortTaken(_)) {
+                continue;
+            }
             let moved = match &stop {
                 Stop::Ordered(grace) => {
                     self.group.end(*grace).await;
                     return self.gone();
                 }
                 Stop::Ended { was_ready: true, .. } | Stop::Unanswered(_) => false,
+                Stop::Ended { .. } if !permitted => false,
                 // Leftovers of the replica itself may still hold the port: judged when they are gone.
                 Stop::Ended { was_ready: false, .. } => {
                     self.end_leftovers().await;
@@ -91,6 +96,7 @@ impl Tender {
                 continue;
             }
             self.shared.failed(&self.place.id, self.explain(&stop));
+            self.left_alone_until_permitted().await;
             self.end_leftovers().await;
             return self.gone();
         }
@@ -122,6 +128,10 @@ impl Tender {
                 answer = look(&self.place, &self.settings, self.group.id(), !ready, pause) => answer,
             };
             self.rotate_log().await;
+            if !self.shared.is_permitted() {
+                // An operator may have stopped it to look into it: nobody's patience runs out meanwhile.
+                deadline = Instant::now() + duration(self.settings.start_deadline);
+            }
             match answer {
                 Answer::Ready => {
                     self.answered(!ready);
@@ -199,6 +209,16 @@ impl Tender {
                 false
             }
             Err(_) => false,
+        }
+    }
+
+    /// Waits until something may be done without an order, or nothing is left to do.
+    async fn left_alone_until_permitted(&mut self) {
+        let mut permitted = self.shared.permitted.subscribe();
+        tokio::select! {
+            biased;
+            () = async { drop(permitted.wait_for(|permitted| *permitted).await) } => {}
+            () = self.group.left_to_itself() => {}
         }
     }
 
