@@ -322,9 +322,15 @@ async fn search(shared: Arc<Shared>) {
 /// Adopts every replica of the fleet that runs and is not known.
 async fn adopt_all(shared: &Arc<Shared>) -> io::Result<()> {
     let looking = Arc::clone(shared);
-    let found = tokio::task::spawn_blocking(move || adopt::find(&looking.fleet, &looking.state_dir))
-        .await
-        .map_err(io::Error::other)??;
+    let look = move || {
+        let search = adopt::find(&looking.fleet, &looking.state_dir)?;
+        if looking.acts {
+            let epoch = looking.epoch.load(Ordering::Relaxed);
+            adopt::forget(&search.outdated, &looking.fence, epoch, &looking.state_dir);
+        }
+        io::Result::Ok(search.found)
+    };
+    let found = tokio::task::spawn_blocking(look).await.map_err(io::Error::other)??;
     let (known, unknown): (Vec<Found>, Vec<Found>) =
         found.into_iter().partition(|found| shared.registry().entries.contains_key(&found.place.id));
     if !shared.in_charge() {

@@ -1,7 +1,7 @@
 //! Ending a fleet without a controller, and the mark that keeps controllers which stand by from starting it again.
 
-use super::adopt::{Found, find};
-use super::fence::FleetLock;
+use super::adopt::{Found, find, forget};
+use super::fence::{Fence, FleetLock};
 use super::state_files::{Record, write_atomically};
 use evenkeel_core::observe::ReplicaId;
 use futures::future::join_all;
@@ -57,7 +57,9 @@ pub async fn stop_fleet(lock: &FleetLock, fleet: &str, grace: Duration) -> io::R
     let mut stopped = Vec::new();
     // Again, for what was being forked while the first look was taken.
     loop {
-        let found = find(fleet, lock.state_dir())?;
+        let search = find(fleet, lock.state_dir())?;
+        forget(&search.outdated, &Fence::new(lock.state_dir()), lock.epoch(), lock.state_dir());
+        let found = search.found;
         if found.is_empty() {
             stopped.sort();
             stopped.dedup();

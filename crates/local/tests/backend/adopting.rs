@@ -141,6 +141,9 @@ async fn a_stranger_that_was_given_a_replicas_old_process_number_is_left_alone()
     let mut stranger = Stranger(own_group(Command::new("sleep").arg("1000").env_clear()).spawn().unwrap());
     written["process"]["pid"] = stranger.0.id().into();
     fs::write(&record, serde_json::to_vec(&written).unwrap()).unwrap();
+    let observer = machine.open_as(Role::Observes).await;
+    assert_eq!(find(&observer, &id).await, None);
+    assert!(record.exists(), "an observer touches nothing");
     let next = machine.open().await;
     assert_eq!(find(&next, &id).await, None);
     assert!(!record.exists(), "the record of a replica that is gone goes, too");
