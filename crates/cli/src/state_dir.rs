@@ -109,7 +109,8 @@ impl StateDir {
     /// Whether a controller ever ran here.
     pub(crate) fn was_used(&self) -> bool {
         // Any of them may be lost without the others.
-        [self.running(), self.journal(), self.0.join("controller.lock")].iter().any(|path| path.exists())
+        let routes = self.gateway().join("gateway-routes.json");
+        [self.running(), self.journal(), self.0.join("controller.lock"), routes].iter().any(|path| path.exists())
     }
 
     /// What the controller says about itself.

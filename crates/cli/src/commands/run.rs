@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(AnchoredClock::start());
     let allowed_hosts = arguments.allow_host;
     let mut place = Place { fleet, text, file: arguments.fleet, state, clock, allowed_hosts, ending };
-    let lock = match FleetLock::acquire(place.state.path(), place.clock.now()) {
+    let lock = match place.acquire() {
         Ok(lock) => {
             clear_stopped(&lock).map_err(Failure::refused)?;
             Some(lock)
@@ -121,6 +121,10 @@ impl Place {
     }
 
     async fn listen(&self, lock: &FleetLock) -> Result<TcpListener, Failure> {
+    fn acquire(&self) -> Result<FleetLock, LockError> {
+        FleetLock::acquire(self.state.path(), self.clock.now(), self.state.was_used())
+    }
+
         let address = self.fleet.controller.listen;
         let listener = TcpListener::bind(address)
             .await
@@ -173,7 +177,7 @@ impl Place {
         let free = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                if let Ok(lock) = FleetLock::acquire(self.state.path(), self.clock.now()) {
+                if let Ok(lock) = self.acquire() {
                     let _ = sender.send(lock);
                     return;
                 }

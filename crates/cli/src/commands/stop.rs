@@ -159,12 +159,8 @@ async fn take_over(state: &StateDir) -> Result<FleetLock, Failure> {
     let mut asked: Vec<HeldBy> = Vec::new();
     let mut deadline = Instant::now() + CONTROLLER_ENDS_WITHIN;
     loop {
-        let holder = match FleetLock::acquire(state.path(), clock.now()) {
-            Ok(lock) => {
-                // Again: a controller that was started meanwhile has removed it.
-                mark(state);
-                return Ok(lock);
-            }
+        let holder = match FleetLock::acquire(state.path(), clock.now(), state.was_used()) {
+            Ok(lock) => return Ok(lock),
             Err(LockError::Held(holder)) => holder,
             Err(error) => return Err(Failure::refused(error)),
         };
