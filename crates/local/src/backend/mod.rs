@@ -32,7 +32,7 @@ pub use fence::{FleetLock, HeldBy, LockError};
 pub use listener::who_listens;
 pub use log_file::LogLimits;
 pub use state_files::write_atomically;
-pub use stop::{Stopped, clear_stopped, is_stopped, mark_stopped, stop_fleet};
+pub use stop::{Stopped, clear_stopped, is_stopped, mark_stopped, stop_fleet, unmark_stopped};
 
 use adopt::{Found, Processes};
 use async_trait::async_trait;
