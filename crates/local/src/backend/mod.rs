@@ -233,7 +233,8 @@ fn launch_once(shared: &Arc<Shared>, tier: &str, id: &ReplicaId) -> Result<(), B
         return Err(BackendError::Denied(format!("{tier} and {id} must be letters, digits, '-', '_' and '.'")));
     }
     let log_path = state_files::log_path(&shared.state_dir, tier, id);
-    if shared.registry().entries.contains_key(id) || log_path.exists() {
+    let known = shared.registry().entries.contains_key(id);
+    if known || log_path.exists() {
         return Ok(());
     }
     shared.registry().breaker(tier).admit(tier, shared.now())?;
@@ -273,17 +274,18 @@ fn reserve(shared: &Shared, settings: &LocalSettings, tier: &str, id: &ReplicaId
 /// Undoes what a launch that came to nothing has reserved, so that the same intent may be tried again.
 fn never_started(shared: &Shared, tier: &str, id: &ReplicaId, log: &Path, error: &BackendError) {
     let now = shared.now();
+    // The log first: as long as the replica is entered, no other launch of its intent looks for one.
+    if let Err(error) = std::fs::remove_file(log)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(tier, %id, %error, "could not remove the log of a replica that never started");
+    }
     let mut registry = shared.registry();
     registry.entries.remove(id);
     match error {
         // Full is not broken: the next launch may be tried as soon as there is room.
         BackendError::NoCapacity(_) => registry.breaker(tier).abandoned(),
         _ => registry.breaker(tier).failed(now, now, error.to_string()),
-    }
-    if let Err(error) = std::fs::remove_file(log)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(tier, %id, %error, "could not remove the log of a replica that never started");
     }
 }
 
@@ -333,10 +335,11 @@ async fn adopt_all(shared: &Arc<Shared>) -> io::Result<()> {
     let found = tokio::task::spawn_blocking(look).await.map_err(io::Error::other)??;
     let (known, unknown): (Vec<Found>, Vec<Found>) =
         found.into_iter().partition(|found| shared.registry().entries.contains_key(&found.place.id));
-    if !shared.in_charge() {
+    let in_charge = shared.in_charge().await;
+    if !in_charge {
         known.iter().filter(|found| found.ending.is_some()).for_each(|found| see_draining(shared, &found.place.id));
     }
-    join_all(unknown.into_iter().map(|found| adopt(shared, found))).await.into_iter().collect()
+    join_all(unknown.into_iter().map(|found| adopt(shared, found, in_charge))).await.into_iter().collect()
 }
 
 /// Shows an end that another controller ordered.
@@ -349,7 +352,7 @@ fn see_draining(shared: &Shared, id: &ReplicaId) {
     });
 }
 
-async fn adopt(shared: &Arc<Shared>, found: Found) -> io::Result<()> {
+async fn adopt(shared: &Arc<Shared>, found: Found, in_charge: bool) -> io::Result<()> {
     let mut group = found.group()?;
     if group.members().await?.is_empty() {
         // It ended while it was looked for.
@@ -367,7 +370,7 @@ async fn adopt(shared: &Arc<Shared>, found: Found) -> io::Result<()> {
     }
     if let Some(grace) = found.ending {
         entry.enter(ReplicaState::Draining, now, None);
-        entry.end.send_replace(shared.in_charge().then_some(grace));
+        entry.end.send_replace(in_charge.then_some(grace));
     }
     shared.registry().entries.entry(place.id.clone()).or_insert(entry);
     tend(shared, place, settings, group, Start::Adopted { ready });

@@ -66,7 +66,7 @@ impl Tender {
         loop {
             let stop = self.serve(ready).await;
             ready = false;
-            if !self.shared.in_charge() {
+            if !self.shared.in_charge().await {
                 match stop {
                     // Ending it is for the controller that is in charge to decide.
                     Stop::Unanswered(_) | Stop::PortTaken(_) => continue,
@@ -80,7 +80,7 @@ impl Tender {
             let moved = match &stop {
                 Stop::Ordered(grace) => {
                     self.group.end(*grace).await;
-                    return self.gone();
+                    return self.gone().await;
                 }
                 Stop::Ended { was_ready: true, .. } | Stop::Unanswered(_) => false,
                 Stop::Ended { .. } if !permitted => false,
@@ -98,14 +98,15 @@ impl Tender {
             self.shared.failed(&self.place.id, self.explain(&stop));
             self.left_alone_until_permitted().await;
             self.end_leftovers().await;
-            return self.gone();
+            return self.gone().await;
         }
     }
 
     /// Sees an end that another controller brings about, or has to clear away.
     async fn watch_it_end(&mut self, stop: &Stop) {
-        let ordered = Record::is_ending(&self.shared.state_dir, &self.place.tier, &self.place.id);
-        if !ordered && !matches!(stop, Stop::Ordered(_)) {
+        let (tier, id) = (self.place.tier.clone(), self.place.id.clone());
+        let ordered = self.shared.on_disk(move |shared| Record::is_ending(&shared.state_dir, &tier, &id)).await;
+        if ordered == Some(false) && !matches!(stop, Stop::Ordered(_)) {
             self.shared.failed(&self.place.id, self.explain(stop));
         }
         self.group.left_to_itself().await;
@@ -226,8 +227,8 @@ impl Tender {
         self.group.end(duration(self.settings.grace)).await;
     }
 
-    fn gone(&self) {
-        self.shared.gone(&self.place.tier, &self.place.id);
+    async fn gone(&self) {
+        self.shared.gone(&self.place.tier, &self.place.id).await;
     }
 
     fn explain(&self, stop: &Stop) -> String {
