@@ -1,7 +1,7 @@
 //! `evenkeel run FLEET`: the controller with its API and page. One controller acts on a fleet; a second one observes,
 //! says so, and takes over when the first has ended.
 
-use crate::api::{self, Api, TOKEN_VARIABLE, Token};
+use crate::api::{self, Api, Limits, TOKEN_VARIABLE, Token};
 use crate::failure::Failure;
 use crate::fleet_file::{self, Accepted};
 use crate::output;
@@ -110,6 +110,7 @@ impl Place {
             token,
             fleet: parts.fleet,
             allowed_hosts: self.allowed_hosts.clone(),
+            limits: Limits::default(),
         };
         let serving = tokio::spawn(api::serve(api, listener, until(ended)));
         parts.live.run(self.ending.asked()).await;
@@ -120,11 +121,11 @@ impl Place {
         served.map_err(Failure::internal)
     }
 
-    async fn listen(&self, lock: &FleetLock) -> Result<TcpListener, Failure> {
     fn acquire(&self) -> Result<FleetLock, LockError> {
         FleetLock::acquire(self.state.path(), self.clock.now(), self.state.was_used())
     }
 
+    async fn listen(&self, lock: &FleetLock) -> Result<TcpListener, Failure> {
         let address = self.fleet.controller.listen;
         let listener = TcpListener::bind(address)
             .await
