@@ -3,6 +3,11 @@
 use crate::failure::Failure;
 use std::path::{Path, PathBuf};
 
+/// In the root, beside the fleets' directories: the demo's directory, and which was used last. No fleet's name begins
+/// with a dot.
+const DEMO: &str = ".demo";
+const LAST: &str = ".last";
+
 /// A fleet's state directory.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir(PathBuf);
@@ -34,7 +39,7 @@ impl StateArgument {
         if let Some(path) = &self.state {
             return Ok(StateDir(path.clone()));
         }
-        let last = std::fs::read_to_string(root()?.join("last"));
+        let last = std::fs::read_to_string(root()?.join(LAST));
         let path = last.map_err(|_| Failure::usage("no fleet was run on this machine yet; name the fleet file"))?;
         Ok(StateDir(PathBuf::from(path.trim_end())))
     }
@@ -61,9 +66,9 @@ impl StateDir {
         Self(path.to_owned())
     }
 
-    /// The demo's own.
+    /// The demo's own: it is removed at each start, so no fleet may live there, also not one that is called `demo`.
     pub(crate) fn of_demo() -> Result<Self, Failure> {
-        Ok(Self(root()?.join("demo")))
+        Ok(Self(root()?.join(DEMO)))
     }
 
     /// Makes it, for its owner alone, and remembers it as the one used last.
@@ -74,7 +79,7 @@ impl StateDir {
         if let (Ok(root), Ok(path)) = (root(), self.0.canonicalize()) {
             // Only a convenience for `explain TIER`: without it the fleet must be named.
             let _ = std::fs::create_dir_all(&root);
-            let _ = std::fs::write(root.join("last"), path.display().to_string());
+            let _ = std::fs::write(root.join(LAST), path.display().to_string());
         }
         Ok(())
     }
@@ -104,7 +109,8 @@ impl StateDir {
     /// Whether a controller ever ran here.
     pub(crate) fn was_used(&self) -> bool {
         // Any of them may be lost without the others.
-        [self.running(), self.journal(), self.0.join("controller.lock")].iter().any(|path| path.exists())
+        let routes = self.gateway().join("gateway-routes.json");
+        [self.running(), self.journal(), self.0.join("controller.lock"), routes].iter().any(|path| path.exists())
     }
 
     /// What the controller says about itself.
@@ -120,5 +126,21 @@ impl StateDir {
     /// The gateway's part.
     pub(crate) fn gateway(&self) -> PathBuf {
         self.0.join("gateway")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_fleet_can_live_where_the_demo_does_or_where_the_last_one_is_noted() {
+        let text = include_str!("../../../examples/demo.yaml");
+        let called = |name: &str| text.replace("\nfleet: demo\n", &format!("\nfleet: {name}\n"));
+        assert!(evenkeel_fleet::read(&called("its-own"), "f.yaml").is_ok_and(|it| it.spec.name == "its-own"));
+        for name in [DEMO, LAST] {
+            let refused = evenkeel_fleet::read(&called(name), "f.yaml").unwrap_err().to_string();
+            assert!(refused.contains("lower-case letters"), "{name}: {refused}");
+        }
     }
 }

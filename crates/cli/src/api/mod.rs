@@ -3,6 +3,7 @@
 //! Reading is free to whoever reaches the listener, which is loopback by default; every change needs the token. What is
 //! shown comes from watch channels, so a slow reader misses views and never holds up the loop.
 
+mod connections;
 mod decisions;
 mod document;
 mod error;
@@ -20,6 +21,7 @@ mod stream;
 mod tests;
 mod token;
 
+pub(crate) use connections::Limits;
 pub(crate) use token::{TOKEN_VARIABLE, Token};
 
 use crate::api::error::ApiError;
@@ -30,7 +32,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::serve::ListenerExt;
 use evenkeel_adapters::players::PlayersPush;
 use evenkeel_controller::journal::JournalReader;
 use evenkeel_controller::live::Published;
@@ -71,6 +72,8 @@ pub(crate) struct Api {
     pub(crate) fleet: watch::Receiver<Arc<Fleet>>,
     /// Names beside addresses and `localhost` under which the API may be asked, as `name` or `name:port`.
     pub(crate) allowed_hosts: Vec<String>,
+    /// How much its clients may take.
+    pub(crate) limits: Limits,
 }
 
 /// What every handler shares.
@@ -94,7 +97,7 @@ struct Shared {
 
 impl Shared {
     fn new(api: Api, port: u16, closing: watch::Receiver<bool>, document: String) -> Self {
-        let Api { published, journal, players, clock, token, fleet, allowed_hosts } = api;
+        let Api { published, journal, players, clock, token, fleet, allowed_hosts, limits: _ } = api;
         Self {
             published,
             journal,
@@ -144,27 +147,20 @@ impl Shared {
 /// When the listener has no address.
 pub(crate) async fn serve(api: Api, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let port = listener.local_addr()?.port();
-    let (close, mut closing) = watch::channel(false);
+    let (close, closing) = watch::channel(false);
+    let limits = api.limits;
     let (shared, router) = router(api, port, closing.clone())?;
     let mut recorder = JoinSet::new();
     recorder.spawn(record(shared));
-    // Events are small and late ones are worth little: each goes out at once.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    let closed = async move {
-        // An error means that `close` is gone, and with it the server.
-        let _ = closing.wait_for(|closing| *closing).await;
-    };
-    let server = axum::serve(listener, router).with_graceful_shutdown(closed).into_future();
+    let server = connections::serve(listener, router, limits, closing);
     tokio::pin!(server);
     tokio::select! {
-        served = &mut server => return served,
+        () = &mut server => return Ok(()),
         () = shutdown => close.send_replace(true),
     };
-    tokio::time::timeout(PATIENCE, server).await.unwrap_or(Ok(()))
+    // What has not ended by then is dropped with the server.
+    let _ = tokio::time::timeout(PATIENCE, server).await;
+    Ok(())
 }
 
 /// The routes with everything around them.

@@ -1,7 +1,7 @@
 //! `evenkeel run FLEET`: the controller with its API and page. One controller acts on a fleet; a second one observes,
 //! says so, and takes over when the first has ended.
 
-use crate::api::{self, Api, TOKEN_VARIABLE, Token};
+use crate::api::{self, Api, Limits, TOKEN_VARIABLE, Token};
 use crate::failure::Failure;
 use crate::fleet_file::{self, Accepted};
 use crate::output;
@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(AnchoredClock::start());
     let allowed_hosts = arguments.allow_host;
     let mut place = Place { fleet, text, file: arguments.fleet, state, clock, allowed_hosts, ending };
-    let lock = match FleetLock::acquire(place.state.path(), place.clock.now()) {
+    let lock = match place.acquire() {
         Ok(lock) => {
             clear_stopped(&lock).map_err(Failure::refused)?;
             Some(lock)
@@ -110,6 +110,7 @@ impl Place {
             token,
             fleet: parts.fleet,
             allowed_hosts: self.allowed_hosts.clone(),
+            limits: Limits::default(),
         };
         let serving = tokio::spawn(api::serve(api, listener, until(ended)));
         parts.live.run(self.ending.asked()).await;
@@ -118,6 +119,10 @@ impl Place {
         parts.watcher.abort();
         output::note("the controller has ended; replicas go on serving, `evenkeel stop` ends them");
         served.map_err(Failure::internal)
+    }
+
+    fn acquire(&self) -> Result<FleetLock, LockError> {
+        FleetLock::acquire(self.state.path(), self.clock.now(), self.state.was_used())
     }
 
     async fn listen(&self, lock: &FleetLock) -> Result<TcpListener, Failure> {
@@ -173,7 +178,7 @@ impl Place {
         let free = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                if let Ok(lock) = FleetLock::acquire(self.state.path(), self.clock.now()) {
+                if let Ok(lock) = self.acquire() {
                     let _ = sender.send(lock);
                     return;
                 }

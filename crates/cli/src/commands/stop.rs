@@ -3,11 +3,12 @@
 use crate::control::Control;
 use crate::failure::Failure;
 use crate::output::{self, Format};
+use crate::signals;
 use crate::state_dir::{StateArgument, StateDir};
 use crate::whereabouts::{self, Whereabouts};
 use evenkeel_controller::clock::AnchoredClock;
 use evenkeel_controller::ports::Clock;
-use evenkeel_local::backend::{FleetLock, HeldBy, LockError, Stopped, mark_stopped, stop_fleet};
+use evenkeel_local::backend::{FleetLock, HeldBy, LockError, Stopped, mark_stopped, stop_fleet, unmark_stopped};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,9 +48,17 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
         )));
     }
     let grace = Duration::from_secs(arguments.grace);
-    mark(&place.state);
-    drain(&place, grace).await?;
-    let stopped = stop(&place.state, &place.fleet, grace).await?;
+    let ending = signals::listen();
+    let stopping = async {
+        drain(&place, grace).await?;
+        stop(&place.state, &place.fleet, grace).await
+    };
+    let stopped = tokio::select! {
+        stopped = stopping => stopped?,
+        () = ending.asked() => {
+            return Err(Failure::refused("interrupted: the fleet is not stopped; a controller that stands by takes over"));
+        }
+    };
     match format {
         Format::Json => {
             let rows: Vec<_> = stopped.iter().map(|it| json!({ "tier": it.tier, "replica": it.id })).collect();
@@ -62,17 +71,49 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
 
 /// Ends the fleet that lives in `state`, without regard to requests in flight.
 pub(crate) async fn stop(state: &StateDir, fleet: &str, grace: Duration) -> Result<Vec<Stopped>, Failure> {
-    let lock = take_over(state).await?;
-    stop_fleet(&lock, fleet, grace).await.map_err(Failure::refused)
+    // Declared before the word, so that this is taken back before the lock is free.
+    let lock;
+    let mut word = Word::leave(state);
+    lock = take_over(state).await?;
+    // Again: a controller that was started meanwhile has taken it back.
+    word.write();
+    let stopped = stop_fleet(&lock, fleet, grace).await.map_err(Failure::refused)?;
+    word.holds = true;
+    Ok(stopped)
 }
 
-/// Leaves word for controllers that stand by.
-fn mark(state: &StateDir) {
-    if let Err(error) = mark_stopped(state.path()) {
-        let directory = state.path().display();
-        output::note(format_args!(
-            "{directory}: {error}: a controller that stands by cannot be told, and may start the fleet again"
-        ));
+/// The word left for controllers that stand by. A stop that fails or is interrupted takes it back: days later they would
+/// end when they are needed.
+struct Word<'a> {
+    state: &'a StateDir,
+    holds: bool,
+}
+
+impl<'a> Word<'a> {
+    fn leave(state: &'a StateDir) -> Self {
+        let word = Self { state, holds: false };
+        word.write();
+        word
+    }
+
+    fn write(&self) {
+        if let Err(error) = mark_stopped(self.state.path()) {
+            let directory = self.state.path().display();
+            output::note(format_args!(
+                "{directory}: {error}: a controller that stands by cannot be told, and may start the fleet again"
+            ));
+        }
+    }
+}
+
+impl Drop for Word<'_> {
+    fn drop(&mut self) {
+        if !self.holds
+            && let Err(error) = unmark_stopped(self.state.path())
+        {
+            let directory = self.state.path().display();
+            output::note(format_args!("{directory}: {error}: remove `stopped` there, the fleet is not stopped"));
+        }
     }
 }
 
@@ -159,12 +200,8 @@ async fn take_over(state: &StateDir) -> Result<FleetLock, Failure> {
     let mut asked: Vec<HeldBy> = Vec::new();
     let mut deadline = Instant::now() + CONTROLLER_ENDS_WITHIN;
     loop {
-        let holder = match FleetLock::acquire(state.path(), clock.now()) {
-            Ok(lock) => {
-                // Again: a controller that was started meanwhile has removed it.
-                mark(state);
-                return Ok(lock);
-            }
+        let holder = match FleetLock::acquire(state.path(), clock.now(), state.was_used()) {
+            Ok(lock) => return Ok(lock),
             Err(LockError::Held(holder)) => holder,
             Err(error) => return Err(Failure::refused(error)),
         };

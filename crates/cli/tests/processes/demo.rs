@@ -10,7 +10,12 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_demo_that_is_killed_is_cleaned_up_by_the_next_and_an_interrupted_one_by_itself() {
     let home = tempfile::tempdir().unwrap();
-    let state = home.path().join(".local/state/evenkeel/demo");
+    let root = home.path().join(".local/state/evenkeel");
+    let state = root.join(".demo");
+    // A user's own fleet may have the demo's name.
+    let of_a_user = root.join("demo/journal.sqlite");
+    fs::create_dir_all(of_a_user.parent().unwrap()).unwrap();
+    fs::write(&of_a_user, "a user's").unwrap();
     let mut first = start(home.path());
     wait_for("replicas", || carrying(&state).len() >= 3);
     let left = parts(&state);
@@ -25,12 +30,21 @@ fn a_demo_that_is_killed_is_cleaned_up_by_the_next_and_an_interrupted_one_by_its
     second.wait().unwrap();
     assert!(carrying(&state).is_empty(), "no replica outlives the demo");
     assert!(parts(&state).is_empty(), "no part outlives the demo");
+    assert_eq!(fs::read_to_string(of_a_user).unwrap(), "a user's");
+
+    let mut explain = command(home.path());
+    let explained = explain.args(["explain", "gold"]).output().unwrap();
+    assert!(explained.status.success(), "the demo is what was used last: {explained:?}");
 }
 
 fn start(home: &Path) -> Child {
+    command(home).arg("demo").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn command(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-    command.arg("demo").env("HOME", home).env_remove("XDG_STATE_HOME").env_remove("EVENKEEL_STATE_DIR");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.env("HOME", home).env_remove("XDG_STATE_HOME").env_remove("EVENKEEL_STATE_DIR").stdin(Stdio::null());
+    command
 }
 
 fn wait_for(what: &str, reached: impl Fn() -> bool) {

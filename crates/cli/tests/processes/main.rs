@@ -10,6 +10,7 @@ mod demo;
 mod faults;
 mod gateway;
 mod slower;
+mod stalled;
 mod stopping;
 mod taking_over;
 mod world;

@@ -1,10 +1,11 @@
 //! `stop`: what ends, and that it stays ended.
 
-use crate::world::{World, ready, said};
+use crate::world::{PATIENCE, World, ready, said, signal};
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_controller_that_is_told_to_end_leaves_the_replicas_serving_and_stop_ends_them() {
@@ -79,6 +80,7 @@ fn stop_lets_a_request_in_flight_end_and_turns_new_ones_away() {
     thread::scope(|scope| {
         let stopping = scope.spawn(|| world.evenkeel(&["stop", world.fleet.to_str().unwrap(), "--grace", "60"]));
         world.wait_for_state("draining", |state| state["stopping"] == "draining");
+        assert!(!world.state().join("stopped").exists(), "it serves on if the stop comes to nothing");
         let refused = complete(&gateway, 1);
         assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
         let stopped = stopping.join().unwrap();
@@ -99,6 +101,33 @@ fn stop_without_a_gateway_says_so_and_ends_the_replicas() {
     let stopped = world.evenkeel(&["stop", world.fleet.to_str().unwrap(), "--grace", "30"]);
     assert!(stopped.status.success() && said(&stopped).contains("no gateway can be asked"), "{}", said(&stopped));
     assert!(world.replicas().is_empty());
+}
+
+#[test]
+fn a_stop_that_is_interrupted_leaves_the_fleet_to_who_stands_by() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "only observes");
+    // One that does not answer and does not end yet.
+    let holder = world.pid(first).cast_signed();
+    signal(holder, Signal::STOP);
+    let stop = world.start("stop");
+    let mark = world.state().join("stopped");
+    let deadline = Instant::now() + PATIENCE;
+    while !mark.exists() {
+        assert!(Instant::now() < deadline, "waited for the mark");
+        sleep(Duration::from_millis(20));
+    }
+    world.terminate(stop);
+    assert_eq!(world.exit_code(stop), Some(3));
+    assert!(!mark.exists());
+
+    signal(holder, Signal::CONT);
+    assert_eq!(world.exit_code(first), Some(0), "it was asked to end");
+    world.wait_for_log("run", second, "listens on");
+    world.wait_for("the replica adopted", |gold| ready(gold) == 1);
 }
 
 /// Asks the gateway at `address` for `tokens` tokens as a stream; gives the whole answer as it came.

@@ -83,13 +83,18 @@ impl World {
 
     /// The same, with a schedule of what shall fail; see the crate `failpoint`.
     pub(crate) fn start_to_fail(&mut self, part: &str, failpoints: &str) -> usize {
+        self.start_with(part, failpoints, Stdio::null())
+    }
+
+    /// The same, with `stdout` for its standard output.
+    pub(crate) fn start_with(&mut self, part: &str, failpoints: &str, stdout: Stdio) -> usize {
         let log = fs::File::create(self.log(part, self.parts.len())).unwrap();
         let fleet = self.fleet.display().to_string();
         let mut command = self.command(&[part, &fleet]);
         if !failpoints.is_empty() {
             command.env("EVENKEEL_FAILPOINTS", failpoints);
         }
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = command.stdout(stdout).stderr(log).spawn().unwrap();
         self.parts.push(child);
         self.parts.len() - 1
     }

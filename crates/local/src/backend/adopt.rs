@@ -1,5 +1,6 @@
 //! Finding the replicas of a fleet among the processes of this machine, whoever started them.
 
+use super::fence::Fence;
 use super::group::{Group, has_remains};
 use super::process_table::{self, Environment, Identity, Process};
 use super::registry::Place;
@@ -43,22 +44,52 @@ impl Found {
     }
 }
 
+/// What a search of this machine gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Search {
+    /// Every replica that has a living process.
+    pub(crate) found: Vec<Found>,
+    /// Records of replicas that are gone.
+    pub(crate) outdated: Vec<Record>,
+}
+
 /// Every replica of `fleet` that has a living process: by the records, as far as they name a process that lives, and by
-/// the environment. Records of replicas that are gone are removed.
-pub(crate) fn find(fleet: &str, state_dir: &Path) -> io::Result<Vec<Found>> {
+/// the environment. Touches nothing.
+pub(crate) fn find(fleet: &str, state_dir: &Path) -> io::Result<Search> {
+    find_with_a_pause(fleet, state_dir, || {})
+}
+
+/// The same, with what happens between its two looks. The records come first: whoever has one then had a process before,
+/// while one that is launched a moment later is not judged by a table that cannot have it.
+fn find_with_a_pause(fleet: &str, state_dir: &Path, pause: impl FnOnce()) -> io::Result<Search> {
+    let records = Record::read_all(state_dir, fleet)?;
+    pause();
     let table = process_table::read_all()?;
     let boot_id = process_table::boot_id()?;
-    let mut found = BTreeMap::new();
-    for record in Record::read_all(state_dir, fleet)? {
+    let (mut found, mut outdated) = (BTreeMap::new(), Vec::new());
+    for record in records {
         match recorded(&table, &boot_id, &record) {
             Some(processes) => drop(found.insert(record.id.clone(), from_record(record, processes))),
-            None => Record::remove(state_dir, &record.tier, &record.id),
+            None => outdated.push(record),
         }
     }
     for (id, carriers) in carriers(&table, fleet, state_dir) {
         found.entry(id).or_insert_with(|| from_environment(&carriers));
     }
-    Ok(found.into_values().collect())
+    Ok(Search { found: found.into_values().collect(), outdated })
+}
+
+/// Removes records of replicas that are gone, unless they have been written anew since they were looked at. Launches and
+/// ends write them while they pass `fence`, so none can be written meanwhile; a controller that was superseded removes
+/// nothing.
+pub(crate) fn forget(outdated: &[Record], fence: &Fence, epoch: u64, state_dir: &Path) {
+    if outdated.is_empty() {
+        return;
+    }
+    match fence.pass(epoch) {
+        Ok(_passage) => outdated.iter().for_each(|record| record.remove_unless_changed(state_dir)),
+        Err(error) => tracing::debug!(%error, "records of replicas that are gone stay"),
+    }
 }
 
 /// What still runs of the replica that `record` names.
@@ -125,4 +156,87 @@ fn from_environment(carriers: &[Carrier]) -> Found {
     let identity = led.then(|| Identity::of(process.pid).ok()).flatten();
     let processes = identity.map_or(Processes::Remains(process.group), Processes::Led);
     Found { place: place.clone(), processes, ending: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::state_files::{create_dir, replicas_dir};
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+
+    /// A process that nothing but its record tells to be a replica.
+    struct Replica(Child);
+
+    impl Replica {
+        fn launch(state_dir: &Path) -> Self {
+            let child = Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+            let replica = Self(child);
+            replica.record().write(state_dir).unwrap();
+            replica
+        }
+
+        fn record(&self) -> Record {
+            Record {
+                fleet: "game".to_owned(),
+                tier: "gold".to_owned(),
+                id: ReplicaId("a1".to_owned()),
+                process: Identity::of(self.0.id().cast_signed()).unwrap(),
+                port: 4100,
+                index: 0,
+                gpu: None,
+                ending_grace_micros: None,
+            }
+        }
+    }
+
+    impl Drop for Replica {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn state_dir() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        create_dir(&replicas_dir(dir.path())).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_replica_that_is_launched_during_the_search_is_not_taken_for_gone() {
+        let dir = state_dir();
+        let mut launched = None;
+        let search = find_with_a_pause("game", dir.path(), || launched = Some(Replica::launch(dir.path()))).unwrap();
+        assert_eq!(search.outdated, []);
+        let next = find("game", dir.path()).unwrap();
+        assert_eq!((next.found.len(), next.outdated), (1, Vec::new()));
+        drop(launched);
+    }
+
+    #[test]
+    fn only_a_record_that_is_still_what_was_judged_is_forgotten_and_only_by_the_newest_controller() {
+        let dir = state_dir();
+        let first = Replica::launch(dir.path());
+        let old = first.record();
+        drop(first);
+        let Search { found, outdated } = find("game", dir.path()).unwrap();
+        assert_eq!((found, &outdated), (Vec::new(), &vec![old.clone()]));
+
+        let fence = Fence::new(dir.path());
+        let records = || Record::read_all(dir.path(), "game").unwrap();
+        // +0: it was started again elsewhere meanwhile, under the same id.
+        let second = Replica::launch(dir.path());
+        forget(&outdated, &fence, 1, dir.path());
+        assert_eq!(records(), [second.record()]);
+        // Then that one has ended, too; a controller of an older epoch has seen it.
+        let outdated = [second.record()];
+        drop(second);
+        drop(fence.pass(2).unwrap());
+        forget(&outdated, &fence, 1, dir.path());
+        assert_eq!(records(), outdated);
+        forget(&outdated, &fence, 2, dir.path());
+        assert_eq!(records(), []);
+    }
 }

@@ -88,9 +88,13 @@ impl FleetLock {
     /// Takes the lock of the fleet that lives in `state_dir` (made if it does not exist) and raises its epoch. Waits for
     /// an order of the previous holder that is being carried out this very moment.
     ///
+    /// Where a fleet lived before (`used_before`, or an earlier holder left its name) and its epoch is lost, the new one is
+    /// the seconds of `now` since 1970: journal and gateway refuse who comes with less than they have seen, and no fleet
+    /// was taken over once a second since then.
+    ///
     /// # Errors
     /// `Held` when another process has the lock; `Io` when the directory cannot be used.
-    pub fn acquire(state_dir: &Path, now: Time) -> Result<Self, LockError> {
+    pub fn acquire(state_dir: &Path, now: Time, used_before: bool) -> Result<Self, LockError> {
         let io_error = |source| LockError::Io { path: state_dir.join(LOCK), source };
         state_files::create_dir(state_dir).map_err(io_error)?;
         let state_dir = state_dir.canonicalize().map_err(io_error)?;
@@ -100,9 +104,11 @@ impl FleetLock {
             Err(TryLockError::WouldBlock) => return Err(read_holder(&mut file).into()),
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
+        let used_before = used_before || file.metadata().map_err(io_error)?.len() > 0;
         write_holder(&mut file, HeldBy::this_process(now)).map_err(io_error)?;
-        let epoch =
-            Fence::new(&state_dir).raise().map_err(|source| LockError::Io { path: state_dir.join("epoch"), source })?;
+        let epoch = Fence::new(&state_dir)
+            .raise(now, used_before)
+            .map_err(|source| LockError::Io { path: state_dir.join("epoch"), source })?;
         Ok(Self { state_dir, epoch, _file: file })
     }
 
@@ -150,15 +156,17 @@ impl Fence {
 
     /// The highest epoch issued or obeyed; zero before the first.
     pub(crate) fn current(&self) -> io::Result<u64> {
+        self.written().map(Option::unwrap_or_default)
+    }
+
+    fn written(&self) -> io::Result<Option<u64>> {
         match std::fs::read_to_string(&self.epoch_file) {
-            Ok(text) => text.trim().parse().map_err(|_| {
+            Ok(text) => text.trim().parse().map(Some).map_err(|_| {
                 let path = self.epoch_file.display();
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("{path} does not hold a number; restore it or remove it while no controller runs"),
-                )
+                let message = format!("{path} does not hold a number; restart the controller, which writes a new one");
+                io::Error::new(io::ErrorKind::InvalidData, message)
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -178,9 +186,21 @@ impl Fence {
         Ok(Passage { _lock: lock })
     }
 
-    fn raise(&self) -> io::Result<u64> {
+    fn raise(&self, now: Time, used_before: bool) -> io::Result<u64> {
         let _lock = self.lock()?;
-        let next = self.current()?.saturating_add(1);
+        let next = match self.written() {
+            Ok(Some(epoch)) => epoch.saturating_add(1),
+            Ok(None) if !used_before => 1,
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+            Ok(None) | Err(_) => {
+                let above_all = u64::try_from(now.as_micros() / 1_000_000).unwrap_or(1);
+                tracing::warn!(
+                    epoch = above_all,
+                    "the fleet's epoch was lost: this one is above all that it can have been"
+                );
+                above_all
+            }
+        };
         self.write(next)?;
         Ok(next)
     }
@@ -206,11 +226,13 @@ mod tests {
     #[test]
     fn a_second_controller_is_told_who_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = FleetLock::acquire(dir.path(), NOW).unwrap();
-        let Err(LockError::Held(holder)) = FleetLock::acquire(dir.path(), NOW) else { panic!("got the lock twice") };
+        let lock = FleetLock::acquire(dir.path(), NOW, false).unwrap();
+        let Err(LockError::Held(holder)) = FleetLock::acquire(dir.path(), NOW, false) else {
+            panic!("got the lock twice")
+        };
         assert_eq!((holder.pid, holder.since), (Some(std::process::id()), Some(NOW)));
         drop(lock);
-        FleetLock::acquire(dir.path(), NOW).unwrap();
+        FleetLock::acquire(dir.path(), NOW, false).unwrap();
     }
 
     #[test]
@@ -229,21 +251,34 @@ mod tests {
     #[test]
     fn every_holder_gets_a_higher_epoch_and_the_earlier_one_is_fenced() {
         let dir = tempfile::tempdir().unwrap();
-        let first = FleetLock::acquire(dir.path(), NOW).unwrap().epoch();
-        let second = FleetLock::acquire(dir.path(), NOW).unwrap().epoch();
+        let first = FleetLock::acquire(dir.path(), NOW, false).unwrap().epoch();
+        let second = FleetLock::acquire(dir.path(), NOW, false).unwrap().epoch();
         assert!(second > first);
         let fence = Fence::new(dir.path());
         assert_eq!(fence.pass(first).unwrap_err(), BackendError::Fenced { current: second });
         drop(fence.pass(second).unwrap());
         // An order from a controller that counts elsewhere is remembered, also by the next lock holder.
         drop(fence.pass(second + 10).unwrap());
-        assert_eq!(FleetLock::acquire(dir.path(), NOW).unwrap().epoch(), second + 11);
+        assert_eq!(FleetLock::acquire(dir.path(), NOW, false).unwrap().epoch(), second + 11);
     }
 
     #[test]
-    fn a_damaged_epoch_lets_nothing_pass() {
+    fn a_damaged_epoch_lets_nothing_pass_until_the_next_holder_writes_one_above_all_before() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("epoch"), "x").unwrap();
         assert!(matches!(Fence::new(dir.path()).pass(7), Err(BackendError::Unknown(_))));
+        assert_eq!(FleetLock::acquire(dir.path(), NOW, false).unwrap().epoch(), 1_700_000_000);
+        assert_eq!(FleetLock::acquire(dir.path(), NOW, false).unwrap().epoch(), 1_700_000_001);
+    }
+
+    #[test]
+    fn an_epoch_that_was_lost_does_not_begin_again_at_one() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(FleetLock::acquire(dir.path(), NOW, false).unwrap().epoch(), 1);
+        std::fs::remove_file(dir.path().join("epoch")).unwrap();
+        assert_eq!(FleetLock::acquire(dir.path(), NOW, false).unwrap().epoch(), 1_700_000_000);
+        // All of it is gone, and only others know that a fleet lived here.
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(FleetLock::acquire(dir.path(), NOW, true).unwrap().epoch(), 1_700_000_000);
     }
 }

@@ -7,6 +7,8 @@
 //!   then forgotten. It is not restarted under its id: the next decision launches another in its place, and the tier's
 //!   backoff and circuit (`Busy`, `NoCapacity`) slow that down. A port that was taken by somebody else is not the
 //!   replica's failure: it is started again on another, under the same id.
+//! - Of itself it ends, and moves to another port, only while the loop permits it: until the first tick, in the modes
+//!   `observe` and `advise` and during a pause it watches what hangs, and the start deadline does not run.
 //! - Whoever ends: SIGTERM to the group, SIGKILL at the deadline, and 'ended' only when the group is empty. Processes
 //!   that left the group but carry the intent are killed then: nothing of a replica outlives it.
 //! - Dropping the backend leaves the replicas running.
@@ -30,7 +32,7 @@ pub use fence::{FleetLock, HeldBy, LockError};
 pub use listener::who_listens;
 pub use log_file::LogLimits;
 pub use state_files::write_atomically;
-pub use stop::{Stopped, clear_stopped, is_stopped, mark_stopped, stop_fleet};
+pub use stop::{Stopped, clear_stopped, is_stopped, mark_stopped, stop_fleet, unmark_stopped};
 
 use adopt::{Found, Processes};
 use async_trait::async_trait;
@@ -54,6 +56,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tend::{Start, Tender};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// How often the machine is searched for replicas that this backend does not know.
@@ -107,12 +110,13 @@ pub fn local_tiers(fleet: &Fleet) -> BTreeMap<String, LocalSettings> {
 /// What a backend may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It carries out orders, and of itself ends what failed. Only the holder of the [`FleetLock`] acts.
+    /// It carries out orders, and while the loop permits it ends of itself what failed. Only the holder of the
+    /// [`FleetLock`] has this role, in every mode: what the mode forbids is not ordered, and not permitted.
     Acts {
         /// The lock's epoch.
         epoch: u64,
     },
-    /// It lists, and touches nothing: a second controller, or one in mode `observe`.
+    /// It lists, and touches nothing: a controller that stands by while another holds the fleet.
     Observes,
 }
 
@@ -148,6 +152,7 @@ impl LocalBackend {
             acts: matches!(role, Role::Acts { .. }),
             epoch: AtomicU64::new(if let Role::Acts { epoch } = role { epoch } else { 0 }),
             fence: Fence::new(&state_dir),
+            permitted: watch::Sender::new(false),
             state_dir,
             tiers: RwLock::new(options.tiers),
             registry: Mutex::new(Registry::default()),
@@ -183,7 +188,9 @@ impl Backend for LocalBackend {
         Ok(self.shared.registry().list(tier, now))
     }
 
-    fn permit(&self, _acts: bool) {}
+    fn permit(&self, acts: bool) {
+        self.shared.permitted.send_replace(acts);
+    }
 
     fn strays(&self) -> Vec<(String, ReplicaId)> {
         let registry = self.shared.registry();
@@ -226,7 +233,8 @@ fn launch_once(shared: &Arc<Shared>, tier: &str, id: &ReplicaId) -> Result<(), B
         return Err(BackendError::Denied(format!("{tier} and {id} must be letters, digits, '-', '_' and '.'")));
     }
     let log_path = state_files::log_path(&shared.state_dir, tier, id);
-    if shared.registry().entries.contains_key(id) || log_path.exists() {
+    let known = shared.registry().entries.contains_key(id);
+    if known || log_path.exists() {
         return Ok(());
     }
     shared.registry().breaker(tier).admit(tier, shared.now())?;
@@ -266,17 +274,18 @@ fn reserve(shared: &Shared, settings: &LocalSettings, tier: &str, id: &ReplicaId
 /// Undoes what a launch that came to nothing has reserved, so that the same intent may be tried again.
 fn never_started(shared: &Shared, tier: &str, id: &ReplicaId, log: &Path, error: &BackendError) {
     let now = shared.now();
+    // The log first: as long as the replica is entered, no other launch of its intent looks for one.
+    if let Err(error) = std::fs::remove_file(log)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(tier, %id, %error, "could not remove the log of a replica that never started");
+    }
     let mut registry = shared.registry();
     registry.entries.remove(id);
     match error {
         // Full is not broken: the next launch may be tried as soon as there is room.
         BackendError::NoCapacity(_) => registry.breaker(tier).abandoned(),
         _ => registry.breaker(tier).failed(now, now, error.to_string()),
-    }
-    if let Err(error) = std::fs::remove_file(log)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(tier, %id, %error, "could not remove the log of a replica that never started");
     }
 }
 
@@ -315,15 +324,22 @@ async fn search(shared: Arc<Shared>) {
 /// Adopts every replica of the fleet that runs and is not known.
 async fn adopt_all(shared: &Arc<Shared>) -> io::Result<()> {
     let looking = Arc::clone(shared);
-    let found = tokio::task::spawn_blocking(move || adopt::find(&looking.fleet, &looking.state_dir))
-        .await
-        .map_err(io::Error::other)??;
+    let look = move || {
+        let search = adopt::find(&looking.fleet, &looking.state_dir)?;
+        if looking.acts {
+            let epoch = looking.epoch.load(Ordering::Relaxed);
+            adopt::forget(&search.outdated, &looking.fence, epoch, &looking.state_dir);
+        }
+        io::Result::Ok(search.found)
+    };
+    let found = tokio::task::spawn_blocking(look).await.map_err(io::Error::other)??;
     let (known, unknown): (Vec<Found>, Vec<Found>) =
         found.into_iter().partition(|found| shared.registry().entries.contains_key(&found.place.id));
-    if !shared.in_charge() {
+    let in_charge = shared.in_charge().await;
+    if !in_charge {
         known.iter().filter(|found| found.ending.is_some()).for_each(|found| see_draining(shared, &found.place.id));
     }
-    join_all(unknown.into_iter().map(|found| adopt(shared, found))).await.into_iter().collect()
+    join_all(unknown.into_iter().map(|found| adopt(shared, found, in_charge))).await.into_iter().collect()
 }
 
 /// Shows an end that another controller ordered.
@@ -336,7 +352,7 @@ fn see_draining(shared: &Shared, id: &ReplicaId) {
     });
 }
 
-async fn adopt(shared: &Arc<Shared>, found: Found) -> io::Result<()> {
+async fn adopt(shared: &Arc<Shared>, found: Found, in_charge: bool) -> io::Result<()> {
     let mut group = found.group()?;
     if group.members().await?.is_empty() {
         // It ended while it was looked for.
@@ -354,7 +370,7 @@ async fn adopt(shared: &Arc<Shared>, found: Found) -> io::Result<()> {
     }
     if let Some(grace) = found.ending {
         entry.enter(ReplicaState::Draining, now, None);
-        entry.end.send_replace(shared.in_charge().then_some(grace));
+        entry.end.send_replace(in_charge.then_some(grace));
     }
     shared.registry().entries.entry(place.id.clone()).or_insert(entry);
     tend(shared, place, settings, group, Start::Adopted { ready });

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) fence: Fence,
     /// False for one that only observes.
     pub(crate) acts: bool,
+    /// Whether anything may be done without an order; false until the loop's first word.
+    pub(crate) permitted: watch::Sender<bool>,
     /// The newest epoch that this backend has obeyed.
     pub(crate) epoch: AtomicU64,
     pub(crate) tiers: RwLock<BTreeMap<String, LocalSettings>>,
@@ -42,7 +44,8 @@ impl Shared {
         self.clock.now()
     }
 
-    /// The registry. A task that panicked while it held it left whole entries behind: each is changed in one step.
+    /// The registry. A task that panicked while it held it left whole entries behind: each is changed in one step. The
+    /// loop's tick asks for it, so nobody writes, not even to the log, while holding it: a disk or a pipe may hang.
     pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,9 +56,24 @@ impl Shared {
 
     /// Whether this backend may act and no newer controller has taken over. An unreadable epoch means that it cannot be
     /// known.
-    pub(crate) fn in_charge(&self) -> bool {
+    pub(crate) async fn in_charge(self: &Arc<Self>) -> bool {
+        let newest = self.on_disk(|shared| shared.fence.current()).await;
         let epoch = self.epoch.load(Ordering::Relaxed);
-        self.acts && self.fence.current().is_ok_and(|current| current <= epoch)
+        self.acts && newest.is_some_and(|current| current.is_ok_and(|current| current <= epoch))
+    }
+
+    /// Does what may wait for a disk, off the threads that serve; `None` when the runtime is closing.
+    pub(crate) async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        let shared = Arc::clone(self);
+        tokio::task::spawn_blocking(move || job(&shared)).await.ok()
+    }
+
+    /// Whether something may be done without an order, as far as the operator is concerned.
+    pub(crate) fn is_permitted(&self) -> bool {
+        *self.permitted.borrow()
     }
 
     /// Changes a replica, unless it was forgotten meanwhile.
@@ -70,15 +88,17 @@ impl Shared {
         let now = self.now();
         let mut registry = self.registry();
         let Some(entry) = registry.entries.get_mut(id) else { return };
-        tracing::warn!(tier = entry.place.tier, %id, note, "a replica failed");
         entry.enter(ReplicaState::Failed, now, Some(note.clone()));
         let (tier, launched) = (entry.place.tier.clone(), entry.launched);
-        registry.breaker(&tier).failed(launched, now, note);
+        registry.breaker(&tier).failed(launched, now, note.clone());
+        drop(registry);
+        tracing::warn!(tier, %id, note, "a replica failed");
     }
 
     /// Notes that all processes of a replica have ended. A failed one stays listed for a while, any other is forgotten.
-    pub(crate) fn gone(&self, tier: &str, id: &ReplicaId) {
-        Record::remove(&self.state_dir, tier, id);
+    pub(crate) async fn gone(self: &Arc<Self>, tier: &str, id: &ReplicaId) {
+        let (tier, gone) = (tier.to_owned(), id.clone());
+        self.on_disk(move |shared| Record::remove(&shared.state_dir, &tier, &gone)).await;
         self.left(id);
     }
 

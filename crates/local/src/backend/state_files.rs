@@ -105,6 +105,15 @@ impl Record {
         }
     }
 
+    /// Removes it if it still holds what `self` says.
+    pub(crate) fn remove_unless_changed(&self, state_dir: &Path) {
+        let written = fs::read(record_path(state_dir, &self.tier, &self.id)).ok();
+        let written = written.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
+        if written.as_ref() == Some(self) {
+            Self::remove(state_dir, &self.tier, &self.id);
+        }
+    }
+
     /// Every record of `fleet`; one that cannot be read is left out, as the environment tells the rest.
     pub(crate) fn read_all(state_dir: &Path, fleet: &str) -> io::Result<Vec<Self>> {
         let entries = match fs::read_dir(replicas_dir(state_dir)) {

@@ -1,7 +1,7 @@
 //! Ending a fleet without a controller, and the mark that keeps controllers which stand by from starting it again.
 
-use super::adopt::{Found, find};
-use super::fence::FleetLock;
+use super::adopt::{Found, find, forget};
+use super::fence::{Fence, FleetLock};
 use super::state_files::{Record, write_atomically};
 use evenkeel_core::observe::ReplicaId;
 use futures::future::join_all;
@@ -20,6 +20,17 @@ pub fn mark_stopped(state_dir: &Path) -> io::Result<()> {
     write_atomically(&state_dir.join(MARK), b"ended by `evenkeel stop`; the next `evenkeel run` removes this\n", true)
 }
 
+/// Takes the word back: the fleet was not stopped after all.
+///
+/// # Errors
+/// When the mark cannot be removed.
+pub fn unmark_stopped(state_dir: &Path) -> io::Result<()> {
+    match std::fs::remove_file(state_dir.join(MARK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Whether the fleet is to stay stopped.
 ///
 /// # Errors
@@ -28,15 +39,12 @@ pub fn is_stopped(state_dir: &Path) -> io::Result<bool> {
     state_dir.join(MARK).try_exists()
 }
 
-/// The fleet is to run again; only who holds it may say so.
+/// The fleet is to run again; only who holds it says so.
 ///
 /// # Errors
 /// When the mark cannot be removed.
 pub fn clear_stopped(lock: &FleetLock) -> io::Result<()> {
-    match std::fs::remove_file(lock.state_dir().join(MARK)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    unmark_stopped(lock.state_dir())
 }
 
 /// A replica that was ended.
@@ -57,7 +65,9 @@ pub async fn stop_fleet(lock: &FleetLock, fleet: &str, grace: Duration) -> io::R
     let mut stopped = Vec::new();
     // Again, for what was being forked while the first look was taken.
     loop {
-        let found = find(fleet, lock.state_dir())?;
+        let search = find(fleet, lock.state_dir())?;
+        forget(&search.outdated, &Fence::new(lock.state_dir()), lock.epoch(), lock.state_dir());
+        let found = search.found;
         if found.is_empty() {
             stopped.sort();
             stopped.dedup();

@@ -66,19 +66,24 @@ impl Tender {
         loop {
             let stop = self.serve(ready).await;
             ready = false;
-            if !self.shared.in_charge() {
+            if !self.shared.in_charge().await {
                 match stop {
                     // Ending it is for the controller that is in charge to decide.
                     Stop::Unanswered(_) | Stop::PortTaken(_) => continue,
                     Stop::Ended { .. } | Stop::Ordered(_) => return self.watch_it_end(&stop).await,
                 }
             }
+            let permitted = self.shared.is_permitted();
+            if !permitted && matches!(stop, Stop::Unanswered(_) | Stop::PortTaken(_)) {
+                continue;
+            }
             let moved = match &stop {
                 Stop::Ordered(grace) => {
                     self.group.end(*grace).await;
-                    return self.gone();
+                    return self.gone().await;
                 }
                 Stop::Ended { was_ready: true, .. } | Stop::Unanswered(_) => false,
+                Stop::Ended { .. } if !permitted => false,
                 // Leftovers of the replica itself may still hold the port: judged when they are gone.
                 Stop::Ended { was_ready: false, .. } => {
                     self.end_leftovers().await;
@@ -91,15 +96,17 @@ impl Tender {
                 continue;
             }
             self.shared.failed(&self.place.id, self.explain(&stop));
+            self.left_alone_until_permitted().await;
             self.end_leftovers().await;
-            return self.gone();
+            return self.gone().await;
         }
     }
 
     /// Sees an end that another controller brings about, or has to clear away.
     async fn watch_it_end(&mut self, stop: &Stop) {
-        let ordered = Record::is_ending(&self.shared.state_dir, &self.place.tier, &self.place.id);
-        if !ordered && !matches!(stop, Stop::Ordered(_)) {
+        let (tier, id) = (self.place.tier.clone(), self.place.id.clone());
+        let ordered = self.shared.on_disk(move |shared| Record::is_ending(&shared.state_dir, &tier, &id)).await;
+        if ordered == Some(false) && !matches!(stop, Stop::Ordered(_)) {
             self.shared.failed(&self.place.id, self.explain(stop));
         }
         self.group.left_to_itself().await;
@@ -122,6 +129,10 @@ impl Tender {
                 answer = look(&self.place, &self.settings, self.group.id(), !ready, pause) => answer,
             };
             self.rotate_log().await;
+            if !self.shared.is_permitted() {
+                // An operator may have stopped it to look into it: nobody's patience runs out meanwhile.
+                deadline = Instant::now() + duration(self.settings.start_deadline);
+            }
             match answer {
                 Answer::Ready => {
                     self.answered(!ready);
@@ -202,12 +213,22 @@ impl Tender {
         }
     }
 
+    /// Waits until something may be done without an order, or nothing is left to do.
+    async fn left_alone_until_permitted(&mut self) {
+        let mut permitted = self.shared.permitted.subscribe();
+        tokio::select! {
+            biased;
+            () = async { drop(permitted.wait_for(|permitted| *permitted).await) } => {}
+            () = self.group.left_to_itself() => {}
+        }
+    }
+
     async fn end_leftovers(&mut self) {
         self.group.end(duration(self.settings.grace)).await;
     }
 
-    fn gone(&self) {
-        self.shared.gone(&self.place.tier, &self.place.id);
+    async fn gone(&self) {
+        self.shared.gone(&self.place.tier, &self.place.id).await;
     }
 
     fn explain(&self, stop: &Stop) -> String {

@@ -49,14 +49,14 @@ async fn after_a_kill_9_of_the_controller_the_next_one_has_the_lock_a_higher_epo
     let machine = Machine::new(&["child"]);
     let owner = Owner::start(&machine).await;
     let now = machine.clock_now();
-    let Err(LockError::Held(holder)) = FleetLock::acquire(&machine.options.state_dir, now) else {
+    let Err(LockError::Held(holder)) = FleetLock::acquire(&machine.options.state_dir, now, false) else {
         panic!("the owner lost its lock")
     };
     assert_eq!(holder.pid, Some(owner.process.id()));
     owner.kill().await;
     assert_eq!(processes_of(&owner.id).len(), 2, "replicas outlive their controller");
 
-    let lock = FleetLock::acquire(&machine.options.state_dir, now).unwrap();
+    let lock = FleetLock::acquire(&machine.options.state_dir, now, false).unwrap();
     assert_eq!(lock.epoch(), 2);
     let backend = machine.open_as(Role::from(&lock)).await;
     assert_eq!(find(&backend, &owner.id).await.unwrap().state, ReplicaState::Ready);
@@ -141,6 +141,9 @@ async fn a_stranger_that_was_given_a_replicas_old_process_number_is_left_alone()
     let mut stranger = Stranger(own_group(Command::new("sleep").arg("1000").env_clear()).spawn().unwrap());
     written["process"]["pid"] = stranger.0.id().into();
     fs::write(&record, serde_json::to_vec(&written).unwrap()).unwrap();
+    let observer = machine.open_as(Role::Observes).await;
+    assert_eq!(find(&observer, &id).await, None);
+    assert!(record.exists(), "an observer touches nothing");
     let next = machine.open().await;
     assert_eq!(find(&next, &id).await, None);
     assert!(!record.exists(), "the record of a replica that is gone goes, too");
@@ -193,7 +196,7 @@ async fn a_controller_that_was_superseded_leaves_a_hanging_replica_to_its_succes
     let id = new_id();
     launch(&stale, &[&id]).await.unwrap();
     // The successor's lock raises the epoch; it has not looked at the replica yet.
-    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now()).unwrap();
+    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now(), false).unwrap();
     assert_eq!(lock.epoch(), 2);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(find(&stale, &id).await.unwrap().state, ReplicaState::Starting);
@@ -243,7 +246,7 @@ async fn a_controller_to_be_killed() {
     let dir = PathBuf::from(env::var("OWNER_DIR").unwrap());
     let flags = env::var("OWNER_FLAGS").unwrap();
     let machine = Machine::at(dir, &flags.split_whitespace().collect::<Vec<_>>());
-    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now()).unwrap();
+    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now(), false).unwrap();
     let backend = machine.open_as(Role::from(&lock)).await;
     let id = ReplicaId(env::var("OWNER_ID").unwrap());
     backend.apply(&Order { epoch: lock.epoch(), ..order(&[&id], &[]) }).await.unwrap();

@@ -106,7 +106,7 @@ async fn a_stranger_that_answers_on_the_port_is_not_taken_for_the_replica() {
 }
 
 /// Answers every request with 200, for as long as the test process lives.
-fn answer_ok_on(listener: TcpListener) {
+pub(crate) fn answer_ok_on(listener: TcpListener) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let mut reader = BufReader::new(&stream);

@@ -96,7 +96,14 @@ impl Machine {
         self.open_as(Role::Acts { epoch: 1 }).await
     }
 
+    /// As it is once the loop has ticked in mode `act`.
     pub(crate) async fn open_as(&self, role: Role) -> LocalBackend {
+        let backend = self.open_before_the_first_tick(role).await;
+        backend.permit(true);
+        backend
+    }
+
+    pub(crate) async fn open_before_the_first_tick(&self, role: Role) -> LocalBackend {
         LocalBackend::open(self.options.clone(), role, Arc::<TestClock>::clone(&self.clock)).await.unwrap()
     }
 
@@ -215,6 +222,17 @@ pub(crate) async fn until_state(backend: &LocalBackend, id: &ReplicaId, state: R
             Some(replica) if replica.state == state => return replica.clone(),
             _ => assert!(Instant::now() < deadline, "not {state:?} in time: {found:?}"),
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The replica comes into `state` and stays in it for `span`.
+pub(crate) async fn until_state_for(backend: &LocalBackend, id: &ReplicaId, state: ReplicaState, span: Duration) {
+    until_state(backend, id, state).await;
+    let end = Instant::now() + span;
+    while Instant::now() < end {
+        let found = find(backend, id).await;
+        assert_eq!(found.map(|replica| replica.state), Some(state));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -6,3 +6,4 @@ mod ending;
 mod failing;
 mod launching;
 mod machine;
+mod withheld;

@@ -1,6 +1,7 @@
 //! The API on a real listener, asked by a real client. The loop's side is played by the test: it publishes views and
 //! routes, and answers orders.
 
+mod connections;
 mod document;
 mod live;
 mod orders;
@@ -10,7 +11,7 @@ mod safety;
 mod scrape;
 mod streams;
 
-use super::{Api, Token, serve};
+use super::{Api, Limits, Token, serve};
 use evenkeel_adapters::players::PlayersPush;
 use evenkeel_controller::journal::{Journal, JournalHealth, JournalReader, TickRecord};
 use evenkeel_controller::live::{Command, Published, Taken};
@@ -93,6 +94,10 @@ struct Rig {
 
 impl Rig {
     async fn start() -> Self {
+        Self::start_within(Limits::default()).await
+    }
+
+    async fn start_within(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (view, views) = watch::channel(None);
         let (routes, tables) = watch::channel(Arc::new(RouteTable::default()));
@@ -101,7 +106,7 @@ impl Rig {
         let clock = Arc::new(SetClock(AtomicI64::new(START.as_micros())));
         let players = PlayersPush::default();
         let published = Published { view: views, routes: tables, commands: commands.clone() };
-        let api = api(&folder, published, clock.clone(), players.clone(), fleets);
+        let api = Api { limits, ..api(&folder, published, clock.clone(), players.clone(), fleets) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = oneshot::channel();
@@ -172,7 +177,8 @@ fn api(
 ) -> Api {
     let journal = JournalReader::new(&folder.path().join("journal.db"));
     let token = Token::obtain(folder.path(), Some(TOKEN.to_owned())).unwrap();
-    Api { published, journal, players, clock, token, fleet, allowed_hosts: vec!["fleet.internal".to_owned()] }
+    let allowed_hosts = vec!["fleet.internal".to_owned()];
+    Api { published, journal, players, clock, token, fleet, allowed_hosts, limits: Limits::default() }
 }
 
 fn client() -> Client {
