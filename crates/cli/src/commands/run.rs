@@ -93,7 +93,10 @@ impl Place {
             journal::open(&self.state, self.fleet.controller.retention, lock.epoch(), self.clock.now()).await?;
         let token = Token::obtain(&self.state.token(), std::env::var(TOKEN_VARIABLE).ok()).map_err(Failure::usage)?;
         let listener = self.listen(lock).await?;
-        Running::of(&self.fleet, &self.file).write(&self.state)?;
+        if let Err(failure) = Running::of(&self.fleet, &self.file).write(&self.state) {
+            // Only a help for commands whose fleet file is broken; no reason to leave players waiting.
+            output::note(failure);
+        }
         if let Some(damage) = &opened.set_aside {
             output::note(format_args!("{damage}; `evenkeel mode {} act` lets it act again", self.file.display()));
         }
