@@ -219,7 +219,9 @@ impl World {
 
     /// Process ids of the fleet's replicas, by the environment that each carries.
     pub(crate) fn replicas(&self) -> Vec<i32> {
-        let mark = format!("EVENKEEL_STATE_DIR={}", self.state().canonicalize().unwrap().display());
+        // Before the first start there is no directory, and nothing lives in it.
+        let Ok(state) = self.state().canonicalize() else { return Vec::new() };
+        let mark = format!("EVENKEEL_STATE_DIR={}", state.display());
         let carries = |pid: i32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
