@@ -40,7 +40,7 @@ enum Command {
     Gateway(commands::gateway::Arguments),
     /// Run one emulated replica
     Replica(commands::replica::Arguments),
-    /// Send the traffic of players and judge the fleet's criteria
+    /// Send the traffic of players, or of a trace, and judge what must hold
     Load(Box<commands::load::Arguments>),
     /// Tell how a running fleet is
     Status(commands::status::Arguments),

@@ -2,11 +2,13 @@
 //!
 //! **Scale-up time** counts from the first sample in which demand exceeds the ready replicas until the first one in which
 //! ready replicas cover demand again. **Scale-down time** counts from the last sample in which demand needed a replica
-//! until that replica takes no more requests. Demand is in replicas, as the capacity policy tells it. A tier whose
-//! policies tell none is counted by what was ordered instead: from the order until it is fulfilled.
+//! until that replica takes no more requests. **Order to ready** counts from the first sample in which a replica is wanted
+//! until it is ready: what the platform takes of a scale-up, whenever it was ordered. Demand is in replicas, as the capacity
+//! policy tells it. A tier whose policies tell none is counted by what was ordered instead.
 
 use crate::summary::FleetPoint;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// Samples further apart than so many usual distances have an outage between them, over which nothing is concluded.
 const OUTAGE_FACTOR: f64 = 5.0;
@@ -18,6 +20,8 @@ pub struct Scaling {
     pub basis: Basis,
     /// Each time that ready replicas did not cover what was needed.
     pub shortages: Vec<Shortage>,
+    /// Each replica that became ready after it was ordered.
+    pub starts: Vec<Start>,
     /// Each time that replicas went because they were not needed any more.
     pub scale_downs: Vec<ScaleDown>,
     /// Ready replicas that were gone although they were wanted: they failed.
@@ -63,6 +67,15 @@ pub enum ShortageEnd {
     RunEnded,
     /// Samples are missing; how long it lasted is not known.
     NotSeen,
+}
+
+/// A replica that became ready.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// When it was ready, since the start of the run.
+    pub at_seconds: f64,
+    /// How long before it was wanted.
+    pub seconds: f64,
 }
 
 /// Replicas that went because they were not needed any more.
@@ -114,15 +127,20 @@ impl Scaling {
         for point in points {
             reader.take(point, need(point));
         }
-        let Reader { last, mut shortages, open, scale_downs, lost_replicas, .. } = reader;
+        let Reader { last, mut shortages, open, starts, scale_downs, lost_replicas, .. } = reader;
         shortages
             .extend(open.zip(last).map(|(open, last)| open.end(last.at_seconds, last.ready, ShortageEnd::RunEnded)));
-        Some(Self { basis, shortages, scale_downs, lost_replicas })
+        Some(Self { basis, shortages, starts, scale_downs, lost_replicas })
     }
 
     /// Times from the beginning of a shortage until new replicas covered demand.
     pub fn scale_up(&self) -> Option<Times> {
         Times::of(self.scale_up_seconds())
+    }
+
+    /// Times from the order of a replica until it was ready.
+    pub fn order_to_ready(&self) -> Option<Times> {
+        Times::of(self.starts.iter().map(|it| it.seconds))
     }
 
     /// Times from the last need of a replica until it took no more requests.
@@ -193,7 +211,10 @@ struct Reader {
     open: Option<Open>,
     /// For each number of ready replicas, when more than that were last needed.
     needed_more: Vec<f64>,
+    /// Since when each replica is wanted, by its number; `None` for one that is not, or of which that was not seen.
+    wanted_since: Vec<Option<f64>>,
     shortages: Vec<Shortage>,
+    starts: Vec<Start>,
     scale_downs: Vec<ScaleDown>,
     lost_replicas: u32,
 }
@@ -201,24 +222,43 @@ struct Reader {
 impl Reader {
     fn take(&mut self, point: &FleetPoint, need: Option<f64>) {
         let at_seconds = point.at_seconds;
-        let outage = self.last.is_some_and(|last| at_seconds - last.at_seconds > self.outage_seconds);
-        let (Some(ready), Some(need), false) = (point.ready, need, outage) else {
-            return self.forget(at_seconds, point.ready.filter(|_| outage));
-        };
-        self.shortage(Seen { at_seconds, ready }, need);
-        if let Some(last) = self.last.filter(|last| ready < last.ready) {
-            self.fewer(last, Seen { at_seconds, ready }, point.desired);
+        if self.last.is_some_and(|last| at_seconds - last.at_seconds > self.outage_seconds) {
+            self.forget();
         }
+        let (Some(ready), Some(need)) = (point.ready, need) else { return self.forget() };
+        let now = Seen { at_seconds, ready };
+        self.shortage(now, need);
+        self.counts(now, point.desired);
         self.remember(at_seconds, need);
-        self.last = Some(Seen { at_seconds, ready });
+        self.last = Some(now);
     }
 
     /// Something is not known: what was under way has no end that was seen.
-    fn forget(&mut self, at_seconds: f64, ready: Option<u32>) {
+    fn forget(&mut self) {
         if let Some((open, last)) = self.open.take().zip(self.last) {
             self.shortages.push(open.end(last.at_seconds, last.ready, ShortageEnd::NotSeen));
         }
-        self.last = ready.map(|ready| Seen { at_seconds, ready });
+        self.last = None;
+        self.wanted_since.clear();
+    }
+
+    fn counts(&mut self, now: Seen, desired: Option<u32>) {
+        let wanted = |least: u32| desired.unwrap_or(0).max(least) as usize;
+        let Some(last) = self.last else {
+            return self.wanted_since.resize(wanted(now.ready), None);
+        };
+        self.wanted_since.resize(wanted(now.ready.max(last.ready)), Some(now.at_seconds));
+        match now.ready.cmp(&last.ready) {
+            Ordering::Less => self.fewer(last, now, desired),
+            Ordering::Equal => {}
+            Ordering::Greater => self.more(last, now),
+        }
+    }
+
+    fn more(&mut self, before: Seen, now: Seen) {
+        let since = &mut self.wanted_since[before.ready as usize..now.ready as usize];
+        let starts = since.iter_mut().filter_map(Option::take);
+        self.starts.extend(starts.map(|since| Start { at_seconds: now.at_seconds, seconds: now.at_seconds - since }));
     }
 
     fn shortage(&mut self, now: Seen, need: f64) {
@@ -240,6 +280,8 @@ impl Reader {
         // Nobody ordered fewer: they died.
         if desired.is_some_and(|desired| desired >= before.ready) {
             self.lost_replicas += before.ready - now.ready;
+            // Each is wanted anew from now on.
+            self.wanted_since[now.ready as usize..before.ready as usize].fill(Some(now.at_seconds));
             return;
         }
         let needed = self.needed_more.get(now.ready as usize).copied().unwrap_or(0.0);
@@ -294,6 +336,9 @@ mod tests {
         assert!((shortage.missing_replicas - 1.4).abs() < 1e-9);
         let times = scaling.scale_up().unwrap();
         assert_eq!((times.count, times.median_seconds, times.longest_seconds), (1, 8.0, 8.0));
+        // The second was ordered at 1 s and ready at 8 s, the third at 2 s and 9 s.
+        let started: Vec<f64> = scaling.starts.iter().map(|start| start.seconds).collect();
+        assert_eq!((started, scaling.order_to_ready().unwrap().longest_seconds), (vec![7.0, 7.0], 7.0));
     }
 
     #[test]
@@ -333,6 +378,7 @@ mod tests {
     fn a_replica_that_dies_is_lost_and_no_scale_down() {
         let scaling = Scaling::of(&[at(0, 1.5, 2, 2), at(1, 1.5, 1, 2), at(2, 1.5, 2, 2)]).unwrap();
         assert_eq!((scaling.lost_replicas, scaling.scale_downs.len()), (1, 0));
+        assert_eq!(scaling.order_to_ready().unwrap().longest_seconds, 1.0, "it was wanted anew when it was gone");
         assert_eq!((scaling.shortages[0].seconds, scaling.shortages[0].ended), (1.0, ShortageEnd::Scaled));
     }
 

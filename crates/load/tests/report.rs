@@ -76,7 +76,7 @@ fn the_verdict_is_never_better_than_the_outcome() {
     let verdict = |outcome| read(&html(&Summary { outcome, ..summary() }, &about()));
     assert!(verdict(Outcome::Held).contains("\nPassed Every criterion that was judged held."));
     for (outcome, words) in [
-        (Outcome::Failed, "\nFailed A criterion failed."),
+        (Outcome::Failed, "\nFailed 1 of 5 criteria: silver ttft p95 &lt;= 250 ms: 312 ms."),
         (Outcome::NoCriteria, "\nNot judged There are no criteria"),
         (Outcome::NothingSent, "\nNot passed No request was sent"),
         (Outcome::NothingJudged, "\nNot passed No criterion could be judged"),

@@ -2,7 +2,7 @@
 //! scheme.
 
 use super::axis;
-use super::markup::{Cell, escaped, table};
+use super::markup::{Cell, NO_DATA, escaped, table};
 use std::fmt::Write;
 
 /// Size in the picture's own units, one of which is a pixel on a wide screen.
@@ -66,8 +66,12 @@ impl Chart {
             Style::DashedStep => "dashed",
             Style::Line => "line",
         };
-        let mut keys: String =
-            self.series.iter().map(|series| key(&series.name, &format!("{} {}", kind(series), series.color))).collect();
+        let name = |series: &Series| match series.values.iter().any(Option::is_some) {
+            true => series.name.clone(),
+            false => format!("{} ({NO_DATA})", series.name),
+        };
+        let of = |series: &Series| key(&name(series), &format!("{} {}", kind(series), series.color));
+        let mut keys: String = self.series.iter().map(of).collect();
         keys.extend(self.bounds.iter().map(|(name, _)| key(name, "dashed bound")));
         format!("<ul class=\"legend\">{keys}</ul>\n")
     }

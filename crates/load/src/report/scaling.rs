@@ -10,7 +10,7 @@ use crate::summary::{FleetPoint, Summary, TierFleet};
 
 const DEFINITION: &str = "Scale-up time counts from the first sample in which demand exceeds the ready replicas until the \
      first one in which ready replicas cover it again: deciding, starting and loading all lie in it. Scale-down time counts \
-     from the last sample in which demand needed a replica until that replica takes no more requests. Demand is in replicas, \
+     from the last sample in which demand needed a replica until that replica takes no more requests. Order to ready counts from the order of a replica, however early, until it serves. Demand is in replicas, \
      as the capacity policy tells it; a tier marked \u{201c}by orders\u{201d} has no such policy, and what was ordered \
      stands for it.";
 
@@ -31,6 +31,12 @@ pub(super) fn fleet_scale_up(summary: &Summary) -> Option<Times> {
     Times::of(scaling.flat_map(|it| it.scale_up_seconds()))
 }
 
+/// Times from order to ready of all tiers together.
+pub(super) fn fleet_order_to_ready(summary: &Summary) -> Option<Times> {
+    let scaling = summary.fleet.iter().filter_map(|tier| tier.scaling.as_ref());
+    Times::of(scaling.flat_map(|it| it.starts.iter().map(|start| start.seconds)))
+}
+
 /// Scale-down times of all tiers together.
 pub(super) fn fleet_scale_down(summary: &Summary) -> Option<Times> {
     let scaling = summary.fleet.iter().filter_map(|tier| tier.scaling.as_ref());
@@ -42,6 +48,8 @@ fn times(summary: &Summary) -> String {
         "tier",
         "scale-ups",
         "median",
+        "longest",
+        "order to ready",
         "longest",
         "scale-downs",
         "median",
@@ -56,10 +64,10 @@ fn times(summary: &Summary) -> String {
 
 fn row(tier: &TierFleet) -> Vec<Cell> {
     let Some(scaling) = &tier.scaling else {
-        let unknown = (1..10).map(|_| Cell::maybe(None));
+        let unknown = (1..12).map(|_| Cell::maybe(None));
         return [Cell::text(&tier.tier)].into_iter().chain(unknown).collect();
     };
-    let (up, down) = (scaling.scale_up(), scaling.scale_down());
+    let (up, start, down) = (scaling.scale_up(), scaling.order_to_ready(), scaling.scale_down());
     let number = |times: Option<Times>| Cell::figure(times.map_or(0, |it| it.count).to_string());
     let time = |times: Option<Times>, of: fn(Times) -> f64| {
         Cell::figure(times.map_or("\u{2013}".to_owned(), |it| seconds(of(it))))
@@ -71,6 +79,8 @@ fn row(tier: &TierFleet) -> Vec<Cell> {
         number(up),
         time(up, |it| it.median_seconds),
         time(up, |it| it.longest_seconds),
+        time(start, |it| it.median_seconds),
+        time(start, |it| it.longest_seconds),
         number(down),
         time(down, |it| it.median_seconds),
         time(down, |it| it.longest_seconds),

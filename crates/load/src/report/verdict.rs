@@ -2,7 +2,7 @@
 
 use super::About;
 use super::markup::{NO_DATA, escaped};
-use super::scaling::{fleet_scale_down, fleet_scale_up};
+use super::scaling::{fleet_order_to_ready, fleet_scale_down, fleet_scale_up};
 use crate::render::{count, money, outcome, outcome_in_words, percent, seconds};
 use crate::scaling::Times;
 use crate::summary::{CriterionResult, Ended, Outcome, Summary, Verdict};
@@ -19,10 +19,22 @@ pub(super) fn section(summary: &Summary, about: &About) -> String {
          <p class=\"outcome\"><strong id=\"verdict\">{word}</strong> {}</p>\n</header>\n{}{}",
         escaped(&about.name),
         escaped(&when(summary, about)),
-        escaped(outcome_in_words(summary.outcome)),
+        escaped(&in_words(summary)),
         tiles(summary),
         criteria(&summary.criteria),
     )
+}
+
+/// The outcome, and which criteria failed with what was seen.
+fn in_words(summary: &Summary) -> String {
+    let failed = summary.criteria.iter().filter(|criterion| criterion.verdict == Verdict::Failed);
+    let failed: Vec<String> = failed
+        .map(|it| format!("{} {}: {}", it.tier.as_deref().unwrap_or("fleet"), it.statement, outcome(it)))
+        .collect();
+    match failed.len() {
+        0 => outcome_in_words(summary.outcome).to_owned(),
+        _ => format!("{} of {} criteria: {}.", failed.len(), summary.criteria.len(), failed.join("; ")),
+    }
 }
 
 fn when(summary: &Summary, about: &About) -> String {
@@ -43,7 +55,14 @@ struct Tile {
 }
 
 fn tiles(summary: &Summary) -> String {
-    let tiles = [requests(summary), goodput(summary), scale_up(summary), scale_down(summary), cost(summary)];
+    let tiles = [
+        requests(summary),
+        goodput(summary),
+        scale_up(summary),
+        order_to_ready(summary),
+        scale_down(summary),
+        cost(summary),
+    ];
     let html = tiles.iter().map(|Tile { name, figure, note }| {
         let missing = if figure == NO_DATA { " missing" } else { "" };
         let (figure, note) = (escaped(figure), escaped(note));
@@ -77,6 +96,10 @@ fn goodput(summary: &Summary) -> Tile {
 
 fn scale_up(summary: &Summary) -> Tile {
     times(summary, "scale-up", fleet_scale_up(summary))
+}
+
+fn order_to_ready(summary: &Summary) -> Tile {
+    times(summary, "order to ready", fleet_order_to_ready(summary))
 }
 
 fn scale_down(summary: &Summary) -> Tile {
