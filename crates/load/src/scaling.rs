@@ -2,13 +2,14 @@
 //!
 //! **Scale-up time** counts from the first sample in which demand exceeds the ready replicas until the first one in which
 //! ready replicas cover demand again. **Scale-down time** counts from the last sample in which demand needed a replica
-//! until that replica takes no more requests. **Order to ready** counts from the first sample in which a replica is wanted
+//! until that replica takes no more requests; one that demand never needed counts from its becoming ready. **Order to ready** counts from the first sample in which a replica is wanted
 //! until it is ready: what the platform takes of a scale-up, whenever it was ordered. Demand is in replicas, as the capacity
 //! policy tells it. A tier whose policies tell none is counted by what was ordered instead.
 
 use crate::summary::FleetPoint;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// Samples further apart than so many usual distances have an outage between them, over which nothing is concluded.
 const OUTAGE_FACTOR: f64 = 5.0;
@@ -160,7 +161,7 @@ impl Scaling {
 
     /// How long ready replicas did not cover demand, all together.
     pub fn short_seconds(&self) -> f64 {
-        self.shortages.iter().filter(|it| it.ended != ShortageEnd::NotSeen).map(|it| it.seconds).sum()
+        self.shortages.iter().filter(|it| it.ended != ShortageEnd::NotSeen).fold(0.0, |sum, it| sum + it.seconds)
     }
 }
 
@@ -259,6 +260,8 @@ impl Reader {
         let since = &mut self.wanted_since[before.ready as usize..now.ready as usize];
         let starts = since.iter_mut().filter_map(Option::take);
         self.starts.extend(starts.map(|since| Start { at_seconds: now.at_seconds, seconds: now.at_seconds - since }));
+        // Nobody can call it spare before it was there.
+        self.needed(before.ready as usize..now.ready as usize, now.at_seconds);
     }
 
     fn shortage(&mut self, now: Seen, need: f64) {
@@ -295,11 +298,14 @@ impl Reader {
 
     fn remember(&mut self, at_seconds: f64, need: f64) {
         // More than 0, 1, 2, ... are needed up to the next whole number below the need.
-        let below = need.ceil().clamp(0.0, 1e6) as usize;
-        if self.needed_more.len() < below {
-            self.needed_more.resize(below, 0.0);
+        self.needed(0..need.ceil().clamp(0.0, 1e6) as usize, at_seconds);
+    }
+
+    fn needed(&mut self, replicas: Range<usize>, at_seconds: f64) {
+        if self.needed_more.len() < replicas.end {
+            self.needed_more.resize(replicas.end, 0.0);
         }
-        self.needed_more[..below].fill(at_seconds);
+        self.needed_more[replicas].fill(at_seconds);
     }
 }
 
@@ -372,6 +378,14 @@ mod tests {
         let downs: Vec<_> = scaling.scale_downs.iter().map(|it| (it.at_seconds, it.seconds, it.ready_after)).collect();
         assert_eq!(downs, [(5.0, 3.0, 2), (10.0, 5.0, 1)]);
         assert_eq!((scaling.lost_replicas, scaling.shortages.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_replica_that_demand_never_needed_is_spare_from_its_becoming_ready() {
+        let points = [at(0, 0.5, 1, 1), at(1, 0.9, 1, 2), at(5, 0.9, 2, 2), at(9, 0.5, 2, 1), at(10, 0.5, 1, 1)];
+        let scaling = Scaling::of(&points).unwrap();
+        assert_eq!((scaling.scale_downs[0].seconds, scaling.short_seconds()), (5.0, 0.0));
+        assert!(scaling.short_seconds().is_sign_positive(), "a zero that reads `-0 s` is none");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::summary::{FleetPoint, Summary, TierFleet};
 
 const DEFINITION: &str = "Scale-up time counts from the first sample in which demand exceeds the ready replicas until the \
      first one in which ready replicas cover it again: deciding, starting and loading all lie in it. Scale-down time counts \
-     from the last sample in which demand needed a replica until that replica takes no more requests. Order to ready counts from the order of a replica, however early, until it serves. Demand is in replicas, \
+     from the last sample in which demand needed a replica until that replica takes no more requests, or from its becoming ready where demand never did. Order to ready counts from the order of a replica, however early, until it serves. Demand is in replicas, \
      as the capacity policy tells it; a tier marked \u{201c}by orders\u{201d} has no such policy, and what was ordered \
      stands for it.";
 

@@ -27,14 +27,14 @@ pub(super) fn section(summary: &Summary, about: &About) -> String {
 
 /// The outcome, and which criteria failed with what was seen.
 fn in_words(summary: &Summary) -> String {
+    if summary.outcome != Outcome::Failed {
+        return outcome_in_words(summary.outcome).to_owned();
+    }
     let failed = summary.criteria.iter().filter(|criterion| criterion.verdict == Verdict::Failed);
     let failed: Vec<String> = failed
         .map(|it| format!("{} {}: {}", it.tier.as_deref().unwrap_or("fleet"), it.statement, outcome(it)))
         .collect();
-    match failed.len() {
-        0 => outcome_in_words(summary.outcome).to_owned(),
-        _ => format!("{} of {} criteria: {}.", failed.len(), summary.criteria.len(), failed.join("; ")),
-    }
+    format!("{} of {} criteria: {}.", failed.len(), summary.criteria.len(), failed.join("; "))
 }
 
 fn when(summary: &Summary, about: &About) -> String {
