@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::fs;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -101,7 +101,7 @@ async fn the_report_is_read_in_a_browser_with_the_table_behind_a_chart() {
     closed.unwrap();
 }
 
-async fn read(client: &Client, report: &PathBuf) {
+async fn read(client: &Client, report: &Path) {
     client.goto(&format!("file://{}", report.display())).await.unwrap();
     let text = async |selector: &str| client.find(Locator::Css(selector)).await.unwrap().text().await.unwrap();
     assert_eq!(text("#verdict").await, "Passed");
