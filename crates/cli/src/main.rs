@@ -41,8 +41,8 @@ enum Command {
     Gateway(commands::gateway::Arguments),
     /// Run one emulated replica
     Replica(commands::replica::Arguments),
-    /// Send the traffic of players and judge the fleet's criteria
-    Load(commands::load::Arguments),
+    /// Send the traffic of players, or of a trace, and judge what must hold
+    Load(Box<commands::load::Arguments>),
     /// Tell how a running fleet is
     Status(commands::status::Arguments),
     /// Tell in words why a tier grew, held or shrank
@@ -89,7 +89,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Run(arguments) => runtime(2)?.block_on(commands::run::run(arguments)),
         Command::Gateway(arguments) => runtime(2)?.block_on(commands::gateway::run(arguments)),
         Command::Replica(arguments) => runtime(1)?.block_on(commands::replica::run(arguments)),
-        Command::Load(arguments) => runtime(2)?.block_on(commands::load::run(arguments, format)),
+        Command::Load(arguments) => runtime(2)?.block_on(commands::load::run(*arguments, format)),
         Command::Status(arguments) => runtime(1)?.block_on(commands::status::run(arguments, format)),
         Command::Explain(arguments) => commands::explain::run(arguments, format),
         Command::Check(arguments) => commands::check::run(arguments, format),

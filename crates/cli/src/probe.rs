@@ -20,11 +20,17 @@ impl FleetProbe for ControllerProbe {
 fn sample(tier: &Value) -> TierSample {
     let count = |pointer: &str| tier.pointer(pointer).and_then(Value::as_u64);
     let known = tier["replicas_known"] == Value::Bool(true);
+    let replicas = |pointer: &str| count(pointer).filter(|_| known).and_then(|it| u32::try_from(it).ok());
     let gpu = &tier["signals"]["gpu_utilization"]["fresh"]["value"];
     TierSample {
         tier: tier["tier"].as_str().unwrap_or_default().to_owned(),
-        ready: count("/decision/supply/ready").filter(|_| known).and_then(|it| u32::try_from(it).ok()),
+        ready: replicas("/decision/supply/ready"),
+        starting: replicas("/decision/supply/starting"),
+        draining: replicas("/decision/supply/draining"),
         desired: count("/decision/desired").and_then(|it| u32::try_from(it).ok()),
+        demand_replicas: tier["demand_replicas"].as_f64(),
+        // What replicas cost follows from how many there are.
+        cost_usd_per_hour: tier["cost_usd_per_hour"].as_f64().filter(|_| known),
         queue_depth: count("/signals/queue_depth/fresh/value"),
         gpu_utilization: gpu["sum"]
             .as_f64()

@@ -2,21 +2,18 @@
 //! chromium-driver; without them the tests say so and skip.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use fantoccini::{Client, ClientBuilder, Locator};
+mod browser;
+
+use browser::{Ended, PATIENCE, free_port};
+use fantoccini::{Client, Locator};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use std::fs;
-use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-
-const CHROMIUM: &str = "/usr/bin/chromium";
-const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
-/// Generous: this machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// No gateway runs, so no signal of it is known.
 const FLEET: &str = "
@@ -128,8 +125,7 @@ async fn the_page_turns_nothing_into_zero_and_breaks_a_line_where_ticks_are_miss
 
 /// Opens the page of a controller of its own, lets `read` look at it, and leaves nothing running, also when it fails.
 async fn on_the_page(read: impl AsyncFnOnce(&mut Shown)) {
-    if let Some(absent) = [CHROMIUM, CHROMEDRIVER].iter().find(|path| !Path::new(path).exists()) {
-        println!("skipped: {absent} is not installed (Debian: chromium, chromium-driver)");
+    if browser::is_absent() {
         return;
     }
     let mut shown = Shown::open().await;
@@ -153,16 +149,6 @@ struct Fleet {
     directory: tempfile::TempDir,
     file: PathBuf,
     controller: Option<Ended>,
-}
-
-/// A process that ends with its owner.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Drop for Fleet {
@@ -201,12 +187,9 @@ impl Fleet {
 
 impl Shown {
     async fn open() -> Self {
-        let (controller, port) = (free_port(), free_port());
+        let controller = free_port();
         let fleet = Fleet::start(controller);
-        let mut driver = Command::new(CHROMEDRIVER);
-        driver.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let driver = Ended(driver.spawn().unwrap());
-        let client = connect(port, fleet.directory.path()).await;
+        let (client, driver) = browser::open(fleet.directory.path()).await;
         let shown = Self { client, fleet, _driver: driver };
         shown.go_to(&format!("http://127.0.0.1:{controller}/")).await;
         shown
@@ -269,37 +252,5 @@ impl Shown {
     async fn keep_picture(&self, name: &str) {
         let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::write(picture, self.client.screenshot().await.unwrap()).unwrap();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Chromium keeps to loopback: everything that would look further is off.
-async fn connect(port: u16, directory: &Path) -> Client {
-    let profile = format!("--user-data-dir={}", directory.join("browser").display());
-    let arguments = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-sync",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--window-size=1280,1600",
-        &profile,
-    ];
-    let wanted = json!({ "goog:chromeOptions": { "args": arguments, "binary": CHROMIUM } });
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-        builder.capabilities(wanted.as_object().unwrap().clone());
-        match builder.connect(&format!("http://127.0.0.1:{port}")).await {
-            Ok(client) => return client,
-            Err(error) => assert!(Instant::now() < deadline, "no browser: {error}"),
-        }
-        sleep(Duration::from_millis(200)).await;
     }
 }

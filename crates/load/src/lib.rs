@@ -3,6 +3,7 @@
 //! mistaken for a slow load generator, nor the other way round.
 
 mod connections;
+pub mod cost;
 mod deferred;
 mod failure;
 mod judge;
@@ -14,16 +15,21 @@ pub mod progress;
 mod prompt;
 mod record;
 pub mod render;
+pub mod report;
 mod run;
+pub mod scaling;
+mod slices;
 mod streaming;
 pub mod summary;
+mod tally;
 mod target;
+pub mod threshold;
 mod ticket;
 mod token_stream;
 mod windows;
 
 pub use failure::Failure;
-pub use plan::{Options, Plan, PlanError, TierPlan};
+pub use plan::{ApiKey, Options, Plan, PlanError, TierPlan, Traffic, longest_of};
 pub use probe::{FleetProbe, TierSample};
 pub use run::run;
 pub use summary::Summary;

@@ -3,7 +3,7 @@
 use crate::record::duration;
 use crate::summary::Ended;
 use evenkeel_core::units::Span;
-use evenkeel_workload::{Arrival, Arrivals};
+use evenkeel_workload::Arrival;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,7 +34,12 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     /// Starts pacing `arrivals` from `started` on.
-    pub(crate) fn start(arrivals: Arrivals, started: Instant, run: Span, max_requests: Option<u64>) -> Self {
+    pub(crate) fn start(
+        arrivals: impl Iterator<Item = Arrival> + Send + 'static,
+        started: Instant,
+        run: Span,
+        max_requests: Option<u64>,
+    ) -> Self {
         let (sender, due) = mpsc::channel(BACKLOG);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

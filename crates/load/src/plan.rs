@@ -3,7 +3,8 @@
 use evenkeel_core::spec::Objective;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::{Criterion, Fleet};
-use evenkeel_workload::{Arrivals, PlayersSeries, TierTraffic, TrafficError};
+use evenkeel_workload::{Arrival, Arrivals, PlayersSeries, RequestTrace, TierTraffic, TraceRequest, TrafficError};
+use http::HeaderValue;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -15,8 +16,8 @@ const LENGTH_MARGIN: f64 = 0.9;
 pub struct Plan {
     /// The tiers, in the fleet file's order.
     pub tiers: Vec<TierPlan>,
-    /// Players over the run, already compressed.
-    pub players: PlayersSeries,
+    /// Where the requests come from.
+    pub traffic: Traffic,
     /// How long requests are sent.
     pub duration: Span,
     /// Windows of objective attainment: one minute, or that over the compression of windows.
@@ -27,6 +28,38 @@ pub struct Plan {
     pub seed: u64,
 }
 
+/// Where a run's requests come from. Times are already compressed.
+#[derive(Clone, Debug)]
+pub enum Traffic {
+    /// Players over time, each of whom sends to every tier at its rate.
+    Players(PlayersSeries),
+    /// Requests as they were once sent, all to one tier.
+    Trace {
+        /// The tier's index.
+        tier: usize,
+        /// The requests.
+        requests: RequestTrace,
+    },
+}
+
+impl Traffic {
+    /// Players over time; `None` where nobody counted them.
+    pub fn players(&self) -> Option<&PlayersSeries> {
+        match self {
+            Self::Players(series) => Some(series),
+            Self::Trace { .. } => None,
+        }
+    }
+
+    fn duration(&self) -> Span {
+        match self {
+            Self::Players(series) => series.duration(),
+            // The last request belongs to the run.
+            Self::Trace { requests, .. } => requests.duration() + Span::from_millis(1),
+        }
+    }
+}
+
 /// One tier's part of a run.
 #[derive(Clone, Debug)]
 pub struct TierPlan {
@@ -34,12 +67,16 @@ pub struct TierPlan {
     pub name: String,
     /// The model that its clients ask for.
     pub model: String,
+    /// Whether requests carry the tier's name in a header. Only a gateway of a fleet knows what to do with it.
+    pub named_to_gateway: bool,
     /// Whether requests are accepted first and answered later.
     pub asynchronous: bool,
     /// The tier's latency objectives.
     pub objectives: Vec<Objective>,
     /// What its players send.
     pub traffic: TierTraffic,
+    /// The longest request that its engines are sent, prompt and output.
+    pub longest_request_tokens: u32,
 }
 
 /// Why a run makes no sense.
@@ -54,42 +91,85 @@ pub enum PlanError {
     /// A window of no length.
     #[error("windows of {0}; expected at least 100ms")]
     Window(Span),
+    /// A trace for a tier that is not there.
+    #[error("there is no tier number {0} to send the trace to")]
+    NoTier(usize),
 }
 
 impl Plan {
-    /// The traffic of a whole fleet over `players`, judged by the fleet's criteria.
+    /// The traffic of a whole fleet, judged by the fleet's criteria.
     ///
     /// # Errors
-    /// Numbers out of range; a run of no length; windows under 100 ms.
-    pub fn new(fleet: &Fleet, players: PlayersSeries, window: Span, seed: u64) -> Result<Self, PlanError> {
-        let duration = players.duration();
+    /// Numbers out of range; a run of no length; windows under 100 ms; a trace for no tier.
+    pub fn new(fleet: &Fleet, traffic: Traffic, window: Span, seed: u64) -> Result<Self, PlanError> {
+        let tiers = fleet.spec.tiers.iter().zip(&fleet.tiers).map(|(spec, settings)| {
+            let takes = spec.profile.max_model_tokens.min(spec.profile.kv_tokens);
+            let longest_request_tokens = longest_of(takes);
+            Ok(TierPlan {
+                name: spec.name.clone(),
+                model: settings.model.clone(),
+                named_to_gateway: true,
+                asynchronous: settings.asynchronous.is_some(),
+                objectives: spec.slo.objectives.clone(),
+                traffic: TierTraffic::new(&spec.name, settings.players_share, spec.requests, longest_request_tokens)?,
+                longest_request_tokens,
+            })
+        });
+        let tiers = tiers.collect::<Result<_, TrafficError>>()?;
+        Self::of_tiers(tiers, traffic, fleet.criteria.clone(), window, seed)
+    }
+
+    /// The traffic of any tiers.
+    ///
+    /// # Errors
+    /// A run of no length; windows under 100 ms; a trace for no tier.
+    pub fn of_tiers(
+        tiers: Vec<TierPlan>,
+        traffic: Traffic,
+        criteria: Vec<Criterion>,
+        window: Span,
+        seed: u64,
+    ) -> Result<Self, PlanError> {
+        let duration = traffic.duration();
         if duration <= Span::ZERO {
             return Err(PlanError::Duration(duration));
         }
         if window < Span::from_millis(100) {
             return Err(PlanError::Window(window));
         }
-        let tiers = fleet.spec.tiers.iter().zip(&fleet.tiers).map(|(spec, settings)| {
-            let takes = spec.profile.max_model_tokens.min(spec.profile.kv_tokens);
-            let longest = (f64::from(takes) * LENGTH_MARGIN) as u32;
-            let traffic = TierTraffic::new(&spec.name, settings.players_share, spec.requests, longest)?;
-            Ok(TierPlan {
-                name: spec.name.clone(),
-                model: settings.model.clone(),
-                asynchronous: settings.asynchronous.is_some(),
-                objectives: spec.slo.objectives.clone(),
-                traffic,
-            })
-        });
-        let tiers = tiers.collect::<Result<_, TrafficError>>()?;
-        Ok(Self { tiers, players, duration, window, criteria: fleet.criteria.clone(), seed })
+        match traffic {
+            Traffic::Trace { tier, .. } if tier >= tiers.len() => Err(PlanError::NoTier(tier)),
+            _ => Ok(Self { tiers, traffic, duration, window, criteria, seed }),
+        }
     }
 
     /// The requests, in order of time, as they are asked for.
-    pub(crate) fn arrivals(&self) -> Arrivals {
-        let traffic: Vec<TierTraffic> = self.tiers.iter().map(|tier| tier.traffic.clone()).collect();
-        Arrivals::new(&self.players, &traffic, self.duration, self.seed)
+    pub(crate) fn arrivals(&self) -> Box<dyn Iterator<Item = Arrival> + Send> {
+        match &self.traffic {
+            Traffic::Players(players) => {
+                let traffic: Vec<TierTraffic> = self.tiers.iter().map(|tier| tier.traffic.clone()).collect();
+                Box::new(Arrivals::new(players, &traffic, self.duration, self.seed))
+            }
+            Traffic::Trace { tier, requests } => {
+                let (tier, requests, longest) = (*tier, requests.clone(), self.tiers[*tier].longest_request_tokens);
+                let count = requests.requests().len();
+                Box::new((0..count).map(move |index| arrival(tier, requests.requests()[index], longest)))
+            }
+        }
     }
+}
+
+/// Tokens of the longest request that an engine which takes `tokens` is sent.
+pub fn longest_of(tokens: u32) -> u32 {
+    (f64::from(tokens) * LENGTH_MARGIN) as u32
+}
+
+/// A trace's request, cut like a player's: engines refuse longer ones.
+fn arrival(tier: usize, request: TraceRequest, longest: u32) -> Arrival {
+    let longest = longest.max(2);
+    let output_tokens = request.output_tokens.min(longest - 1);
+    let prompt_tokens = request.prompt_tokens.min(longest - output_tokens);
+    Arrival { at: request.at, tier, prompt_tokens, output_tokens }
 }
 
 /// How a run is carried out.
@@ -107,6 +187,8 @@ pub struct Options {
     pub max_requests: Option<u64>,
     /// Whether engines are told to generate the drawn output length even where the model would stop.
     pub ignore_eos: bool,
+    /// What proves to the target that it may be asked.
+    pub api_key: Option<ApiKey>,
     /// Time between two updates of the progress.
     pub progress_every: Duration,
     /// Time between two samples of the fleet.
@@ -122,8 +204,32 @@ impl Default for Options {
             max_in_flight: 20_000,
             max_requests: None,
             ignore_eos: true,
+            api_key: None,
             progress_every: Duration::from_millis(500),
             probe_every: Duration::from_secs(1),
         }
+    }
+}
+
+/// A secret that goes with every request and nowhere else.
+#[derive(Clone)]
+pub struct ApiKey(HeaderValue);
+
+impl ApiKey {
+    /// The key as `Authorization: Bearer` carries it; `None` where it cannot stand in a header.
+    pub fn new(key: &str) -> Option<Self> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;
+        value.set_sensitive(true);
+        Some(Self(value))
+    }
+
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey(hidden)")
     }
 }

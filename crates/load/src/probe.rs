@@ -1,5 +1,7 @@
 //! What the controller says about the fleet while the run lasts. Clients cannot see it, and some criteria need it.
 
+use crate::cost::Cost;
+use crate::scaling::Scaling;
 use crate::summary::{FleetPoint, TierFleet};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -30,8 +32,16 @@ pub struct TierSample {
     pub tier: String,
     /// Replicas that serve.
     pub ready: Option<u32>,
+    /// Replicas ordered, not yet serving.
+    pub starting: Option<u32>,
+    /// Replicas finishing their work.
+    pub draining: Option<u32>,
     /// Replicas wanted.
     pub desired: Option<u32>,
+    /// Demand in replicas, where a policy tells it.
+    pub demand_replicas: Option<f64>,
+    /// What all its replicas cost.
+    pub cost_usd_per_hour: Option<f64>,
     /// Requests waiting.
     pub queue_depth: Option<u64>,
     /// Mean GPU utilization of its replicas, 0 to 1.
@@ -87,6 +97,8 @@ impl FleetRecord {
     pub(crate) fn timelines(&self) -> Vec<TierFleet> {
         let timeline = |(tier, record): (&String, &TierRecord)| TierFleet {
             tier: tier.clone(),
+            scaling: Scaling::of(&record.timeline),
+            cost: Cost::of(&record.timeline),
             timeline: record.timeline.clone(),
         };
         self.tiers.iter().map(timeline).collect()
@@ -110,7 +122,11 @@ impl TierRecord {
         self.keep(FleetPoint {
             at_seconds: elapsed.as_secs_f64(),
             ready: sample.ready,
+            starting: sample.starting,
+            draining: sample.draining,
             desired: sample.desired,
+            demand_replicas: sample.demand_replicas.filter(|it| it.is_finite()),
+            cost_usd_per_hour: sample.cost_usd_per_hour.filter(|it| it.is_finite()),
             queue_depth: sample.queue_depth,
             gpu_utilization: utilization,
         });

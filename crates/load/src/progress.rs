@@ -14,8 +14,8 @@ pub struct Progress {
     pub planned: Duration,
     /// Whether all is sent and the last answers are awaited.
     pub draining: bool,
-    /// Players now.
-    pub players: f64,
+    /// Players now; `None` where a trace is sent.
+    pub players: Option<f64>,
     /// Requests that came due.
     pub offered: u64,
     /// Those since the last update, per second.
@@ -115,9 +115,10 @@ impl ProgressSink for Bar {
 
 fn line(progress: &Progress) -> String {
     let phase = if progress.draining { "waiting for answers (stop again to end)  " } else { "" };
+    let players = progress.players.map(|players| format!("{} players  ", count(players.round() as u64)));
     format!(
-        "{phase}{} players  {:.1} req/s  {} in flight  {} ok  {} failed  lag p99 {}",
-        count(progress.players.round() as u64),
+        "{phase}{}{:.1} req/s  {} in flight  {} ok  {} failed  lag p99 {}",
+        players.unwrap_or_default(),
         progress.offered_per_second,
         count(progress.in_flight as u64),
         count(progress.succeeded),
@@ -136,7 +137,7 @@ mod tests {
             elapsed: Duration::from_secs(12),
             planned: Duration::from_secs(240),
             draining: false,
-            players: 1_234.4,
+            players: Some(1_234.4),
             offered: 2_000,
             offered_per_second: 98.26,
             in_flight: 31,

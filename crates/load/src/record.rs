@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use crate::measured::Measured;
 use crate::plan::{Plan, TierPlan};
+use crate::slices::Slices;
+use crate::tally::{FailureTally, Goodput, within_slo};
 use crate::windows::{BoundCount, Windows};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
@@ -65,7 +67,9 @@ pub(crate) struct TierRecord {
     pub(crate) succeeded: u64,
     /// Asynchronous requests that were accepted, and of those the ones answered well.
     pub(crate) accepted: u64,
-    pub(crate) failed: BTreeMap<Failure, u64>,
+    pub(crate) failed: BTreeMap<Failure, FailureTally>,
+    /// Against the whole SLO, request by request.
+    pub(crate) goodput: Goodput,
     pub(crate) prompt_tokens: u64,
     pub(crate) output_tokens: u64,
     /// From the scheduled time, or between tokens.
@@ -75,6 +79,7 @@ pub(crate) struct TierRecord {
     /// Exact counts against the bounds of the criteria.
     bounds: BTreeMap<(LatencyMetric, Span), BoundCount>,
     pub(crate) windows: Windows,
+    pub(crate) slices: Slices,
 }
 
 impl Record {
@@ -87,6 +92,7 @@ impl Record {
     pub(crate) fn offered(&mut self, tier: usize, at: Span) {
         self.tiers[tier].offered += 1;
         self.tiers[tier].windows.offered(at);
+        self.tiers[tier].slices.at(at).offered += 1;
         self.in_flight += 1;
         self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
     }
@@ -102,8 +108,9 @@ impl Record {
 
     pub(crate) fn failed(&mut self, tier: usize, at: Span, failure: Failure) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        *self.tiers[tier].failed.entry(failure).or_default() += 1;
+        self.tiers[tier].failed.entry(failure).or_default().add(at);
         self.tiers[tier].windows.failed(at);
+        *self.tiers[tier].slices.at(at).failed.entry(failure).or_default() += 1;
     }
 
     pub(crate) fn succeeded(&mut self, tier: usize, at: Span, sent: Instant, measured: &Measured) {
@@ -149,17 +156,19 @@ impl TierRecord {
             succeeded: 0,
             accepted: 0,
             failed: BTreeMap::new(),
+            goodput: Goodput::default(),
             prompt_tokens: 0,
             output_tokens: 0,
             latency: BTreeMap::new(),
             from_sending: BTreeMap::new(),
             bounds: bounds.collect(),
             windows: Windows::new(plan.window, tier.objectives.clone()),
+            slices: Slices::new(Slices::length_for(plan.duration), pictured(tier, plan)),
         }
     }
 
     pub(crate) fn all_failed(&self) -> u64 {
-        self.failed.values().sum()
+        self.failed.values().map(|tally| tally.requests).sum()
     }
 
     /// How many values of a criterion's metric lie above its bound.
@@ -169,6 +178,11 @@ impl TierRecord {
 
     fn succeeded(&mut self, at: Span, due: Instant, sent: Instant, measured: &Measured) {
         self.succeeded += 1;
+        let judged = within_slo(self.windows.objectives(), due, measured);
+        self.goodput.add(judged);
+        let slice = self.slices.at(at);
+        slice.succeeded += 1;
+        slice.within_slo += u64::from(judged == Some(true));
         self.prompt_tokens += measured.prompt_tokens.unwrap_or(0);
         self.output_tokens += measured.output_tokens;
         if let Some(first) = measured.first_token {
@@ -190,6 +204,7 @@ impl TierRecord {
 
     fn value(&mut self, at: Span, metric: LatencyMetric, value: Duration) {
         self.latency.entry(metric).or_insert_with(Micros::new).record(value);
+        self.slices.value(at, metric, value);
         let is_above = |bound: Span| value > duration(bound);
         for ((_, bound), count) in self.bounds.iter_mut().filter(|((counted, _), _)| *counted == metric) {
             count.add(is_above(*bound));
@@ -205,6 +220,21 @@ impl TierRecord {
     fn value_from_sending(&mut self, metric: LatencyMetric, value: Duration) {
         self.from_sending.entry(metric).or_insert_with(Micros::new).record(value);
     }
+}
+
+/// What a picture shows of a tier: the metrics that are judged; where none is, those that every user asks for.
+fn pictured(tier: &TierPlan, plan: &Plan) -> Vec<LatencyMetric> {
+    let criteria = plan.criteria.iter().filter_map(|criterion| match criterion {
+        Criterion::Latency { tier: name, metric, .. } if *name == tier.name => Some(*metric),
+        _ => None,
+    });
+    let mut metrics: Vec<LatencyMetric> = tier.objectives.iter().map(|it| it.metric).chain(criteria).collect();
+    if metrics.is_empty() {
+        metrics = vec![LatencyMetric::Ttft, LatencyMetric::E2e];
+    }
+    metrics.sort_unstable();
+    metrics.dedup();
+    metrics
 }
 
 /// A span is never negative in a run.

@@ -1,7 +1,10 @@
 //! The summary as text, in the manner of k6: criteria first, then percentiles for each tier, then failures by kind,
 //! then the machine's own lag.
 
-use crate::summary::{CriterionResult, Distribution, Ended, Observed, Outcome, Summary, TierSummary, Verdict};
+use crate::failure::Failure;
+use crate::summary::{
+    CriterionResult, Distribution, Ended, NotJudged, Observed, Outcome, Summary, TierSummary, Verdict,
+};
 use evenkeel_core::spec::LatencyMetric;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,6 +16,9 @@ macro_rules! line {
         let _ = writeln!($out, $($text)*);
     }};
 }
+
+/// A machine that sends one request of a hundred later than this is said to be late, whatever is judged.
+const LATE_MS: f64 = 50.0;
 
 /// Whether what is printed has colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +54,7 @@ pub fn text(summary: &Summary, colors: Colors) -> String {
     let mut out = String::new();
     heading(&mut out, summary);
     criteria(&mut out, &summary.criteria, colors);
-    line!(out, "    {}\n", outcome_in_words(summary, colors));
+    line!(out, "    {}\n", painted_outcome(summary.outcome, colors));
     for tier in &summary.tiers {
         tier_block(&mut out, tier);
     }
@@ -93,18 +99,22 @@ fn criteria(out: &mut String, criteria: &[CriterionResult], colors: Colors) {
 }
 
 /// What the run shows as a whole, and so why it ends with the exit code that it ends with.
-fn outcome_in_words(summary: &Summary, colors: Colors) -> String {
-    let words = match summary.outcome {
+pub(crate) const fn outcome_in_words(outcome: Outcome) -> &'static str {
+    match outcome {
         Outcome::Held => "Every criterion that was judged held.",
-        Outcome::NoCriteria => "The fleet file states no criteria: nothing was judged.",
+        Outcome::NoCriteria => "There are no criteria: nothing was judged.",
         Outcome::Failed => "A criterion failed.",
         Outcome::NothingSent => "No request was sent: the run shows nothing and does not count as passed.",
         Outcome::NothingJudged => "No criterion could be judged: the run shows nothing and does not count as passed.",
         Outcome::NeverRead => {
             "A figure that a criterion asks for was never read: the run does not count as passed. Missing is not zero."
         }
-    };
-    let verdict = match summary.outcome {
+    }
+}
+
+fn painted_outcome(outcome: Outcome, colors: Colors) -> String {
+    let words = outcome_in_words(outcome);
+    let verdict = match outcome {
         Outcome::Held => Verdict::Passed,
         Outcome::NoCriteria => return words.to_owned(),
         Outcome::Failed => Verdict::Failed,
@@ -113,7 +123,8 @@ fn outcome_in_words(summary: &Summary, colors: Colors) -> String {
     colors.paint(words, verdict)
 }
 
-fn outcome(criterion: &CriterionResult) -> String {
+/// What was seen of a criterion, or why it was not judged.
+pub(crate) fn outcome(criterion: &CriterionResult) -> String {
     let observed = criterion.observed.map(|observed| match observed {
         Observed::LatencyMs(value) => milliseconds(value),
         Observed::ObjectiveAttainment(share) | Observed::GpuUtilization(share) => percent(share),
@@ -145,8 +156,17 @@ fn tier_block(out: &mut String, tier: &TierSummary) {
         let (held, windows) = (tier.windows_held.unwrap_or(0), tier.windows);
         line!(out, "    objective attainment {} ({held} of {windows} windows held)", percent(share));
     }
+    if let Some(goodput) = goodput(tier) {
+        line!(out, "    {goodput}");
+    }
     distributions(out, &tier.latency, &tier.latency_from_sending);
     line!(out, "");
+}
+
+/// How the answers stood to the whole SLO; `None` where there is none, or not all of it was measured.
+fn goodput(tier: &TierSummary) -> Option<String> {
+    let (share, rate) = (tier.goodput_share?, tier.goodput_per_second?);
+    Some(format!("goodput {} of the requests inside the whole SLO, {rate:.1}/s", percent(share)))
 }
 
 fn distributions(
@@ -197,6 +217,32 @@ fn lag(out: &mut String, summary: &Summary) {
         milliseconds(max_ms),
         count(summary.peak_in_flight),
     );
+    line!(out, "  {}", generator_in_words(summary));
+}
+
+/// Whether the machine that sent the requests was the limit of the test.
+pub(crate) fn generator_in_words(summary: &Summary) -> String {
+    let own = |kind: &str| kind == Failure::NotSent.name() || kind == Failure::OwnLimit.name();
+    let unsent: u64 =
+        summary.tiers.iter().flat_map(|tier| &tier.failures).filter(|it| own(&it.kind)).map(|it| it.requests).sum();
+    let lagged = summary.criteria.iter().filter(|it| it.not_judged == Some(NotJudged::OwnLag)).count();
+    let late = summary.lag.p99_ms;
+    match (unsent, lagged) {
+        (0, 0) if late > LATE_MS => format!(
+            "This machine was late: it sent one request of a hundred {} or more after its time.",
+            milliseconds(late)
+        ),
+        (0, 0) => "This machine was not the limit: it sent every request, early enough for what was judged.".to_owned(),
+        (0, lagged) => format!(
+            "This machine was the limit for {lagged} of the criteria: it sent requests too late to judge them. Send from a \
+             faster machine, or send less."
+        ),
+        (unsent, _) => format!(
+            "This machine was the limit: {} requests were not sent, as too many were under way or it ran out of files or \
+             ports.",
+            count(unsent)
+        ),
+    }
 }
 
 /// A time of so many milliseconds with about three digits: `0.42 ms`, `14.7 ms`, `312 ms`, `3.22 s`.
@@ -207,6 +253,15 @@ pub fn milliseconds(value: f64) -> String {
         value if value < 99.95 => format!("{} ms", trimmed(value, 1)),
         value if value < 999.5 => format!("{value:.0} ms"),
         value => seconds(value / 1e3),
+    }
+}
+
+/// US dollars with about three digits: `$1,234`, `$12.30`, `$0.0123`.
+pub fn money(usd: f64) -> String {
+    match usd {
+        usd if usd >= 999.5 => format!("${}", count(usd.round() as u64)),
+        usd if usd >= 0.995 || usd == 0.0 => format!("${usd:.2}"),
+        usd => format!("${usd:.4}"),
     }
 }
 
@@ -229,7 +284,8 @@ pub fn count(number: u64) -> String {
     grouped.collect::<Vec<_>>().join(",")
 }
 
-fn seconds(value: f64) -> String {
+/// A time of so many seconds with about three digits: `9.5 s`, `14.7 s`, `312 s`.
+pub fn seconds(value: f64) -> String {
     match value {
         value if value < 9.995 => format!("{} s", trimmed(value, 2)),
         value if value < 99.95 => format!("{} s", trimmed(value, 1)),

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use evenkeel_core::units::Span;
 use evenkeel_workload::Arrival;
 use http::Request;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http_body_util::Full;
 use std::pin::pin;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ impl Run {
             elapsed,
             planned: duration(self.client.plan.duration),
             draining,
-            players: self.client.plan.players.at(Span::from_secs_f64(elapsed.as_secs_f64())),
+            players: self.client.plan.traffic.players().map(|it| it.at(Span::from_secs_f64(elapsed.as_secs_f64()))),
             offered,
             offered_per_second: if seconds > 0.0 { (offered - before) as f64 / seconds } else { 0.0 },
             in_flight: record.in_flight,
@@ -182,12 +182,16 @@ impl Client {
             stream: !tier.asynchronous,
             ignore_eos: self.options.ignore_eos,
         };
-        Request::post(self.target.path("/v1/chat/completions"))
+        let mut request = Request::post(self.target.path("/v1/chat/completions"))
             .header(HOST, self.target.authority())
-            .header(CONTENT_TYPE, "application/json")
-            .header(TIER_HEADER, &tier.name)
-            .body(Full::new(ask.body()))
-            .ok()
+            .header(CONTENT_TYPE, "application/json");
+        if tier.named_to_gateway {
+            request = request.header(TIER_HEADER, &tier.name);
+        }
+        if let Some(key) = &self.options.api_key {
+            request = request.header(AUTHORIZATION, key.header());
+        }
+        request.body(Full::new(ask.body())).ok()
     }
 }
 

@@ -1,10 +1,14 @@
 //! What a run has shown. Field names carry their units and are stable.
 
+use crate::cost::Cost;
 use crate::judge;
 use crate::plan::Plan;
 use crate::probe::FleetRecord;
 use crate::record::{Micros, Record, TierRecord};
-use evenkeel_core::spec::LatencyMetric;
+use crate::scaling::Scaling;
+use crate::slices::{Slice, Slices};
+use evenkeel_core::spec::{LatencyMetric, Objective};
+use evenkeel_core::units::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +42,14 @@ pub struct Summary {
     pub peak_in_flight: u64,
     /// What the controller said about the fleet, where it was asked.
     pub fleet: Vec<TierFleet>,
+    /// What all tiers cost from the start to the last answer; `None` where a tier's price was never told.
+    pub cost: Option<Cost>,
+    /// That for a thousand answered requests.
+    pub cost_usd_per_1000_requests: Option<f64>,
+    /// Length of the slices of every timeline.
+    pub slice_seconds: f64,
+    /// Players over the run; empty where a trace of requests was sent.
+    pub players: Vec<PlayersPoint>,
 }
 
 /// How a run ended.
@@ -184,12 +196,78 @@ pub struct TierSummary {
     pub windows_held: Option<u64>,
     /// Windows with requests.
     pub windows: u64,
+    /// Its objectives.
+    pub objectives: Vec<ObjectiveBound>,
+    /// Answered requests that each kept every objective's bound; `None` where there is no objective, or the latency of one
+    /// was not told of every answer.
+    pub within_slo_requests: Option<u64>,
+    /// Goodput: those over all offered requests.
+    pub goodput_share: Option<f64>,
+    /// Goodput as a rate, over the time in which requests were sent.
+    pub goodput_per_second: Option<f64>,
     /// Latencies of the answered ones, counted from the scheduled time.
     pub latency: BTreeMap<LatencyMetric, Distribution>,
     /// The same counted from the actual sending: what a tool that waits for its own lag would show.
     pub latency_from_sending: BTreeMap<LatencyMetric, Distribution>,
     /// Failed requests by kind.
     pub failures: Vec<FailureCount>,
+    /// The run in slices.
+    pub timeline: Vec<SlicePoint>,
+}
+
+/// An objective with its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectiveBound {
+    /// The latency.
+    pub metric: LatencyMetric,
+    /// Its quantile, above 0 and below 1.
+    pub quantile: f64,
+    /// What it shall stay within.
+    pub bound_ms: f64,
+}
+
+impl From<&Objective> for ObjectiveBound {
+    fn from(objective: &Objective) -> Self {
+        let Objective { metric, quantile, bound } = *objective;
+        Self { metric, quantile, bound_ms: bound.as_millis_f64() }
+    }
+}
+
+/// What became of the requests that were to be sent in one slice of time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SlicePoint {
+    /// When the slice begins, since the start of the run.
+    pub at_seconds: f64,
+    /// Requests that came due.
+    pub offered_requests: u64,
+    /// Those answered well.
+    pub succeeded_requests: u64,
+    /// Those of them that kept every objective's bound; `None` like the tier's.
+    pub within_slo_requests: Option<u64>,
+    /// Failed ones by kind.
+    pub failures: BTreeMap<String, u64>,
+    /// Latencies of the answered ones: those with an objective or a criterion; where there are none, TTFT and E2E.
+    pub latency: BTreeMap<LatencyMetric, Quantiles>,
+}
+
+/// Three quantiles of a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// Median.
+    pub p50_ms: f64,
+    /// 95 of 100 are not above it.
+    pub p95_ms: f64,
+    /// 99 of 100 are not above it.
+    pub p99_ms: f64,
+}
+
+/// Players at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlayersPoint {
+    /// Since the start of the run.
+    pub at_seconds: f64,
+    /// Players.
+    pub players: f64,
 }
 
 /// A distribution of times.
@@ -212,7 +290,7 @@ pub struct Distribution {
 }
 
 /// Failed requests of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureCount {
     /// The kind.
     pub kind: String,
@@ -220,6 +298,10 @@ pub struct FailureCount {
     pub meaning: String,
     /// Requests.
     pub requests: u64,
+    /// When the first of them was to be sent, since the start of the run.
+    pub first_seconds: f64,
+    /// When the last of them was to be sent.
+    pub last_seconds: f64,
 }
 
 /// One tier's replicas over the run.
@@ -227,19 +309,31 @@ pub struct FailureCount {
 pub struct TierFleet {
     /// The tier.
     pub tier: String,
+    /// How fast it scaled; `None` where the samples do not tell.
+    pub scaling: Option<Scaling>,
+    /// What it cost; `None` where no sample told a price.
+    pub cost: Option<Cost>,
     /// Samples in order of time.
     pub timeline: Vec<FleetPoint>,
 }
 
 /// One sample. What was not known is `null`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FleetPoint {
     /// Since the start of the run.
     pub at_seconds: f64,
     /// Replicas that served.
     pub ready: Option<u32>,
+    /// Replicas ordered, not yet serving.
+    pub starting: Option<u32>,
+    /// Replicas finishing their work.
+    pub draining: Option<u32>,
     /// Replicas wanted.
     pub desired: Option<u32>,
+    /// Demand in replicas, where a policy tells it.
+    pub demand_replicas: Option<f64>,
+    /// What all its replicas cost.
+    pub cost_usd_per_hour: Option<f64>,
     /// Requests waiting.
     pub queue_depth: Option<u64>,
     /// Mean GPU utilization, 0 to 1.
@@ -261,6 +355,11 @@ impl Summary {
         (sent, elapsed): (Duration, Duration),
     ) -> Self {
         let criteria = judge::criteria(&plan.criteria, record, fleet);
+        let slice = Slices::length_for(plan.duration);
+        let mut fleet = fleet.map(FleetRecord::timelines).unwrap_or_default();
+        let place = |name: &str| plan.tiers.iter().position(|tier| tier.name == name);
+        fleet.sort_by_key(|tier| place(&tier.tier));
+        let cost = Cost::sum(fleet.iter().map(|tier| tier.cost));
         Self {
             target,
             seed: plan.seed,
@@ -274,9 +373,21 @@ impl Summary {
             tiers: record.tiers.iter().map(|tier| tier_summary(tier, sent.as_secs_f64())).collect(),
             lag: Distribution::of(&record.lag),
             peak_in_flight: record.peak_in_flight as u64,
-            fleet: fleet.map(FleetRecord::timelines).unwrap_or_default(),
+            cost_usd_per_1000_requests: cost.and_then(|cost| cost.per_thousand(record.all_succeeded())),
+            fleet,
+            cost,
+            slice_seconds: slice.as_secs_f64(),
+            players: players(plan, slice),
         }
     }
+}
+
+/// The players at the beginning of each slice and at the end.
+fn players(plan: &Plan, slice: Span) -> Vec<PlayersPoint> {
+    let Some(series) = plan.traffic.players() else { return Vec::new() };
+    let slices = plan.duration.as_micros() / slice.as_micros().max(1);
+    let moments = (0..=slices).map(|index| Span::from_micros(index * slice.as_micros()));
+    moments.map(|at| PlayersPoint { at_seconds: at.as_secs_f64(), players: series.at(at) }).collect()
 }
 
 fn tier_summary(tier: &TierRecord, sent_seconds: f64) -> TierSummary {
@@ -285,11 +396,16 @@ fn tier_summary(tier: &TierRecord, sent_seconds: f64) -> TierSummary {
     let distributions = |from: &BTreeMap<LatencyMetric, Micros>| {
         from.iter().map(|(metric, values)| (*metric, Distribution::of(values))).collect()
     };
-    let failures = tier.failed.iter().map(|(failure, requests)| FailureCount {
+    let failures = tier.failed.iter().map(|(failure, tally)| FailureCount {
         kind: failure.name().into_owned(),
         meaning: failure.meaning().into_owned(),
-        requests: *requests,
+        requests: tally.requests,
+        first_seconds: tally.first.as_secs_f64(),
+        last_seconds: tally.last.as_secs_f64(),
     });
+    let objectives = tier.windows.objectives();
+    let within_slo = tier.goodput.within().filter(|_| !objectives.is_empty());
+    let judged = within_slo.is_some();
     TierSummary {
         tier: tier.name.clone(),
         asynchronous: tier.asynchronous,
@@ -303,9 +419,29 @@ fn tier_summary(tier: &TierRecord, sent_seconds: f64) -> TierSummary {
         objective_attainment: attainment.filter(|_| measured).map(|seen| seen.share),
         windows_held: attainment.filter(|_| measured).map(|seen| seen.held),
         windows: attainment.map_or(0, |seen| seen.windows),
+        objectives: objectives.iter().map(ObjectiveBound::from).collect(),
+        within_slo_requests: within_slo,
+        goodput_share: within_slo.filter(|_| tier.offered > 0).map(|within| within as f64 / tier.offered as f64),
+        goodput_per_second: within_slo.filter(|_| sent_seconds > 0.0).map(|within| within as f64 / sent_seconds),
         latency: distributions(&tier.latency),
         latency_from_sending: distributions(&tier.from_sending),
         failures: failures.collect(),
+        timeline: tier.slices.iter().map(|(at, slice)| slice_point(at, slice, tier.slices.metrics(), judged)).collect(),
+    }
+}
+
+fn slice_point(at: Duration, slice: &Slice, metrics: &[LatencyMetric], judged: bool) -> SlicePoint {
+    let quantiles = |metric: LatencyMetric| {
+        let ms = |quantile| slice.quantile(metric, quantile).map(|value| value.as_secs_f64() * 1e3);
+        Some((metric, Quantiles { p50_ms: ms(0.5)?, p95_ms: ms(0.95)?, p99_ms: ms(0.99)? }))
+    };
+    SlicePoint {
+        at_seconds: at.as_secs_f64(),
+        offered_requests: slice.offered,
+        succeeded_requests: slice.succeeded,
+        within_slo_requests: judged.then_some(slice.within_slo),
+        failures: slice.failed.iter().map(|(failure, count)| (failure.name().into_owned(), *count)).collect(),
+        latency: metrics.iter().filter_map(|metric| quantiles(*metric)).collect(),
     }
 }
 

@@ -165,7 +165,8 @@ async fn probed(samples: Vec<TierSample>, criteria: Vec<Criterion>) -> Summary {
 }
 
 fn sample(ready: u32, gpu_utilization: Option<f64>, queue_depth: Option<u64>) -> TierSample {
-    TierSample { tier: "gold".to_owned(), ready: Some(ready), gpu_utilization, queue_depth, desired: None }
+    let tier = "gold".to_owned();
+    TierSample { tier, ready: Some(ready), gpu_utilization, queue_depth, ..TierSample::default() }
 }
 
 fn gpu(while_ready: u32) -> Criterion {

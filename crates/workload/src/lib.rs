@@ -9,7 +9,12 @@ pub mod lengths;
 pub mod random;
 pub mod series;
 mod series_file;
+pub mod shape;
+pub mod trace;
+pub mod written;
 
 pub use arrivals::{Arrival, Arrivals, TierTraffic, TrafficError};
 pub use day::{Day, DayError};
 pub use series::{PlayersSeries, Point, SeriesError};
+pub use shape::{Shape, ShapeError};
+pub use trace::{RequestTrace, TraceError, TraceRequest};

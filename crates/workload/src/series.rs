@@ -111,9 +111,7 @@ impl PlayersSeries {
     /// # Errors
     /// The first line that makes no sense, or an unreadable file.
     pub fn open(path: &Path) -> Result<Self, SeriesError> {
-        let bytes =
-            std::fs::read(path).map_err(|source| SeriesError::Read { path: path.display().to_string(), source })?;
-        Self::from_bytes(&bytes)
+        Self::from_bytes(&crate::series_file::read(path)?)
     }
 
     /// The same from memory; gzip is recognized by its first two bytes.

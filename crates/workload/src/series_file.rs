@@ -5,15 +5,26 @@ use evenkeel_core::units::Span;
 use flate2::read::MultiGzDecoder;
 use std::borrow::Cow;
 use std::io::Read;
+use std::path::Path;
 
 /// Unpacked bytes read at most: a small gzip file can hold a very large one.
 const LIMIT_BYTES: u64 = 256 << 20;
 
 /// Times beyond this many seconds (the year 5138) are written in milliseconds or worse, and would overflow.
-const LATEST_UNIX_S: f64 = 1e11;
+pub(crate) const LATEST_UNIX_S: f64 = 1e11;
+
+/// The file's bytes.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SeriesError> {
+    std::fs::read(path).map_err(|source| SeriesError::Read { path: path.display().to_string(), source })
+}
+
+/// The text inside: gzip is recognized by its first two bytes.
+pub(crate) fn unpacked(bytes: &[u8]) -> Result<Cow<'_, [u8]>, SeriesError> {
+    unpack(bytes, LIMIT_BYTES)
+}
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<PlayersSeries, SeriesError> {
-    let bytes = unpack(bytes, LIMIT_BYTES)?;
+    let bytes = unpacked(bytes)?;
     let mut points: Vec<Point> = Vec::new();
     let mut first_and_previous: Option<(f64, f64)> = None;
     let mut filled = 0;

@@ -1,6 +1,10 @@
-//! `evenkeel load FLEET`: the traffic of players, judged by the fleet's criteria.
+//! `evenkeel load`: traffic of players or of a trace, to a fleet or to any OpenAI-compatible server, judged by criteria.
 
+mod about;
+mod endpoint;
 mod limits;
+mod source;
+mod values;
 
 use crate::control::Control;
 use crate::failure::{CRITERION, Failure};
@@ -8,102 +12,134 @@ use crate::output::{self, Format};
 use crate::probe::ControllerProbe;
 use crate::{fleet_file, signals};
 use evenkeel_core::units::Span;
+use evenkeel_fleet::model::{Criterion, Fleet};
 use evenkeel_load::render::{self, Colors};
-use evenkeel_load::{FleetProbe, Options, Plan, Target, progress, run as send};
-use evenkeel_workload::{Day, PlayersSeries};
-use std::path::PathBuf;
+use evenkeel_load::report::{self, About};
+use evenkeel_load::{ApiKey, FleetProbe, Options, Plan, Summary, Target, Traffic, progress, run as send, threshold};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Holds the key of a target that asks for one. A flag would show it to everybody who lists processes.
+const KEY_VARIABLE: &str = "EVENKEEL_TARGET_KEY";
+
 // Where a number is meant, `-5` is one and no flag: it is refused for what is wrong with it.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The fleet file
-    fleet: PathBuf,
+    /// The fleet file; without one, `--target` and `--model` say what is loaded
+    #[arg(required_unless_present = "model")]
+    fleet: Option<PathBuf>,
     /// Where the requests go [default: where the fleet file says the gateway listens]
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// Players over time: CSV `unix_s,value`, also gzip; without it a day is generated
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["peak", "low_share"])]
-    #[arg(allow_negative_numbers = true, value_parser = players_file)]
-    players: Option<PathBuf>,
-    /// Players at the generated day's peak
-    #[arg(long, default_value_t = 1_000.0, allow_negative_numbers = true, value_parser = limits::players)]
-    peak: f64,
-    /// Players at the generated day's low, as a share of the peak
-    #[arg(long, default_value_t = evenkeel_workload::day::MEASURED_LOW_SHARE)]
-    #[arg(allow_negative_numbers = true, value_parser = share)]
-    low_share: f64,
-    /// Time of players passes this many times faster
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    #[arg(allow_negative_numbers = true, value_parser = limits::compression)]
-    compress: f64,
+    #[command(flatten)]
+    endpoint: endpoint::Endpoint,
+    #[command(flatten)]
+    source: source::Source,
+    /// What must hold, beside the fleet file's criteria: `gold.ttft.p95<250ms`, `gold.attainment>=99%`, `failed<=0`
+    #[arg(long = "threshold", value_name = "CONDITION")]
+    thresholds: Vec<String>,
+    /// Write a report with pictures: one HTML file that loads nothing
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Windows of objective attainment, seconds: a minute over the factor by which the fleet file's windows are compressed
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     #[arg(allow_negative_numbers = true, value_parser = limits::window)]
     window: f64,
-    /// Seed of the day, of arrivals and of lengths
-    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = whole)]
-    seed: u64,
     /// How long requests under way at the end are waited for, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, allow_negative_numbers = true, value_parser = limits::drain)]
     drain: u64,
-}
-
-/// A number in a range, which `expected` tells in words.
-fn number(text: &str, expected: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && fits(*number));
-    number.ok_or_else(|| format!("expected {expected}"))
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    number(text, "a share from 0 to 1", |number| (0.0..=1.0).contains(&number))
-}
-
-fn whole(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "expected a whole number of at least 0".to_owned())
-}
-
-fn players_file(text: &str) -> Result<PathBuf, String> {
-    match text.parse::<f64>() {
-        Ok(_) => Err("expected a file; the number of players at a day's peak is `--peak`".to_owned()),
-        Err(_) => Ok(PathBuf::from(text)),
-    }
+    /// Let the model end its answers where it would: for servers that do not know `ignore_eos`
+    #[arg(long)]
+    stop_at_eos: bool,
 }
 
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
-    let fleet = fleet_file::load(&arguments.fleet)?;
-    let players = players(&arguments)?.compressed(arguments.compress).map_err(Failure::usage)?;
-    let window = Span::from_secs_f64(arguments.window);
-    let plan = Plan::new(&fleet, players, window, arguments.seed).map_err(Failure::usage)?;
-    limits::traffic(plan.players.peak(), plan.tiers.iter().map(|tier| &tier.traffic)).map_err(Failure::usage)?;
-    let target = arguments.target.unwrap_or_else(|| format!("http://{}", fleet.gateway.listen));
-    let target = Target::parse(&target).map_err(Failure::usage)?;
-    let options = Options { drain: Duration::from_secs(arguments.drain), ..Options::default() };
-    let probe: Arc<dyn FleetProbe> = Arc::new(ControllerProbe(Control::of(&fleet)?));
-    let mut progress = progress::for_standard_error();
-    let summary = send(plan, target, options, Some(probe), progress.as_mut(), signals::ended).await;
-    match format {
-        Format::Json => output::json(&summary)?,
-        Format::Table => output::say(render::text(&summary, Colors::of_standard_output()).trim_end())?,
+    let fleet = arguments.fleet.as_deref().map(fleet_file::load).transpose()?;
+    let plan = plan(&arguments, fleet.as_deref())?;
+    if let Traffic::Players(players) = &plan.traffic {
+        limits::traffic(players.peak(), plan.tiers.iter().map(|tier| &tier.traffic)).map_err(Failure::usage)?;
     }
+    let target = target(&arguments, fleet.as_deref())?;
+    let api_key = api_key(std::env::var(KEY_VARIABLE).ok())?;
+    let (drain, ignore_eos) = (Duration::from_secs(arguments.drain), !arguments.stop_at_eos);
+    let options = Options { drain, ignore_eos, api_key, ..Options::default() };
+    let probe = fleet.as_deref().map(probe).transpose()?;
+    let about = about::about(&name(&arguments, fleet.as_deref()), &arguments.source.in_words());
+    if let Some(path) = &arguments.report {
+        // Better told now than after an hour of load.
+        write_report(path, "")?;
+    }
+    let mut progress = progress::for_standard_error();
+    let summary = send(plan, target, options, probe, progress.as_mut(), signals::ended).await;
+    tell(&summary, &about, arguments.report.as_deref(), format)?;
     Ok(if summary.outcome.passed() { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
 }
 
-fn players(arguments: &Arguments) -> Result<PlayersSeries, Failure> {
-    match &arguments.players {
-        Some(path) => PlayersSeries::open(path).map_err(Failure::usage),
+fn plan(arguments: &Arguments, fleet: Option<&Fleet>) -> Result<Plan, Failure> {
+    let window = Span::from_secs_f64(arguments.window);
+    let seed = arguments.source.seed;
+    match fleet {
+        Some(fleet) => {
+            let names: Vec<&str> = fleet.spec.tiers.iter().map(|tier| tier.name.as_str()).collect();
+            let traffic = arguments.source.traffic(&names)?;
+            let mut plan = Plan::new(fleet, traffic, window, seed).map_err(Failure::usage)?;
+            plan.criteria.extend(thresholds(&arguments.thresholds, &names)?);
+            Ok(plan)
+        }
         None => {
-            let day = Day {
-                peak_players: arguments.peak,
-                low_share: arguments.low_share,
-                seed: arguments.seed,
-                ..Day::default()
-            };
-            day.generate().map_err(Failure::usage)
+            let name = arguments.endpoint.model()?;
+            let criteria = thresholds(&arguments.thresholds, &[name])?;
+            let traffic = arguments.source.traffic(&[name])?;
+            let tier = arguments.endpoint.tier(&criteria)?;
+            Plan::of_tiers(vec![tier], traffic, criteria, window, seed).map_err(Failure::usage)
         }
     }
+}
+
+fn thresholds(texts: &[String], tiers: &[&str]) -> Result<Vec<Criterion>, Failure> {
+    texts.iter().map(|text| threshold::parse(text, tiers).map_err(Failure::usage)).collect()
+}
+
+fn target(arguments: &Arguments, fleet: Option<&Fleet>) -> Result<Target, Failure> {
+    let of_fleet = || fleet.map(|fleet| format!("http://{}", fleet.gateway.listen));
+    let target = arguments.target.clone().or_else(of_fleet);
+    let target = target.ok_or_else(|| Failure::usage("without a fleet file `--target` says where the requests go"))?;
+    Target::parse(&target).map_err(Failure::usage)
+}
+
+fn api_key(variable: Option<String>) -> Result<Option<ApiKey>, Failure> {
+    let key = |key: String| {
+        ApiKey::new(&key)
+            .ok_or_else(|| Failure::usage(format!("{KEY_VARIABLE} is no key: it cannot stand in a header")))
+    };
+    variable.filter(|key| !key.is_empty()).map(key).transpose()
+}
+
+fn probe(fleet: &Fleet) -> Result<Arc<dyn FleetProbe>, Failure> {
+    Ok(Arc::new(ControllerProbe(Control::of(fleet)?)))
+}
+
+/// What the report calls that which was loaded.
+fn name(arguments: &Arguments, fleet: Option<&Fleet>) -> String {
+    let model = || arguments.endpoint.model().unwrap_or_default().to_owned();
+    fleet.map_or_else(model, |fleet| fleet.spec.name.clone())
+}
+
+fn tell(summary: &Summary, about: &About, report: Option<&Path>, format: Format) -> Result<(), Failure> {
+    if let Some(path) = report {
+        write_report(path, &report::html(summary, about))?;
+        output::note(format_args!("report: {}", path.display()));
+    }
+    match format {
+        Format::Json => output::json(summary),
+        Format::Table => output::say(render::text(summary, Colors::of_standard_output()).trim_end()),
+    }
+}
+
+fn write_report(path: &Path, html: &str) -> Result<(), Failure> {
+    std::fs::write(path, html).map_err(|error| Failure::usage(format!("--report {}: {error}", path.display())))
 }
 
 #[cfg(test)]
@@ -149,7 +185,8 @@ mod tests {
     fn numbers_in_their_range_are_taken() {
         let line = "load fleet.yaml --peak 0 --low-share 1 --compress 0.5 --window 2.5 --seed 0 --drain 0";
         let Line { arguments } = Line::try_parse_from(line.split(' ')).unwrap();
-        assert_eq!((arguments.peak, arguments.low_share, arguments.compress), (0.0, 1.0, 0.5));
-        assert_eq!((arguments.window, arguments.seed, arguments.drain), (2.5, 0, 0));
+        let source = &arguments.source;
+        assert_eq!(source.in_words(), "a generated day with 0 players at its peak, 0.5 times as fast");
+        assert_eq!((arguments.window, arguments.source.seed, arguments.drain), (2.5, 0, 0));
     }
 }

@@ -10,7 +10,7 @@ use evenkeel_fleet::model::{
 };
 use evenkeel_load::progress::Silent;
 use evenkeel_load::summary::TierSummary;
-use evenkeel_load::{Options, Plan, Summary, Target};
+use evenkeel_load::{Options, Plan, Summary, Target, Traffic};
 use evenkeel_workload::PlayersSeries;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -291,7 +291,7 @@ pub fn gold_plan(per_second: f64, millis: i64, criteria: Vec<Criterion>) -> Plan
 
 pub fn plan(fleet: Fleet, per_second: f64, millis: i64) -> Plan {
     let players = PlayersSeries::constant(per_second, Span::from_millis(millis));
-    Plan::new(&fleet, players, Span::from_secs(1), 1).unwrap()
+    Plan::new(&fleet, Traffic::Players(players), Span::from_secs(1), 1).unwrap()
 }
 
 /// Short enough that a broken test ends.
