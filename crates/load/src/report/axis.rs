@@ -12,12 +12,14 @@ const ROUND_TIMES: [f64; 17] = [
 const MOST_MARKS: f64 = 5.0;
 const MOST_TIMES: f64 = 8.0;
 
-/// Marks from zero up to the first one that is not below `largest`. There are two at least.
-pub(super) fn marks(largest: f64) -> Vec<f64> {
+/// Marks from zero up to the first one that is not below `largest`. There are two at least. Between `whole` things there is
+/// nothing to mark.
+pub(super) fn marks(largest: f64, whole: bool) -> Vec<f64> {
     let largest = if largest.is_finite() && largest > 0.0 { largest } else { 1.0 };
     let rough = largest / MOST_MARKS;
     let power = 10_f64.powf(rough.log10().floor());
     let step = ROUND.iter().map(|round| round * power).find(|step| *step >= rough).unwrap_or(10.0 * power);
+    let step = if whole { step.max(1.0) } else { step };
     let count = (largest / step - 1e-9).ceil().max(1.0) as u32;
     (0..=count).map(|index| f64::from(index) * step).collect()
 }
@@ -43,11 +45,12 @@ mod tests {
 
     #[test]
     fn marks_are_round_and_reach_above_the_largest_value() {
-        assert_eq!(marks(7.3), [0.0, 2.0, 4.0, 6.0, 8.0]);
-        assert_eq!(marks(1.0), [0.0, 0.2, 0.4, 0.600_000_000_000_000_1, 0.8, 1.0]);
-        assert_eq!(marks(4_100.0).last(), Some(&5_000.0));
-        assert_eq!(marks(0.0).last(), Some(&1.0));
-        assert_eq!(marks(f64::NAN).last(), Some(&1.0));
+        assert_eq!(marks(7.3, false), [0.0, 2.0, 4.0, 6.0, 8.0]);
+        assert_eq!(marks(1.0, false), [0.0, 0.2, 0.4, 0.600_000_000_000_000_1, 0.8, 1.0]);
+        assert_eq!(marks(4_100.0, false).last(), Some(&5_000.0));
+        assert_eq!(marks(0.0, false).last(), Some(&1.0));
+        assert_eq!(marks(1.5, true), [0.0, 1.0, 2.0]);
+        assert_eq!(marks(f64::NAN, false).last(), Some(&1.0));
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct Chart {
     pub(super) series: Vec<Series>,
     /// Lines across, with their names.
     pub(super) bounds: Vec<(String, f64)>,
+    /// Whether it counts whole things.
+    pub(super) whole: bool,
     /// How a value is written.
     pub(super) show: fn(f64) -> String,
 }
@@ -78,7 +80,7 @@ impl Chart {
 
     fn svg(&self) -> String {
         let stacks = self.stacks();
-        let marks = axis::marks(self.largest(&stacks));
+        let marks = axis::marks(self.largest(&stacks), self.whole);
         let scale = Scale { end_seconds: self.end_seconds, top: marks.last().copied().unwrap_or(1.0) };
         let mut out = format!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}. The table below has the figures.\">\n",
@@ -237,6 +239,7 @@ mod tests {
             end_seconds: 30.0,
             series: series.collect(),
             bounds: Vec::new(),
+            whole: false,
             show: |value| format!("{value}"),
         }
     }

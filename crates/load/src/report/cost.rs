@@ -72,6 +72,7 @@ fn chart(summary: &Summary) -> Chart {
         end_seconds: summary.elapsed_seconds,
         series: series.collect(),
         bounds: Vec::new(),
+        whole: false,
         show: |value| format!("${value:.2}"),
     }
 }

@@ -60,6 +60,7 @@ fn chart(summary: &Summary) -> Chart {
         end_seconds: summary.elapsed_seconds,
         series: series.collect(),
         bounds: Vec::new(),
+        whole: true,
         show: |value| if value.fract() == 0.0 { count(value as u64) } else { format!("{value:.1}") },
     }
 }

@@ -103,6 +103,7 @@ fn chart(summary: &Summary, tier: &TierSummary, metric: LatencyMetric) -> Chart 
         end_seconds: summary.elapsed_seconds,
         series: vec![series("p50", |it| it.p50_ms), series("p95", |it| it.p95_ms), series("p99", |it| it.p99_ms)],
         bounds: bounds(tier, metric),
+        whole: false,
         show: milliseconds,
     }
 }

@@ -4,7 +4,7 @@ use super::axis::moment;
 use super::chart::{Chart, Series, Style};
 use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::{moments, sampled};
-use crate::render::{count, seconds};
+use crate::render::{self, count};
 use crate::scaling::{Basis, Shortage, ShortageEnd, Times};
 use crate::summary::{FleetPoint, Summary, TierFleet};
 
@@ -23,6 +23,11 @@ pub(super) fn section(summary: &Summary) -> String {
     let charts: String = summary.fleet.iter().map(|tier| supply_or_why_not(summary, tier)).collect();
     let body = format!("{}{}{charts}{}", times(summary), note(DEFINITION), shortages(summary));
     html_section("scaling", heading, &body)
+}
+
+/// A time read off samples a second apart: a tenth is as fine as it goes.
+pub(super) fn seconds(value: f64) -> String {
+    render::seconds((value * 10.0).round() / 10.0)
 }
 
 /// Scale-up times of all tiers together.
@@ -113,6 +118,7 @@ fn supply(summary: &Summary, tier: &TierFleet) -> Chart {
             series("demand", Style::Line, |it| it.demand_replicas),
         ],
         bounds: Vec::new(),
+        whole: true,
         show: |value| if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") },
     }
 }

@@ -23,6 +23,7 @@ fn players(summary: &Summary) -> Chart {
         end_seconds: summary.elapsed_seconds,
         series,
         bounds: Vec::new(),
+        whole: true,
         show,
     }
 }
@@ -40,6 +41,7 @@ fn requests(summary: &Summary) -> Chart {
         end_seconds: summary.elapsed_seconds,
         series: series.collect(),
         bounds: Vec::new(),
+        whole: false,
         show: |value| if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::About;
 use super::markup::{NO_DATA, escaped};
-use super::scaling::{fleet_order_to_ready, fleet_scale_down, fleet_scale_up};
+use super::scaling::{self, fleet_order_to_ready, fleet_scale_down, fleet_scale_up};
 use crate::render::{count, money, outcome, outcome_in_words, percent, seconds};
 use crate::scaling::Times;
 use crate::summary::{CriterionResult, Ended, Outcome, Summary, Verdict};
@@ -110,8 +110,8 @@ fn times(summary: &Summary, name: &'static str, times: Option<Times>) -> Tile {
     match times {
         Some(times) => Tile {
             name,
-            figure: seconds(times.median_seconds),
-            note: format!("median of {}, longest {}", times.count, seconds(times.longest_seconds)),
+            figure: scaling::seconds(times.median_seconds),
+            note: format!("median of {}, longest {}", times.count, scaling::seconds(times.longest_seconds)),
         },
         None => Tile { name, figure: NO_DATA.to_owned(), note: unscaled(summary).to_owned() },
     }
