@@ -1,6 +1,7 @@
 //! Objective attainment, live: the share of one-minute windows, weighted by offered requests, in which every objective's
 //! quantile was inside its bound and nothing failed. A window in which requests came and none ended says nothing yet: it
-//! goes on until one has, ten minutes at most, and then it is bad. (Capacity attainment is another figure and is never mixed with it.)
+//! goes on until one has, ten minutes at most, and then it is bad. (Capacity attainment is another figure and is never mixed
+//! with it.)
 
 use evenkeel_core::observe::Signals;
 use evenkeel_core::spec::Slo;

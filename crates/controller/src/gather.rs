@@ -3,7 +3,7 @@
 
 use crate::actuation::GatewayView;
 use crate::ports::{Backend, BackendError, BackendReplica, Finding, LivingReplica, Source, SourceError};
-use crate::step::{Gathered, TierGathered, duration};
+use crate::step::{Gathered, TierGathered};
 use crate::view::SourceView;
 use evenkeel_core::observe::{Cause, Signals};
 use evenkeel_core::units::Time;
@@ -39,7 +39,7 @@ pub async fn gather(
     gateway: &(dyn Fn() -> GatewayView + Send + Sync),
     now: Time,
 ) -> Told {
-    let deadline = duration(fleet.spec.tick) / 4;
+    let deadline = fleet.spec.tick.to_duration() / 4;
     let living = living(routes);
     let lists = futures::future::join_all(fleet.spec.tiers.iter().map(|tier| list(backend, &tier.name, deadline)));
     let reads = futures::future::join_all(

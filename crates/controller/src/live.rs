@@ -8,7 +8,7 @@ use crate::gather::{self, Told};
 use crate::journal::{Journal, TickRecord};
 use crate::operator::{Mode, OperatorOrder, OperatorOrders};
 use crate::ports::{Backend, BackendError, Clock, Order, Source};
-use crate::step::{Controller, Outcome, duration};
+use crate::step::{Controller, Outcome};
 use crate::view::{FleetView, Stray, TierView};
 use evenkeel_core::decision::Reason;
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
@@ -144,7 +144,7 @@ impl Live {
     /// Runs until `shutdown`. Replicas go on serving after it; the journal is flushed.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         tokio::pin!(shutdown);
-        let mut ticks = tokio::time::interval(duration(self.controller.fleet().spec.tick));
+        let mut ticks = tokio::time::interval(self.controller.fleet().spec.tick.to_duration());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {

@@ -10,13 +10,12 @@ use evenkeel_core::check::{Violation, check};
 use evenkeel_core::decision::{ActiveSchedule, Decision, Forecast};
 use evenkeel_core::observe::{Cause, Observation, Reading, Replica, ReplicaId, Signals};
 use evenkeel_core::propose::TierInputs;
-use evenkeel_core::units::{Span, Time};
+use evenkeel_core::units::Time;
 use evenkeel_fleet::model::{BackendSettings, Fleet, TierSettings};
 use evenkeel_wire::routes::{RouteTable, TierRoutes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What one tick gathered about one tier.
 #[derive(Debug)]
@@ -295,12 +294,7 @@ fn concerns(violation: &Violation, tier: &str) -> bool {
 /// A tier's deadlines, from how its replicas are run.
 pub fn deadlines(settings: &TierSettings) -> Deadlines {
     let BackendSettings::Local(local) = &settings.backend;
-    Deadlines { start: local.start_deadline, drain: local.drain_deadline, grace: duration(local.grace) }
-}
-
-/// A span as the standard library's duration.
-pub fn duration(span: Span) -> Duration {
-    Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(0))
+    Deadlines { start: local.start_deadline, drain: local.drain_deadline, grace: local.grace.to_duration() }
 }
 
 #[cfg(test)]

@@ -76,6 +76,11 @@ impl Span {
         self.0
     }
 
+    /// As timers take it; a negative one is no time at all.
+    pub fn to_duration(self) -> core::time::Duration {
+        core::time::Duration::from_micros(u64::try_from(self.0).unwrap_or(0))
+    }
+
     /// Seconds.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6

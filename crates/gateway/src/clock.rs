@@ -35,14 +35,9 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A span as the standard library's duration; a negative one is none at all.
-pub(crate) fn duration(span: Span) -> Duration {
-    Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(0))
-}
-
 /// A span in whole seconds, rounded up, at least one: what `Retry-After` carries.
 pub(crate) fn retry_seconds(span: Span) -> u64 {
-    duration(span).as_millis().div_ceil(1_000).clamp(1, 86_400) as u64
+    span.to_duration().as_millis().div_ceil(1_000).clamp(1, 86_400) as u64
 }
 
 #[cfg(test)]

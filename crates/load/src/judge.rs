@@ -1,7 +1,7 @@
 //! Criteria against what a run has shown: passed, failed, or not judged, with the reason.
 
 use crate::probe::FleetRecord;
-use crate::record::{Micros, Record, TierRecord, duration};
+use crate::record::{Micros, Record, TierRecord};
 use crate::render::{count, milliseconds, percent, quantile_name};
 use crate::summary::{CriterionResult, NotJudged, Observed, Verdict};
 use evenkeel_core::spec::LatencyMetric;
@@ -105,7 +105,7 @@ fn with_requests(record: &Record, tier: &str, judge: impl Fn(&TierRecord) -> Jud
 /// The machine's lag at a quantile, where it is too large for a bound.
 fn too_much_lag(lag: &Micros, quantile: f64, bound: Span) -> Option<String> {
     let late = lag.quantile(quantile);
-    (late * BOUND_OVER_LAG > duration(bound)).then(|| {
+    (late * BOUND_OVER_LAG > bound.to_duration()).then(|| {
         let (late, quantile) = (in_milliseconds(late), quantile_name(quantile));
         format!("this machine sent requests {late} late at {quantile}, over a quarter of the bound")
     })

@@ -1,6 +1,5 @@
 //! Says when each request is due.
 
-use crate::record::duration;
 use crate::summary::Ended;
 use evenkeel_core::units::Span;
 use evenkeel_workload::Arrival;
@@ -51,7 +50,7 @@ impl Pacer {
                     break;
                 }
                 count += 1;
-                if !sleep_until(started + duration(arrival.at), &stopped)
+                if !sleep_until(started + arrival.at.to_duration(), &stopped)
                     || sender.blocking_send(Paced::Due(arrival)).is_err()
                 {
                     return;
@@ -59,7 +58,7 @@ impl Pacer {
             }
             let ended = if count >= limit { Ended::RequestLimit } else { Ended::Completed };
             // Quiet hours at the end of a series are part of the run.
-            if ended == Ended::RequestLimit || sleep_until(started + duration(run), &stopped) {
+            if ended == Ended::RequestLimit || sleep_until(started + run.to_duration(), &stopped) {
                 // A receiver that has gone needs no answer.
                 let _ = sender.blocking_send(Paced::Over(ended));
             }

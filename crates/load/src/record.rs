@@ -137,7 +137,7 @@ impl Record {
     }
 
     fn due(&self, at: Span) -> Instant {
-        self.started + duration(at)
+        self.started + at.to_duration()
     }
 }
 
@@ -205,7 +205,7 @@ impl TierRecord {
     fn value(&mut self, at: Span, metric: LatencyMetric, value: Duration) {
         self.latency.entry(metric).or_insert_with(Micros::new).record(value);
         self.slices.value(at, metric, value);
-        let is_above = |bound: Span| value > duration(bound);
+        let is_above = |bound: Span| value > bound.to_duration();
         for ((_, bound), count) in self.bounds.iter_mut().filter(|((counted, _), _)| *counted == metric) {
             count.add(is_above(*bound));
         }
@@ -235,9 +235,4 @@ fn pictured(tier: &TierPlan, plan: &Plan) -> Vec<LatencyMetric> {
     metrics.sort_unstable();
     metrics.dedup();
     metrics
-}
-
-/// A span is never negative in a run.
-pub(crate) fn duration(span: Span) -> Duration {
-    Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(0))
 }

@@ -9,7 +9,7 @@ use crate::plan::{Options, Plan};
 use crate::probe::{FleetProbe, Sampler};
 use crate::progress::{Progress, ProgressSink};
 use crate::prompt::Ask;
-use crate::record::{Record, duration};
+use crate::record::Record;
 use crate::streaming::stream;
 use crate::summary::{Ended, Summary};
 use crate::target::Target;
@@ -141,7 +141,7 @@ impl Run {
         let seconds = now.duration_since(since).as_secs_f64();
         Progress {
             elapsed,
-            planned: duration(self.client.plan.duration),
+            planned: self.client.plan.duration.to_duration(),
             draining,
             players: self.client.plan.traffic.players().map(|it| it.at(Span::from_secs_f64(elapsed.as_secs_f64()))),
             offered,

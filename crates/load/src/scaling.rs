@@ -2,9 +2,10 @@
 //!
 //! **Scale-up time** counts from the first sample in which demand exceeds the ready replicas until the first one in which
 //! ready replicas cover demand again. **Scale-down time** counts from the last sample in which demand needed a replica
-//! until that replica takes no more requests; one that demand never needed counts from its becoming ready. **Order to ready** counts from the first sample in which a replica is wanted
-//! until it is ready: what the platform takes of a scale-up, whenever it was ordered. Demand is in replicas, as the capacity
-//! policy tells it. A tier whose policies tell none is counted by what was ordered instead.
+//! until that replica takes no more requests; one that demand never needed counts from its becoming ready. **Order to
+//! ready** counts from the first sample in which a replica is wanted until it is ready: what the platform takes of a
+//! scale-up, whenever it was ordered. Demand is in replicas, as the capacity policy tells it. A tier whose policies tell
+//! none is counted by what was ordered instead.
 
 use crate::summary::FleetPoint;
 use serde::{Deserialize, Serialize};

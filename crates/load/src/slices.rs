@@ -1,7 +1,6 @@
 //! The run cut into equal slices of time, for pictures of it. A request belongs to the slice in which it was to be sent.
 
 use crate::failure::Failure;
-use crate::record::duration;
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use hdrhistogram::Histogram;
@@ -82,7 +81,7 @@ impl Slices {
 
     /// Each slice with its beginning, in order of time.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Duration, &Slice)> {
-        let length = duration(self.length);
+        let length = self.length.to_duration();
         self.slices.iter().zip(0_u32..).map(move |(slice, index)| (length * index, slice))
     }
 }

@@ -1,7 +1,6 @@
 //! Counts of single requests: failures with their first and last moment, and answers inside the whole SLO.
 
 use crate::measured::Measured;
-use crate::record::duration;
 use crate::windows::BoundCount;
 use evenkeel_core::spec::{LatencyMetric, Objective};
 use evenkeel_core::units::Span;
@@ -54,7 +53,7 @@ pub(crate) fn within_slo(objectives: &[Objective], due: Instant, measured: &Meas
 }
 
 fn keeps(objective: &Objective, due: Instant, measured: &Measured) -> Option<bool> {
-    let bound = duration(objective.bound);
+    let bound = objective.bound.to_duration();
     let since_due = |moment: Instant| moment.saturating_duration_since(due);
     match objective.metric {
         LatencyMetric::Ttft => measured.first_token.map(|first| since_due(first) <= bound),

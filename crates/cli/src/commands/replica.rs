@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use crate::output;
 use crate::{fleet_file, signals};
-use evenkeel_controller::step::duration;
 use evenkeel_core::profile::Profile;
 use evenkeel_local::emulated::{OPEN_OUTPUT, Options, Server};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,7 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)),
         model: settings.served_model.clone(),
         profile: truth(&spec.profile, arguments.truth.as_deref())?,
-        start_up: duration(spec.start_up),
+        start_up: spec.start_up.to_duration(),
         seed: arguments.seed,
         open_output: OPEN_OUTPUT,
         drain: Duration::from_secs(60),

@@ -4,7 +4,6 @@ use super::backlog::Lease;
 use super::collect::{CollectError, Collected, Seen, collect};
 use super::desk::Desk;
 use super::record::{HandedOut, Outcome, Standing};
-use crate::clock::duration;
 use crate::forward::{Job, deliver};
 use crate::refusal::Refusal;
 use crate::request::Document;
@@ -107,7 +106,7 @@ impl From<Outcome> for Ended {
 /// One hand-out, from the lease's beginning to its end.
 async fn carry_out(desk: Arc<Desk>, tier: Arc<Tier>, settings: AsynchronousSettings, lease: Lease, request: HandedOut) {
     let (id, attempt) = (request.id.clone(), request.attempt);
-    let ended = match timeout(duration(settings.lease), try_once(&tier, &settings, &lease, request)).await {
+    let ended = match timeout(settings.lease.to_duration(), try_once(&tier, &settings, &lease, request)).await {
         Ok(ended) => ended,
         Err(_elapsed) if lease.whereabouts.is_inside() => {
             Outcome::Failed { error: format!("no answer within {}", settings.lease), answer: None }.into()
@@ -142,7 +141,7 @@ async fn try_once(tier: &Arc<Tier>, settings: &AsynchronousSettings, lease: &Lea
         let error = "the kept request is damaged".into();
         return Outcome::Hopeless { handed_over: None, error, answer: None }.into();
     };
-    let delivery = match deliver(tier, &job, duration(settings.lease)).await {
+    let delivery = match deliver(tier, &job, settings.lease.to_duration()).await {
         Ok(delivery) => delivery,
         Err(refusal) => return refused(refusal).into(),
     };

@@ -6,7 +6,7 @@ use super::registry::{Entry, Registry};
 use super::state_files::Record;
 use evenkeel_controller::ports::{BackendError, Clock};
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
-use evenkeel_core::units::{Span, Time};
+use evenkeel_core::units::Time;
 use evenkeel_failpoint::{Point, hit};
 use evenkeel_fleet::model::LocalSettings;
 use std::collections::BTreeMap;
@@ -146,11 +146,6 @@ impl Shared {
         }
         Some(end)
     }
-}
-
-/// A span as the runtime's timers take it.
-pub(crate) fn duration(span: Span) -> Duration {
-    Duration::from_micros(span.as_micros().max(0).cast_unsigned())
 }
 
 /// The error for a tier that the fleet file does not have.

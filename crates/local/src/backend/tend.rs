@@ -7,7 +7,7 @@ use super::listener::Listener;
 use super::log_file;
 use super::readiness::{Answer, ask, owner};
 use super::registry::Place;
-use super::shared::{Shared, duration};
+use super::shared::Shared;
 use super::state_files::{Record, log_path};
 use evenkeel_controller::ports::BackendError;
 use evenkeel_core::observe::ReplicaState;
@@ -115,7 +115,7 @@ impl Tender {
 
     /// Watches until there is a reason to stop.
     async fn serve(&mut self, mut ready: bool) -> Stop {
-        let mut deadline = Instant::now() + duration(self.settings.start_deadline);
+        let mut deadline = Instant::now() + self.settings.start_deadline.to_duration();
         let mut misses = 0;
         loop {
             let pause = if ready { LOOK_AT_READY } else { LOOK_AT_STARTING };
@@ -131,7 +131,7 @@ impl Tender {
             self.rotate_log().await;
             if !self.shared.is_permitted() {
                 // An operator may have stopped it to look into it: nobody's patience runs out meanwhile.
-                deadline = Instant::now() + duration(self.settings.start_deadline);
+                deadline = Instant::now() + self.settings.start_deadline.to_duration();
             }
             match answer {
                 Answer::Ready => {
@@ -144,7 +144,7 @@ impl Tender {
                     if misses >= MISSES {
                         self.stopped_answering(reason);
                         ready = false;
-                        deadline = Instant::now() + duration(self.settings.start_deadline);
+                        deadline = Instant::now() + self.settings.start_deadline.to_duration();
                     }
                 }
                 Answer::NotReady(reason) if Instant::now() >= deadline => return self.too_late(reason).await,
@@ -224,7 +224,7 @@ impl Tender {
     }
 
     async fn end_leftovers(&mut self) {
-        self.group.end(duration(self.settings.grace)).await;
+        self.group.end(self.settings.grace.to_duration()).await;
     }
 
     async fn gone(&self) {

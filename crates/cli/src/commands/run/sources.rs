@@ -7,7 +7,6 @@ use evenkeel_adapters::gateway::Gateway;
 use evenkeel_adapters::players::{Players, PlayersPush};
 use evenkeel_controller::actuation::GatewayView;
 use evenkeel_controller::ports::{Finding, LivingReplica, Source, SourceError};
-use evenkeel_controller::step::duration;
 use evenkeel_core::observe::Cause;
 use evenkeel_core::spec::Signal;
 use evenkeel_core::units::Time;
@@ -57,7 +56,7 @@ pub(super) fn of(fleets: &Fleets, push: &PlayersPush) -> Result<(Vec<Box<dyn Sou
 
 /// Less than the quarter tick after which the loop gives a whole source up, so that one slow replica costs only itself.
 fn patience(fleet: &Fleet) -> Duration {
-    duration(fleet.spec.tick) / 5
+    fleet.spec.tick.to_duration() / 5
 }
 
 /// A source that is made anew when the fleet file changed.
