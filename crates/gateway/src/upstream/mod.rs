@@ -12,5 +12,7 @@ mod pool;
 mod replica;
 
 pub(crate) use connection::{Broken, Reply, ReplyBody};
+#[cfg(feature = "fuzz")]
+pub(crate) use head::take_head;
 pub(crate) use origin::{Call, Origin};
 pub(crate) use replica::Replica;
