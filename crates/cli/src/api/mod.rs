@@ -3,6 +3,7 @@
 //! Reading is free to whoever reaches the listener, which is loopback by default; every change needs the token. What is
 //! shown comes from watch channels, so a slow reader misses views and never holds up the loop.
 
+mod connections;
 mod decisions;
 mod document;
 mod error;
@@ -22,6 +23,7 @@ mod token;
 
 pub(crate) use token::{TOKEN_VARIABLE, Token};
 
+use crate::api::connections::HeadLimit;
 use crate::api::error::ApiError;
 use crate::api::guard::Hosts;
 use crate::api::history::History;
@@ -30,7 +32,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::serve::ListenerExt;
 use evenkeel_adapters::players::PlayersPush;
 use evenkeel_controller::journal::JournalReader;
 use evenkeel_controller::live::Published;
@@ -40,6 +41,7 @@ use evenkeel_core::units::Time;
 use evenkeel_fleet::model::Fleet;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -143,28 +145,31 @@ impl Shared {
 /// # Errors
 /// When the listener has no address.
 pub(crate) async fn serve(api: Api, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    serve_within(HeadLimit::default(), api, listener, shutdown).await
+}
+
+/// The same with another limit for heads.
+async fn serve_within(
+    head_limit: HeadLimit,
+    api: Api,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let port = listener.local_addr()?.port();
-    let (close, mut closing) = watch::channel(false);
+    let (close, closing) = watch::channel(false);
     let (shared, router) = router(api, port, closing.clone())?;
     let mut recorder = JoinSet::new();
     recorder.spawn(record(shared));
-    // Events are small and late ones are worth little: each goes out at once.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    let closed = async move {
-        // An error means that `close` is gone, and with it the server.
-        let _ = closing.wait_for(|closing| *closing).await;
-    };
-    let server = axum::serve(listener, router).with_graceful_shutdown(closed).into_future();
-    tokio::pin!(server);
+    let mut server = pin!(connections::serve(listener, router, head_limit, closing));
     tokio::select! {
-        served = &mut server => return served,
-        () = shutdown => close.send_replace(true),
-    };
-    tokio::time::timeout(PATIENCE, server).await.unwrap_or(Ok(()))
+        () = &mut server => {}
+        () = shutdown => {
+            close.send_replace(true);
+            // Whoever does not end in time is cut off.
+            let _ = tokio::time::timeout(PATIENCE, server).await;
+        }
+    }
+    Ok(())
 }
 
 /// The routes with everything around them.

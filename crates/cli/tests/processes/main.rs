@@ -8,6 +8,7 @@ mod damage;
 mod demo;
 mod faults;
 mod gateway;
+mod secrets;
 mod slower;
 mod stopping;
 mod taking_over;

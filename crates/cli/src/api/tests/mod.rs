@@ -10,7 +10,8 @@ mod safety;
 mod scrape;
 mod streams;
 
-use super::{Api, Token, serve};
+use super::connections::HeadLimit;
+use super::{Api, Token, serve_within};
 use evenkeel_adapters::players::PlayersPush;
 use evenkeel_controller::journal::{Journal, JournalHealth, JournalReader, TickRecord};
 use evenkeel_controller::live::{Command, Published, Taken};
@@ -93,6 +94,10 @@ struct Rig {
 
 impl Rig {
     async fn start() -> Self {
+        Self::start_within(HeadLimit::default()).await
+    }
+
+    async fn start_within(head_limit: HeadLimit) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (view, views) = watch::channel(None);
         let (routes, tables) = watch::channel(Arc::new(RouteTable::default()));
@@ -108,7 +113,7 @@ impl Rig {
         let (orders, taken) = (Arc::default(), Arc::new(Mutex::new(Taken::Durable)));
         tokio::spawn(obey(received, Arc::clone(&orders), taken.clone()));
         let shutdown = async move { drop(stopped.await) };
-        let server = tokio::spawn(serve(api, listener, shutdown));
+        let server = tokio::spawn(serve_within(head_limit, api, listener, shutdown));
         let client = client();
         let base = format!("http://127.0.0.1:{port}");
         // Once it answers it has looked at the clock, which the test may now set.

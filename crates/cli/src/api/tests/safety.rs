@@ -1,9 +1,11 @@
 //! Who may ask, from where, and with which right.
 
 use super::{LONG, Rig, TOKEN, answer, code, message, steady};
+use crate::api::connections::{HeadLimit, MOST_CONNECTIONS};
 use reqwest::Method;
 use reqwest::header::{HOST, ORIGIN};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -117,4 +119,42 @@ async fn what_does_not_exist_is_said_in_the_same_form_as_every_refusal() {
     let long = "x".repeat(20_000);
     let (status, body) = rig.change(Method::POST, "/v1/mode", json!({ "mode": long })).await;
     assert_eq!((status, code(&body)), (413, "body_refused"));
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_not_waited_for_and_others_are_served_meanwhile() {
+    let rig = Rig::start_within(HeadLimit(Duration::from_millis(300))).await;
+    rig.publish(steady(super::START));
+    let mut slow = Vec::new();
+    for start in ["", "GET /v1/state HTTP/1.1\r\nHost: 127"] {
+        let mut stream = TcpStream::connect(("127.0.0.1", rig.port)).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(rig.get("/v1/state").await.0, 200);
+    for mut stream in slow {
+        let mut text = String::new();
+        // It may be closed with or without a word, but not be answered.
+        let _ = timeout(LONG, stream.read_to_string(&mut text)).await.expect("it is closed");
+        assert!(!text.contains("200 OK"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_one_that_is_given_up_makes_room() {
+    let rig = Rig::start().await;
+    let mut idle = Vec::new();
+    // The rig's own client keeps one.
+    for _ in 1..MOST_CONNECTIONS {
+        idle.push(TcpStream::connect(("127.0.0.1", rig.port)).await.unwrap());
+    }
+    let mut late = TcpStream::connect(("127.0.0.1", rig.port)).await.unwrap();
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", rig.port);
+    late.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let early = timeout(Duration::from_millis(500), late.read_to_string(&mut text)).await;
+    assert!(early.is_err(), "it was served beyond the bound: {text}");
+    idle.pop();
+    timeout(LONG, late.read_to_string(&mut text)).await.unwrap().unwrap();
+    assert!(text.starts_with("HTTP/1.1 "), "{text}");
 }
