@@ -1,9 +1,8 @@
 //! Everything that Evenkeel reads from outside, against mutated input: each [`Target`] takes any bytes and either returns
 //! or panics, and a panic, a broken promise or a run without end is a finding.
 //!
-//! Two drivers share the targets. The one here is seeded and needs no special compiler: [`Campaign`] mutates a small corpus
-//! without looking at what the program does with it, and gives the same inputs on every machine. The other, in the folder
-//! `fuzz` beside the workspace, is libFuzzer, which follows the code's branches and needs a nightly compiler.
+//! The driver is seeded and needs no special compiler: [`Campaign`] mutates a small corpus without looking at what the
+//! program does with it, and gives the same inputs on every machine. A target has the form that libFuzzer drives, too.
 
 mod campaign;
 mod corpus;

@@ -1,10 +1,10 @@
 //! Runs targets for a time or a number of inputs, and keeps the input of a finding.
 
 use clap::Parser;
-use evenkeel_fuzz::{Campaign, Limit, TARGETS, Target, corpus, named};
+use evenkeel_fuzz::{Campaign, Limit, TARGETS, Target, named};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,6 @@ struct Arguments {
     /// Only runs this file, as often as it takes to look at it
     #[arg(long, value_name = "FILE")]
     repeat: Option<PathBuf>,
-    /// Only writes each target's inputs and words into this folder, for another fuzzer to begin with
-    #[arg(long, value_name = "FOLDER")]
-    write_corpus: Option<PathBuf>,
     /// Where the input of a finding is put
     #[arg(long, value_name = "FOLDER", default_value = "target/fuzz-findings")]
     findings: PathBuf,
@@ -50,8 +47,6 @@ fn run(arguments: &Arguments) -> io::Result<usize> {
     for target in chosen(&arguments.targets)? {
         if let Some(file) = &arguments.repeat {
             (target.run)(&fs::read(file)?);
-        } else if let Some(folder) = &arguments.write_corpus {
-            write_corpus(target, &folder.join(target.name))?;
         } else {
             findings += usize::from(campaign(target, arguments)?);
         }
@@ -89,17 +84,6 @@ fn campaign(target: &Target, arguments: &Arguments) -> io::Result<bool> {
             Ok(true)
         }
     }
-}
-
-/// The inputs, and beside their folder the words in the form of a dictionary of libFuzzer's.
-fn write_corpus(target: &Target, folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for (index, input) in corpus(target)?.iter().enumerate() {
-        fs::write(folder.join(format!("{index:03}")), input)?;
-    }
-    let word = |word: &&str| word.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
-    let words: String = target.words.iter().map(|it| format!("\"{}\"\n", word(it))).collect();
-    fs::write(folder.with_extension("words"), words)
 }
 
 /// A run that nobody gave a seed shall look at other inputs than the last one.

@@ -39,15 +39,15 @@ macro_rules! targets {
 
 // A few seconds each in a build without optimization.
 targets! {
-    metrics_page: 10_000;
-    gateway_report: 10_000;
-    player_count: 10_000;
-    player_series: 10_000;
-    fleet_file: 1_000;
-    client_heads: 1_000;
-    replica_answer: 10_000;
-    token_stream: 10_000;
-    request_body: 10_000;
-    journal_file: 300;
-    journal_rows: 300;
+    metrics_page: 5_000;
+    gateway_report: 5_000;
+    player_count: 5_000;
+    player_series: 5_000;
+    fleet_file: 200;
+    client_heads: 300;
+    replica_answer: 500;
+    token_stream: 2_000;
+    request_body: 5_000;
+    journal_file: 200;
+    journal_rows: 100;
 }
