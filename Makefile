@@ -1,7 +1,7 @@
 # `make demo` and `make test` are the two commands; each checks first for what it needs (scripts/need).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults bench audit
+.PHONY: help demo test faults fuzz bench audit
 
 help: ## Tells what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ faults: ## Every failpoint with every action, from the seed EVENKEEL_SEED (15 mi
 bench: ## A line per goal, and the same as JSON in target/bench.json
 	@scripts/need bench
 	@scripts/bench
+
+fuzz: ## Ten minutes of mutated input for every reader of something from outside
+	@scripts/need fuzz
+	@scripts/fuzz
 
 audit: ## Known weaknesses of the libraries in use; needs a network
 	@scripts/need audit

@@ -4,6 +4,8 @@
 
 pub mod engines;
 mod fetch;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod gateway;
 pub mod players;
 pub mod prometheus;

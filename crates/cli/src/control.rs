@@ -4,7 +4,10 @@ use crate::api::{TOKEN_VARIABLE, Token};
 use crate::failure::Failure;
 use crate::state_dir::StateDir;
 use evenkeel_fleet::model::Fleet;
+use evenkeel_local::backend::foreign_listener;
 use serde_json::Value;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// A running controller.
@@ -46,9 +49,30 @@ impl Control {
 
     /// POST with the token.
     pub(crate) async fn post(&self, path: &str, body: &Value, state: &StateDir) -> Result<Value, Failure> {
-        let token = Token::known(&state.token(), std::env::var(TOKEN_VARIABLE).ok()).map_err(Failure::usage)?;
+        let named = std::env::var(TOKEN_VARIABLE).ok();
+        if named.is_none() {
+            self.refuse_a_stranger(state)?;
+        }
+        let token = Token::known(&state.token(), named).map_err(Failure::usage)?;
         let request = self.client.post(format!("{}{path}", self.base)).bearer_auth(token.reveal()).json(body);
         self.answer(request.send().await).await
+    }
+
+    /// Refuses to show the file's token to a listener of this machine that is another user's: while no controller runs,
+    /// anybody can take its port. What it reads before that cannot tell, as a stranger answers what it likes.
+    fn refuse_a_stranger(&self, state: &StateDir) -> Result<(), Failure> {
+        let address = self.base.strip_prefix("http://").and_then(|it| it.parse::<SocketAddr>().ok());
+        let here = address.filter(|it| it.ip().is_loopback() || it.ip().is_unspecified());
+        let owner = std::fs::metadata(state.token()).map(|it| it.uid());
+        let foreign = here.zip(owner.ok()).and_then(|(address, owner)| foreign_listener(address.port(), owner));
+        let refused = |user| {
+            let (base, token) = (&self.base, state.token());
+            Failure::refused(format!(
+                "at {base} listens a process of user {user}, who does not own {}: the token is not sent there",
+                token.display()
+            ))
+        };
+        foreign.map_or(Ok(()), |user| Err(refused(user)))
     }
 
     async fn answer(&self, response: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {

@@ -207,3 +207,43 @@ fn parts(piece: &str) -> Vec<String> {
 fn indented(text: &str, by: usize) -> String {
     text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
 }
+
+/// Every source file under `crates`.
+fn sources() -> Vec<PathBuf> {
+    let mut folders = vec![root().join("crates")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension() == Some("rs".as_ref()) {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn every_claim_of_the_security_page_names_tests_that_exist() {
+    let page = document("docs/security.md");
+    let sources: Vec<(String, String)> = sources()
+        .into_iter()
+        .map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()))
+        .collect();
+    let table = page.split("| claim | test |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut claims = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| **")) {
+        let named: Vec<&str> = row.rsplit(" | ").next().unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for name in named {
+            let (test, target) = (format!("fn {name}("), format!("\"{name}\""));
+            let exists = |(path, text): &(String, String)| {
+                path.ends_with(name) || text.contains(&test) || path.contains("/fuzz/") && text.contains(&target)
+            };
+            assert!(sources.iter().any(exists), "{name} does not exist: {row}");
+        }
+        claims += 1;
+    }
+    assert!(claims > 30, "{claims}");
+}

@@ -4,9 +4,16 @@ use crate::problem::{Problem, Problems};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 
+/// A file with a longer line is none that a person wrote: its mistakes are told by line and column alone. Drawing them
+/// would fill the screen, and miette panics on a column beyond 65,535.
+const LONGEST_DRAWN: usize = 4 * 1024;
+
 impl Problems {
     /// The mistakes for a terminal, each with its line of the file underlined, in color if asked for.
     pub fn render(&self, color: bool) -> String {
+        if self.text().lines().any(|line| line.len() > LONGEST_DRAWN) {
+            return format!("{self}\n");
+        }
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false).with_context_lines(1);
         let source = NamedSource::new(self.name(), self.text().to_owned()).with_language("yaml");
@@ -60,5 +67,15 @@ impl Diagnostic for Shown<'_> {
         let offset = offset.min(self.length);
         let length = length.min(self.length - offset);
         Some(Box::new(std::iter::once(LabeledSpan::new(None, offset, length))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_mistake_far_out_in_a_line_is_told_by_its_place() {
+        let text = format!("fleet: x\ntick: 1s\ntiers: {{{}nobody: 1}}\n", " ".repeat(70_000));
+        let problems = crate::read(&text, "x.yaml").unwrap_err();
+        assert!(problems.render(false).starts_with("x.yaml:3:"), "{}", problems.render(false));
     }
 }

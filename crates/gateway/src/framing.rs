@@ -11,6 +11,8 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// A longer line between chunks is refused.
 const LONGEST_LINE: usize = 4 * 1024;
+/// More after the last chunk is refused: nobody reads it, and it need not end.
+const MOST_TRAILERS: usize = 16 * 1024;
 
 /// Where the reading of a body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub(crate) enum Progress {
     ChunkEnd,
     /// The line with the next chunk's length.
     ChunkHead,
-    /// Lines after the last chunk.
-    Trailers,
+    /// Lines after the last chunk, of which so many bytes have come.
+    Trailers(usize),
     /// Everything up to the end of the connection.
     UntilClose,
     /// Nothing to come.
@@ -61,7 +63,7 @@ impl Progress {
             Self::Chunk(0) => Some(Self::ChunkEnd),
             Self::ChunkEnd => take_line(buffer)?.map(|line| chunk_ended(&line)).transpose()?,
             Self::ChunkHead => take_line(buffer)?.map(|line| chunk_begins(&line)).transpose()?,
-            Self::Trailers => take_line(buffer)?.map(|line| if line.is_empty() { Self::Over } else { Self::Trailers }),
+            Self::Trailers(before) => take_line(buffer)?.map(|line| trailer(*before, &line)).transpose()?,
             Self::Length(_) | Self::Chunk(_) | Self::UntilClose | Self::Over => None,
         };
         if let Some(next) = next {
@@ -79,10 +81,12 @@ impl Progress {
 }
 
 fn take_line(buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
-    let Some(end) = memmem::find(buffer, b"\r\n") else {
-        let too_long = buffer.len() > LONGEST_LINE;
-        return if too_long { Err(Malformed("a line between chunks is too long")) } else { Ok(None) };
-    };
+    let end = memmem::find(buffer, b"\r\n");
+    // However much comes at once, the same is refused; the last byte may be half a line break.
+    if end.unwrap_or(buffer.len().saturating_sub(1)) > LONGEST_LINE {
+        return Err(Malformed("a line between chunks is too long"));
+    }
+    let Some(end) = end else { return Ok(None) };
     let line = buffer.split_to(end).freeze();
     buffer.advance(2);
     Ok(Some(line))
@@ -92,11 +96,19 @@ fn chunk_ended(line: &[u8]) -> Result<Progress, Malformed> {
     if line.is_empty() { Ok(Progress::ChunkHead) } else { Err(Malformed("a chunk is longer than it said")) }
 }
 
+fn trailer(before: usize, line: &[u8]) -> Result<Progress, Malformed> {
+    match before + line.len() {
+        _ if line.is_empty() => Ok(Progress::Over),
+        bytes if bytes > MOST_TRAILERS => Err(Malformed("too much comes after the last chunk")),
+        bytes => Ok(Progress::Trailers(bytes)),
+    }
+}
+
 fn chunk_begins(line: &[u8]) -> Result<Progress, Malformed> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
     match number(digits, 16) {
         None => Err(Malformed("a chunk's length is no number")),
-        Some(0) => Ok(Progress::Trailers),
+        Some(0) => Ok(Progress::Trailers(0)),
         Some(length) => Ok(Progress::Chunk(length)),
     }
 }
@@ -142,7 +154,26 @@ mod tests {
         for stream in ["x\r\n", "-1\r\n", "+4\r\nwide\r\n", "fffffffffffffffff\r\n", "\r\n", "2\r\nwide\r\n0\r\n\r\n"] {
             assert!(unchunk(stream.as_bytes(), 0).is_err(), "{stream}");
         }
-        assert!(unchunk(&[b'1'; LONGEST_LINE + 1], 0).is_err());
+        assert!(unchunk(&[b'1'; LONGEST_LINE + 2], 0).is_err());
+    }
+
+    #[test]
+    fn a_line_is_too_long_whether_or_not_its_end_has_come() {
+        for (length, fits) in [(LONGEST_LINE, true), (LONGEST_LINE + 1, false)] {
+            let stream = format!("4;{}\r\nwide\r\n0\r\n\r\n", "x".repeat(length - 2));
+            for cut in [0, 1, LONGEST_LINE, LONGEST_LINE + 1, LONGEST_LINE + 2, stream.len()] {
+                assert_eq!(unchunk(stream.as_bytes(), cut).is_ok(), fits, "{length} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailers_without_end_are_refused() {
+        let line = format!("x: {}\r\n", "y".repeat(1_000));
+        let few = format!("0\r\n{}\r\n", line.repeat(16));
+        assert_eq!(unchunk(few.as_bytes(), 9).unwrap().2, Progress::Over);
+        let many = format!("0\r\n{}", line.repeat(17));
+        assert!(unchunk(many.as_bytes(), 9).is_err());
     }
 
     #[test]
@@ -162,7 +193,7 @@ mod tests {
         for (mut progress, whole) in [
             (Progress::Length(1), false),
             (Progress::ChunkHead, false),
-            (Progress::Trailers, false),
+            (Progress::Trailers(0), false),
             (Progress::UntilClose, true),
             (Progress::Over, true),
         ] {

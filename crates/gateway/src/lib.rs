@@ -17,6 +17,8 @@ mod clock;
 mod error;
 mod forward;
 mod framing;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod gateway;
 mod in_force;
 mod measure;

@@ -4,10 +4,12 @@ use crate::gateway::Gateway;
 use crate::tier::Tier;
 use evenkeel_fleet::model::Fleet;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::fs::read_to_string;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
@@ -66,7 +68,7 @@ struct WatchedFile {
 
 impl WatchedFile {
     async fn look(&mut self, gateway: &Gateway) {
-        let text = read_to_string(&self.path).await.map_err(|error| error.to_string());
+        let text = read(&self.path).await.map_err(|error| error.to_string());
         if self.seen.as_ref() == Some(&text) {
             return;
         }
@@ -95,7 +97,15 @@ impl WatchedFile {
     }
 }
 
-/// Reads the file, or tells every mistake in words.
+/// The file's text: no more of it than shows that it is too long.
+async fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let one_too_many = evenkeel_fleet::LARGEST_FILE_BYTES as u64 + 1;
+    File::open(path).await?.take(one_too_many).read_to_string(&mut text).await?;
+    Ok(text)
+}
+
+/// Reads the fleet, or tells every mistake in words.
 fn parse(text: &str, path: &Path, fleet: &str) -> Result<Fleet, String> {
     let read = evenkeel_fleet::read(text, &path.display().to_string()).map_err(|problems| problems.render(false))?;
     if read.spec.name == fleet {

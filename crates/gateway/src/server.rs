@@ -1,7 +1,7 @@
 //! Listening, one task a client connection, and ending in order.
 
 use crate::asynchronous::{Store, dispatch};
-use crate::client::converse;
+use crate::client::{ClientLimits, converse};
 use crate::error::GatewayError;
 use crate::gateway::{Gateway, Patience};
 use crate::reload::attend;
@@ -11,17 +11,22 @@ use crate::state::StateDirectory;
 use crate::upstream::Origin;
 use evenkeel_fleet::model::Fleet;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Pause after the process ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// File descriptors for everything but clients and their replicas: the listener, the controller, state, looks.
+const OWN_FILES: u64 = 128;
+/// Where no limit is set: what a semaphore holds, and more than a machine has ports.
+const MOST_FILES: u64 = 1 << 20;
 /// How often idle connections to replicas are looked through.
 const IDLE_SWEEP: Duration = Duration::from_secs(1);
 
@@ -52,13 +57,19 @@ pub struct Options {
     /// Bytes of request bodies held at once, over all tiers, until their answers begin. What comes beyond waits for a
     /// second and is refused then. A room smaller than the fleet's largest body is made as large as that.
     pub body_room: u64,
+    /// A client that takes nothing of its answer for this long is let go, so that it does not keep a replica's place.
+    pub answer_pause_limit: Duration,
+    /// Clients connected at once; further ones wait to be accepted. Without a number, as many as the process may open
+    /// files for, with one to a replica each.
+    pub most_clients: Option<usize>,
     /// On shutdown, how long requests in flight may take to end.
     pub shutdown_limit: Duration,
 }
 
 impl Default for Options {
-    /// No fleet file, no controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a minute for a
-    /// head, half a minute between pieces of a body and five for all of it; 256 MiB of bodies; half a minute to end.
+    /// No fleet file, no controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a
+    /// minute for a head, half a minute between pieces of a body and five for all of it; 256 MiB of bodies; a minute
+    /// without taking anything of an answer; half a minute to end.
     fn default() -> Self {
         Self {
             listen: None,
@@ -71,6 +82,8 @@ impl Default for Options {
             body_pause_limit: Duration::from_secs(30),
             body_limit: Duration::from_secs(300),
             body_room: 256 * 1024 * 1024,
+            answer_pause_limit: Duration::from_secs(60),
+            most_clients: None,
             shutdown_limit: Duration::from_secs(30),
         }
     }
@@ -85,7 +98,9 @@ pub struct Bound {
     controller: Option<Arc<Origin>>,
     fleet: Fleet,
     fleet_file: Option<PathBuf>,
-    head_limit: Duration,
+    limits: ClientLimits,
+    /// A permit for each client that may be connected.
+    room: Arc<Semaphore>,
     shutdown_limit: Duration,
     /// Locked as long as the gateway runs.
     _state: Option<StateDirectory>,
@@ -127,10 +142,12 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let listen = |error| GatewayError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let Options { fleet_file, head_limit, shutdown_limit, .. } = options;
+    let Options { fleet_file, shutdown_limit, .. } = options;
+    let limits = ClientLimits { head: options.head_limit, answer_pause: options.answer_pause_limit };
+    let room = Arc::new(Semaphore::new(options.most_clients.unwrap_or_else(most_clients)));
     let (gateway, fleet) = (Arc::new(gateway), fleet.clone());
     let _state = state;
-    Ok(Bound { listener, address, gateway, controller, fleet, fleet_file, head_limit, shutdown_limit, _state })
+    Ok(Bound { listener, address, gateway, controller, fleet, fleet_file, limits, room, shutdown_limit, _state })
 }
 
 impl Bound {
@@ -191,13 +208,24 @@ impl Bound {
         dispatchers
     }
 
+    /// The next client, once there is room for one.
+    async fn next_client(&self) -> (io::Result<(TcpStream, SocketAddr)>, Option<OwnedSemaphorePermit>) {
+        // Nobody closes the semaphore, so there is a permit.
+        let permit = Arc::clone(&self.room).acquire_owned().await.ok();
+        (self.listener.accept().await, permit)
+    }
+
     /// Accepts forever.
     async fn accept(&self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) {
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
+                (accepted, permit) = self.next_client() => match accepted {
                     Ok((stream, _peer)) => {
-                        clients.spawn(converse(stream, Arc::clone(&self.gateway), self.head_limit, ended.clone()));
+                        let serving = converse(stream, Arc::clone(&self.gateway), self.limits, ended.clone());
+                        clients.spawn(async move {
+                            serving.await;
+                            drop(permit);
+                        });
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
@@ -209,6 +237,13 @@ impl Bound {
             }
         }
     }
+}
+
+/// How many clients the process has file descriptors for: each may need a connection to a replica too.
+fn most_clients() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = limit.map_or(MOST_FILES, |limit| limit.min(MOST_FILES));
+    (files.saturating_sub(OWN_FILES) / 2).max(1) as usize
 }
 
 async fn sweep_idle(gateway: Arc<Gateway>) {

@@ -32,7 +32,7 @@ pub(super) fn signals(
     Signals {
         gpu_utilization: reading(each(|page| page.gpu), now),
         kv_utilization: reading(each(|page| page.kv), now),
-        engine_waiting: reading(waiting.map(|waiting| waiting.iter().sum()), now),
+        engine_waiting: reading(waiting.map(|waiting| waiting.into_iter().fold(0, u64::saturating_add)), now),
         prefix_cache_miss: reading(misses.map(|misses| together(&misses)), now),
         ..Signals::default()
     }
@@ -52,9 +52,10 @@ fn mean(values: Vec<f64>) -> Mean {
 }
 
 fn together(portions: &[Portion]) -> Portion {
-    portions
-        .iter()
-        .fold(Portion::default(), |all, one| Portion { part: all.part + one.part, whole: all.whole + one.whole })
+    portions.iter().fold(Portion::default(), |all, one| Portion {
+        part: all.part.saturating_add(one.part),
+        whole: all.whole.saturating_add(one.whole),
+    })
 }
 
 fn reading<T>(value: Result<T, Cause>, at: Time) -> Reading<T> {

@@ -121,3 +121,12 @@ async fn page(client: &Client, base: &str, mapping: &Mapping) -> Result<PageRead
     let page = Page::parse(text).map_err(|error| malformed(format!("{address}: {error}")))?;
     Ok(PageReading::of(&page, mapping))
 }
+
+/// For fuzzing: what a tier of two replicas with this page shows, which had looked nothing up before.
+#[cfg(feature = "fuzz")]
+pub(crate) fn readings(page: &Page<'_>, engine: EngineKind, now: Time) -> Signals {
+    let replicas = ["a", "b"].map(|name| ReplicaId(name.to_owned()));
+    let previous = replicas.iter().map(|id| (id.clone(), Lookups { queried: 0, found: 0 })).collect();
+    let pages: Vec<_> = replicas.iter().map(|id| (id, PageReading::of(page, mapping::of(engine)))).collect();
+    joined::signals(&pages, &previous, now)
+}

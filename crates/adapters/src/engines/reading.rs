@@ -14,6 +14,10 @@ pub(super) struct Lookups {
     pub(super) found: u64,
 }
 
+/// No replica counts beyond this: up to here floats tell every whole number apart, and 2,000 replicas add up within 64
+/// bits. A larger count is a lie or a mistake.
+const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
+
 /// What one replica's page says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PageReading {
@@ -59,7 +63,12 @@ fn values(page: &Page<'_>, name: &str) -> Result<Vec<f64>, Cause> {
 }
 
 fn total(page: &Page<'_>, names: &[&str]) -> Result<f64, Cause> {
-    first(names, |name| Ok(values(page, name)?.iter().sum()))
+    first(names, |name| count(&values(page, name)?))
+}
+
+fn count(values: &[f64]) -> Result<f64, Cause> {
+    let sum = values.iter().sum::<f64>();
+    if sum <= LARGEST_COUNT { Ok(sum) } else { Err(Cause::Malformed) }
 }
 
 fn mean_share(page: &Page<'_>, shares: &[Share]) -> Result<f64, Cause> {
@@ -72,11 +81,11 @@ fn mean_share(page: &Page<'_>, shares: &[Share]) -> Result<f64, Cause> {
 
 fn lookups(page: &Page<'_>, pairs: &[Lookup]) -> Result<Lookups, Cause> {
     first(pairs, |pair| {
-        let queried = values(page, pair.queried)?.iter().sum::<f64>() as u64;
+        let queried = count(&values(page, pair.queried)?)? as u64;
         // Found tokens are counted from the first hit on, so their absence beside the other counter means none.
         let found = match values(page, pair.found) {
             Err(Cause::NotConfigured) => 0,
-            found => found?.iter().sum::<f64>() as u64,
+            found => count(&found?)? as u64,
         };
         Ok(Lookups { queried, found })
     })

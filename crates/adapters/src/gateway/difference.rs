@@ -27,7 +27,10 @@ pub(super) fn signals(between: Between<'_>, now: &TierReport, objectives: &[Obje
         finished: reading(finished, at),
         latency: objectives.iter().map(|objective| reading(latency(between, now, objective), at)).collect(),
         pace: reading(counted(between, now, LatencyMetric::Tpot).map(|counted| counted.mean_ms()), at),
-        error_share: reading(finished.map(|it| Portion { part: it.failed, whole: it.failed + it.succeeded }), at),
+        error_share: reading(
+            finished.map(|it| Portion { part: it.failed, whole: it.failed.saturating_add(it.succeeded) }),
+            at,
+        ),
         ..Signals::default()
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Counted<'a> {
     edges: &'a [Span],
     /// One longer than `edges`.
     counts: Vec<u64>,
+    /// All of them.
+    count: u64,
     sum: Span,
 }
 
@@ -23,23 +25,22 @@ impl<'a> Counted<'a> {
         let before = before.filter(|before| before.edges_us == now.edges_us && is_whole(before));
         let before = before.ok_or(Cause::CounterReset)?;
         let counts = now.counts.iter().zip(&before.counts).map(|(now, before)| now.checked_sub(*before));
-        let counts = counts.collect::<Option<_>>().ok_or(Cause::CounterReset)?;
-        Ok(Self { edges: &now.edges_us, counts, sum: grown(before.sum_us, now.sum_us).ok_or(Cause::CounterReset)? })
-    }
-
-    fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        let counts = counts.collect::<Option<Vec<u64>>>().ok_or(Cause::CounterReset)?;
+        // No gateway lives to see so many.
+        let count = counts.iter().try_fold(0, |sum: u64, count| sum.checked_add(*count)).ok_or(Cause::Malformed)?;
+        let sum = grown(before.sum_us, now.sum_us).ok_or(Cause::CounterReset)?;
+        Ok(Self { edges: &now.edges_us, counts, count, sum })
     }
 
     /// The mean's two parts in milliseconds; a count of zero when nothing ended.
     pub(super) fn mean_ms(&self) -> Mean {
-        Mean { sum: self.sum.as_millis_f64(), count: self.count() }
+        Mean { sum: self.sum.as_millis_f64(), count: self.count }
     }
 
     /// Against `objective`, whose bound must be one of the edges: else 'above' would be a guess.
     pub(super) fn against(&self, objective: &Objective) -> Result<Latency, Cause> {
         let bound = self.edges.iter().position(|edge| *edge == objective.bound).ok_or(Cause::Malformed)?;
-        let count = self.count();
+        let count = self.count;
         if count == 0 {
             return Err(Cause::NoRequest);
         }
@@ -50,7 +51,7 @@ impl<'a> Counted<'a> {
 
     /// The bucket that holds the `quantile`: the smallest value that this share of all lies at or below.
     fn bracket(&self, quantile: f64) -> (Span, Span) {
-        let rank = ((quantile * self.count() as f64).ceil() as u64).max(1);
+        let rank = ((quantile * self.count as f64).ceil() as u64).max(1);
         let mut below = 0;
         let bucket = self.counts.iter().position(|count| {
             below += count;
@@ -149,5 +150,6 @@ mod tests {
         let (before, now) = (report([5; 4], 100), report([5, 5, 5, 4], 100));
         assert!(matches!(Counted::between(&before, &now, LatencyMetric::Ttft), Err(Cause::CounterReset)));
         assert!(matches!(Counted::between(&before, &now, LatencyMetric::Itl), Err(Cause::Malformed)));
+        assert_eq!(against([u64::MAX, 1, 0, 0], 9, &objective(0.95, 250)), Err(Cause::Malformed), "no such count");
     }
 }

@@ -140,3 +140,17 @@ fn view(report: &GatewayReport) -> GatewayView {
     let loads = report.tiers.iter().flat_map(|tier| &tier.replicas);
     GatewayView { applied: report.applied, in_flight: loads.map(|load| (load.id.clone(), load.in_flight)).collect() }
 }
+
+/// For fuzzing: the signals of every tier of `now` where `before` was read before.
+#[cfg(feature = "fuzz")]
+pub(crate) fn between_two(
+    before: GatewayReport,
+    now: &GatewayReport,
+    objectives: &[Objective],
+    at: Time,
+) -> Vec<Signals> {
+    let tiers = now.tiers.iter().map(|entry| (entry.tier.clone(), objectives.to_vec()));
+    let Ok(mut gateway) = Gateway::new("http://127.0.0.1:1", tiers, Duration::from_secs(1)) else { return Vec::new() };
+    gateway.last = Some(before);
+    gateway.tiers.iter().map(|(tier, objectives)| gateway.finding(tier, objectives, now, at).signals).collect()
+}

@@ -5,7 +5,7 @@ use evenkeel_core::observe::Cause;
 use serde_json::Value;
 
 /// The number at `pointer` (RFC 6901), or the whole text where there is no pointer.
-pub(super) fn number(text: &[u8], pointer: Option<&str>) -> Result<f64, SourceError> {
+pub(crate) fn number(text: &[u8], pointer: Option<&str>) -> Result<f64, SourceError> {
     match pointer {
         Some(pointer) => number_at(text, pointer),
         None => bare(text),

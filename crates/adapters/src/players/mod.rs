@@ -3,6 +3,9 @@
 
 mod document;
 
+#[cfg(feature = "fuzz")]
+pub(crate) use document::number;
+
 use crate::fetch::{self, Address, SetupError, Trust};
 use async_trait::async_trait;
 use evenkeel_controller::ports::{Finding, LivingReplica, Source, SourceError};

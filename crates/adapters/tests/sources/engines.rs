@@ -291,3 +291,38 @@ async fn a_living_emulated_replica_is_read_while_it_works() {
     assert!(fresh(finding.signals.kv_utilization).sum > 0.0);
     serving.abort();
 }
+
+#[tokio::test]
+async fn huge_numbers_add_up_to_no_small_ones() {
+    let replicas = [Double::answering(Answer::ok("")).await, Double::answering(Answer::ok("")).await];
+    let both = [living("a", &replicas[0].url), living("b", &replicas[1].url)];
+    let mut engines = engines(EngineKind::Vllm, PATIENT);
+    let page = |number: &str| {
+        Answer::ok(format!(
+            "vllm:num_requests_waiting {number}\nvllm:num_requests_running 1\n\
+             vllm:prefix_cache_queries_total {number}\nvllm:prefix_cache_hits_total 0\n"
+        ))
+    };
+    replicas.iter().for_each(|replica| replica.answer(page("0")));
+    read(&mut engines, 0, &both).await;
+    for huge in ["1e300", "1.8e19", "9223372036854775808"] {
+        replicas.iter().for_each(|replica| replica.answer(page(huge)));
+        let finding = read(&mut engines, 1, &both).await;
+        assert_eq!(finding.signals.engine_waiting.blind(), Some(Cause::Malformed), "{huge}");
+        assert_eq!(finding.signals.prefix_cache_miss.blind(), Some(Cause::Malformed), "{huge}");
+        assert_eq!(finding.replica_load, [], "{huge}");
+    }
+    replicas.iter().for_each(|replica| replica.answer(page("9e15")));
+    assert_eq!(fresh(read(&mut engines, 2, &both).await.signals.engine_waiting), 18_000_000_000_000_000);
+}
+
+#[tokio::test]
+async fn a_page_without_end_is_cut() {
+    let replica = Double::answering(Answer::ok("# x\n".repeat(2 << 20))).await;
+    let mut engines = engines(EngineKind::Vllm, PATIENT);
+    let finding = read(&mut engines, 0, &[living("a", &replica.url)]).await;
+    assert_eq!(finding.signals.engine_waiting.blind(), Some(Cause::Malformed));
+    replica.answer(Answer::ok("a 1\n".repeat(60_000) + "vllm:num_requests_waiting 1\n"));
+    let finding = read(&mut engines, 1, &[living("a", &replica.url)]).await;
+    assert_eq!(finding.signals.engine_waiting.blind(), Some(Cause::Malformed), "more series than any engine has");
+}

@@ -118,3 +118,31 @@ async fn an_address_that_is_none_is_refused_at_the_start() {
     let error = Players::new(&source, PlayersPush::default(), [], PATIENT).unwrap_err();
     assert!(error.to_string().contains("players.example"), "{error}");
 }
+
+#[tokio::test]
+async fn a_source_that_sends_elsewhere_is_not_followed() {
+    let (elsewhere, double) =
+        (Double::answering(Answer::ok("{\"players\": 9}")).await, Double::answering(Answer::ok("")).await);
+    let source = PlayersSource::Http { url: double.url.clone(), pointer: "/players".to_owned() };
+    let mut players = players(&source, &PlayersPush::default(), PATIENT);
+    for status in [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
+        let headers = vec![("location", elsewhere.url.clone())];
+        double.answer(Answer { headers, ..Answer::status(status, "") });
+        assert_eq!(read(&mut players, 1).await.unwrap_err().cause, Cause::Refused, "{status}");
+    }
+    assert!(elsewhere.asked().is_empty(), "whoever answers decides what else in this network is asked");
+}
+
+#[tokio::test]
+async fn an_endless_document_is_cut_and_a_packed_one_is_not_unpacked() {
+    let double = Double::answering(Answer::ok(" ".repeat(2 << 20) + "{\"players\": 9}")).await;
+    let source = PlayersSource::Http { url: double.url.clone(), pointer: "/players".to_owned() };
+    let mut players = players(&source, &PlayersPush::default(), PATIENT);
+    let error = read(&mut players, 1).await.unwrap_err();
+    assert_eq!(error.cause, Cause::Malformed);
+    assert!(error.detail.contains("more than 1048576 bytes"), "{error}");
+    let headers = vec![("content-encoding", "gzip".to_owned())];
+    double.answer(Answer { headers, ..Answer::ok("{\"players\": 9}") });
+    assert_eq!(read(&mut players, 2).await.unwrap(), both(2, 7, 2), "it is read as it came");
+    assert!(double.asked().iter().all(|asked| !asked.headers.contains_key("accept-encoding")));
+}

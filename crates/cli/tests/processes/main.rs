@@ -9,6 +9,7 @@ mod damage;
 mod demo;
 mod faults;
 mod gateway;
+mod secrets;
 mod slower;
 mod stalled;
 mod stopping;

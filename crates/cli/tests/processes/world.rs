@@ -19,6 +19,7 @@ pub(crate) struct World {
     gateway: String,
     parts: Vec<Child>,
     state_is_named: bool,
+    careless: bool,
 }
 
 /// A fleet with one tier, quick to start, whose capacity policy forgets within seconds.
@@ -51,7 +52,7 @@ impl World {
             .replace("127.0.0.1:GATEWAY", &gateway)
             .replace("TRUTH", truth);
         fs::write(&fleet, text).unwrap();
-        Self { directory, fleet, controller, gateway, parts: Vec::new(), state_is_named: true }
+        Self { directory, fleet, controller, gateway, parts: Vec::new(), state_is_named: true, careless: false }
     }
 
     /// From now on no command is told where state lives.
@@ -64,8 +65,18 @@ impl World {
         self.directory.path().join(place)
     }
 
+    /// From now on whatever is started logs all there is, and lets others read what it makes unless it says otherwise.
+    pub(crate) fn be_careless(&mut self) {
+        self.careless = true;
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        if self.careless {
+            command = Command::new("sh");
+            command.args(["-c", "umask 000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_evenkeel")]);
+            command.env("RUST_LOG", "trace");
+        }
         command.args(arguments).env("HOME", self.directory.path()).env_remove("XDG_STATE_HOME");
         if self.state_is_named {
             command.env("EVENKEEL_STATE_DIR", self.state());

@@ -59,10 +59,22 @@ pub enum JournalError {
 impl JournalError {
     /// Whether the file itself is damaged, so that no later try will succeed.
     pub fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, SqlInputError, Utf8Error,
+        };
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
         match self {
+            // A value that is of another kind than its column was made for.
+            Self::Sqlite {
+                source:
+                    FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..),
+                ..
+            } => true,
+            // What we ask is always the same: where it does not fit, the tables are not what they should be. `Unknown` is
+            // SQLite's plain error.
+            Self::Sqlite { source: SqlInputError { .. }, .. } => true,
             Self::Sqlite { source, .. } => {
-                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase | Unknown))
             }
             Self::Damaged { .. } => true,
             Self::Schema { .. } | Self::Thread(_) => false,

@@ -60,9 +60,15 @@ struct Replayer {
 impl Replayer {
     fn take(&mut self, row: Row) -> Result<(), JournalError> {
         let damaged = |detail: String| JournalError::Damaged { tick: row.id, detail };
-        if self.last_id.is_some_and(|last| row.id != last + 1) {
-            self.found.gaps += 1;
-            (self.inputs, self.autoscaler) = (None, None);
+        if let Some(last) = self.last_id {
+            // They come ordered by their number. In a damaged file, pages that lead back to each other could go on for ever.
+            if row.id <= last {
+                return Err(damaged(format!("it comes after tick {last}")));
+            }
+            if row.id != last + 1 {
+                self.found.gaps += 1;
+                (self.inputs, self.autoscaler) = (None, None);
+            }
         }
         self.last_id = Some(row.id);
         self.inputs = match (&row.whole, &row.delta, self.inputs.take()) {

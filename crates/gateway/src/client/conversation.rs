@@ -17,12 +17,22 @@ const MAX_HEADERS: usize = 100;
 /// Bytes of one request's head at most, and so of what is read ahead of a slow reader.
 const MAX_BUFFER: usize = 64 * 1024;
 
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientLimits {
+    /// For the whole head of its next request.
+    pub(crate) head: Duration,
+    /// Without taking anything of its answer.
+    pub(crate) answer_pause: Duration,
+}
+
 /// Serves one client connection to its end; told to end, it ends after the request in flight. A client that has not sent
-/// the whole head of its next request after `head_limit` is let go.
+/// the whole head of its next request after `limits.head` is let go, and so is one that takes nothing of its answer for
+/// `limits.answer_pause`.
 pub(crate) async fn converse(
     stream: TcpStream,
     gateway: Arc<Gateway>,
-    head_limit: Duration,
+    limits: ClientLimits,
     mut ended: watch::Receiver<bool>,
 ) {
     if stream.set_nodelay(true).is_err() {
@@ -34,12 +44,12 @@ pub(crate) async fn converse(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_limit)
+        .header_read_timeout(limits.head)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
         // Answers come in small pieces: one copied behind its head is sent faster than two are gathered.
         .writev(false)
-        .serve_connection(TokioIo::new(ClientStream::new(stream)), service);
+        .serve_connection(TokioIo::new(ClientStream::new(stream, limits.answer_pause)), service);
     let mut connection = pin!(connection);
     // An error here is a client that left or sent nonsense; the latter was told.
     tokio::select! {

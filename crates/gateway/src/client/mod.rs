@@ -5,7 +5,13 @@
 //! closes in such a way that a client that is still sending can read the refusal.
 
 mod conversation;
+#[cfg(feature = "fuzz")]
+mod oracle;
 mod requests;
 mod stream;
 
-pub(crate) use conversation::converse;
+pub(crate) use conversation::{ClientLimits, converse};
+#[cfg(feature = "fuzz")]
+pub(crate) use oracle::Oracle;
+#[cfg(feature = "fuzz")]
+pub(crate) use requests::Requests;

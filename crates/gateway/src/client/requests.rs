@@ -13,7 +13,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 
 /// A client's requests as far as they were read.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
     state: State,
     /// A line of which the end has not come, or framing of a chunked body.
     unread: BytesMut,
@@ -27,8 +27,10 @@ enum State {
     Body(Progress),
     /// The last head could be read in two ways.
     Ambiguous(&'static str),
-    /// What came is no request; the parser refuses it.
+    /// A line of a head is longer than any that the parser takes.
     Lost,
+    /// A body's chunks cannot be read, so it is not known where the next head begins.
+    Broken,
 }
 
 impl Default for State {
@@ -50,11 +52,11 @@ struct Head {
 
 /// A head that could be read in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ambiguous {
+pub(crate) struct Ambiguous {
     /// Where its last byte stands in what was read.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// What is wrong with it.
-    pub(super) why: &'static str,
+    pub(crate) why: &'static str,
 }
 
 impl Requests {
@@ -62,13 +64,13 @@ impl Requests {
     ///
     /// # Errors
     /// Once, at the end of a head that could be read in two ways; nothing after it is followed.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), Ambiguous> {
+    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<(), Ambiguous> {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             at += match &mut self.state {
                 State::Head(_) => self.read_line(rest),
                 State::Body(_) => self.skip_body(rest),
-                State::Ambiguous(_) | State::Lost => return Ok(()),
+                State::Ambiguous(_) | State::Lost | State::Broken => return Ok(()),
             };
             if let State::Ambiguous(why) = self.state {
                 return Err(Ambiguous { at: at - 1, why });
@@ -78,9 +80,15 @@ impl Requests {
     }
 
     /// Whether a request has begun whose end was not read.
-    pub(super) fn is_inside(&self) -> bool {
+    pub(crate) fn is_inside(&self) -> bool {
         let between = matches!(&self.state, State::Head(head) if !head.begun);
         !between || !self.unread.is_empty()
+    }
+
+    /// Whether a body could not be followed to its end. The parser may read it otherwise, and take what follows for a head
+    /// that was never looked at.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken)
     }
 
     /// Reads a line of a head; says how many bytes it took.
@@ -129,7 +137,7 @@ impl Requests {
                 }
                 Ok(None) => return bytes.len(),
                 Err(_malformed) => {
-                    self.state = State::Lost;
+                    self.state = State::Broken;
                     return bytes.len();
                 }
             }

@@ -29,13 +29,36 @@ pub(super) struct ClientStream {
     instead: Option<Bytes>,
     refused: bool,
     lingering: Option<Pin<Box<Sleep>>>,
+    /// A client that takes nothing of its answer for this long is let go.
+    answer_pause: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
     /// A connection just accepted.
-    pub(super) fn new(stream: TcpStream) -> Self {
-        let requests = Requests::default();
-        Self { stream, requests, ambiguous: None, instead: None, refused: false, lingering: None }
+    pub(super) fn new(stream: TcpStream, answer_pause: Duration) -> Self {
+        Self {
+            stream,
+            requests: Requests::default(),
+            ambiguous: None,
+            instead: None,
+            refused: false,
+            lingering: None,
+            answer_pause,
+            stalled: None,
+        }
+    }
+
+    /// Writes, unless the client has taken nothing for too long: its request would keep a replica's place for ever.
+    fn poll_write_in_time(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let pause = self.answer_pause;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(pause)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Reads and drops until the client closes or has had its time.
@@ -70,6 +93,9 @@ impl AsyncRead for ClientStream {
             buffer.set_filled(last + 1);
             this.ambiguous = Some(refused.why);
         }
+        if this.requests.is_broken() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -79,7 +105,7 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if this.instead.is_none() {
             match parsers_answer(bytes) {
-                None => return Pin::new(&mut this.stream).poll_write(cx, bytes),
+                None => return this.poll_write_in_time(cx, bytes),
                 Some(status) => this.instead = Some(in_words(status, this.ambiguous)),
             }
         }

@@ -7,4 +7,6 @@ mod tally;
 mod usage;
 
 pub(crate) use meter::Meter;
+#[cfg(feature = "fuzz")]
+pub(crate) use sse::SseReader;
 pub(crate) use tally::Tally;

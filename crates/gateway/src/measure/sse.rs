@@ -39,7 +39,8 @@ impl SseReader {
     }
 
     fn finish_line(&mut self, end: &[u8], seen: &mut Seen) {
-        if self.skipping {
+        // However its bytes come, the same lines are read.
+        if self.skipping || self.partial.len() + end.len() > LONGEST_LINE {
             self.skipping = false;
         } else if self.partial.is_empty() {
             read_line(end, seen);
@@ -122,5 +123,17 @@ mod tests {
             assert!(reader.partial.len() <= LONGEST_LINE);
         }
         assert_eq!(reader.read(format!("\n{TOKEN}").as_bytes()).tokens, 1);
+    }
+
+    #[test]
+    fn a_line_is_too_long_whether_or_not_its_end_came_with_it() {
+        for (length, read) in [(LONGEST_LINE, 1), (LONGEST_LINE + 1, 0)] {
+            let line = format!("data: {}\n", "x".repeat(length - "data: ".len()));
+            for cut in [0, 10, length, length + 1] {
+                let (head, tail) = line.as_bytes().split_at(cut);
+                let mut reader = SseReader::default();
+                assert_eq!(reader.read(head).tokens + reader.read(tail).tokens, read, "{length} cut at {cut}");
+            }
+        }
     }
 }

@@ -3,6 +3,10 @@
 use memchr::memmem;
 use serde::Deserialize;
 
+/// A hundred times the longest context there is. What claims more is no engine that could be believed in anything, and a
+/// few such claims would make the sums of all run over.
+const MOST_TOKENS: u64 = 1_000_000_000;
+
 /// Tokens of one request, as the engine counted them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Usage {
@@ -20,7 +24,8 @@ impl Usage {
         let after_key = json.get(memmem::rfind(json, KEY)? + KEY.len()..)?;
         let value = after_key.trim_ascii_start().strip_prefix(b":")?;
         // The object ends before the document does: only its own bytes are read.
-        serde_json::Deserializer::from_slice(value).into_iter::<Self>().next()?.ok()
+        let usage = serde_json::Deserializer::from_slice(value).into_iter::<Self>().next()?.ok()?;
+        (usage.prompt_tokens <= MOST_TOKENS && usage.output_tokens <= MOST_TOKENS).then_some(usage)
     }
 }
 
@@ -32,6 +37,16 @@ mod tests {
     fn usage_is_found_at_the_end_of_a_cut_document() {
         let tail = br#"lo"}}],"usage": {"prompt_tokens": 12, "total_tokens": 40, "completion_tokens": 28}}"#;
         assert_eq!(Usage::find(tail), Some(Usage { prompt_tokens: 12, output_tokens: 28 }));
+    }
+
+    #[test]
+    fn a_count_of_tokens_that_no_engine_has_is_not_believed() {
+        let claimed = |prompt: u64, output: u64| {
+            let text = format!(r#"{{"usage":{{"prompt_tokens":{prompt},"completion_tokens":{output}}}}}"#);
+            Usage::find(text.as_bytes()).is_some()
+        };
+        assert!(claimed(MOST_TOKENS, 1) && claimed(1, MOST_TOKENS));
+        assert!(!claimed(MOST_TOKENS + 1, 1) && !claimed(1, u64::MAX));
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod reply;
 
 pub(crate) use call::Call;
 pub(crate) use connection::Broken;
+#[cfg(feature = "fuzz")]
+pub(crate) use head::take_head;
 pub(crate) use origin::Origin;
 pub(crate) use replica::Replica;
 pub(crate) use reply::{Reply, ReplyBody};

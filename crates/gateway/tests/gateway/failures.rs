@@ -241,3 +241,24 @@ async fn a_probes_first_byte_lets_those_go_that_wait_behind_it_while_its_own_str
     let gold = stage.tier("gold").await;
     assert_eq!((gold.succeeded, gold.failed, gold.in_flight, gold.queued), (4, 0, 0, 0));
 }
+
+#[tokio::test]
+async fn an_endless_or_huge_head_is_given_up_and_another_replica_answers() {
+    let good = FakeReplica::start("good", Behavior::Answer).await;
+    let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
+    for head in [
+        format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(128 * 1024)),
+        format!("HTTP/1.1 200 OK\r\nx-endless: {}", "x".repeat(512 * 1024)),
+        format!("HTTP/1.1 200 OK\r\n{many}\r\n"),
+        "HTTP/1.1 100 Continue\r\n\r\n".repeat(10_000),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}", "f".repeat(64 * 1024)),
+    ] {
+        let mut stage = Stage::open().await;
+        let bad = raw_replica("bad", Box::leak(head.into_boxed_str())).await;
+        stage.route("gold", vec![bad, good.route()]).await;
+        for _ in 0..3 {
+            assert_eq!(stage.chat().await.header("x-evenkeel-replica"), Some("good"));
+        }
+        assert_eq!(stage.tier("gold").await.failed, 0);
+    }
+}

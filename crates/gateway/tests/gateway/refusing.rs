@@ -3,11 +3,13 @@
 use crate::replica::{Behavior, FakeReplica};
 use crate::stage::{Stage, Told, Whole, eventually, fleet};
 use bytes::Bytes;
+use evenkeel_core::observe::ReplicaId;
 use evenkeel_gateway::Options;
+use evenkeel_wire::routes::Route;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const MIB: usize = 1 << 20;
@@ -308,4 +310,118 @@ async fn a_client_that_sends_everything_before_it_reads_still_gets_its_refusal()
     // Far more than sockets hold: it can only be sent if the gateway goes on reading.
     stream.write_all(request_with_length(&body_of(16 * MIB)).as_bytes()).await.expect("the gateway stopped reading");
     assert_eq!(Told::read(&mut stream).await.status(), "413");
+}
+
+#[tokio::test]
+async fn a_head_behind_a_strange_body_is_looked_at_like_any_other() {
+    let replica = FakeReplica::start("one", Behavior::Answer).await;
+    let stage = Stage::with_gold(&[&replica]).await;
+    let body = r#"{"model":"gold"}"#;
+    let first = "POST /v1/completions HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n";
+    let hidden = format!("POST /v1/completions HTTP/1.1\r\nhost: g\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let ambiguous = format!(
+        "POST /v1/completions HTTP/1.1\r\nhost: g\r\ncontent-length: {}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        hidden.len() + 5
+    );
+    // Longer than the watcher of heads takes, and not too long for the parser behind it.
+    let extension = "x".repeat(5_000);
+    let trailer = format!("x: {}\r\n", "y".repeat(5_000));
+    for chunks in [
+        format!("{:x};{extension}\r\n{body}\r\n0\r\n\r\n", body.len()),
+        format!("{:x}\r\n{body}\r\n0;{extension}\r\n\r\n", body.len()),
+        format!("{:x}\r\n{body}\r\n0\r\n{trailer}\r\n", body.len()),
+    ] {
+        let told = stage.raw(format!("{first}{chunks}{ambiguous}{hidden}")).await;
+        assert!(told.0.matches("HTTP/1.1 ").count() <= 1, "what is behind it has no answer: {told:?}");
+        assert!(replica.asked().len() <= 1, "and no replica heard of it");
+        replica.forget();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up_and_frees_the_replica() {
+    let replica = FakeReplica::start("one", Behavior::Flood).await;
+    let options = Options { answer_pause_limit: Duration::from_millis(500), ..Options::default() };
+    let mut stage = Stage::open_with(&fleet(), options).await;
+    stage.route("gold", vec![replica.route()]).await;
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    let body = r#"{"model":"gold"}"#;
+    let request = format!("POST /v1/completions HTTP/1.1\r\nhost: g\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // It stays connected and reads nothing.
+    eventually("the replica is rid of it", || replica.abandoned() == 1).await;
+    let gold = stage.until_tier("gold", |gold| gold.in_flight == 0).await;
+    assert_eq!((gold.cancelled, gold.failed), (1, 0), "the client's fault is not ours");
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
+    let replica = FakeReplica::start("one", Behavior::Flood).await;
+    let options = Options { answer_pause_limit: Duration::from_secs(2), ..Options::default() };
+    let mut stage = Stage::open_with(&fleet(), options).await;
+    stage.route("gold", vec![replica.route()]).await;
+    let mut answer = stage.begin(crate::stage::chat("gold")).await;
+    // Sockets are full most of the time, but never for as long as the limit.
+    for _ in 0..400 {
+        answer.next().await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(replica.abandoned(), 0);
+}
+
+#[tokio::test]
+async fn clients_are_bounded_and_one_that_leaves_makes_room() {
+    let options = Options { most_clients: Some(4), ..Options::default() };
+    let stage = Stage::open_with(&fleet(), options).await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(TcpStream::connect(stage.address).await.unwrap());
+    }
+    let mut late = TcpStream::connect(stage.address).await.unwrap();
+    late.write_all(b"GET /healthz HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(500), late.read(&mut byte)).await;
+    assert!(early.is_err(), "it was served beyond the bound");
+    idle.pop();
+    assert_eq!(Told::read(&mut late).await.status(), "200");
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_before_it_is_unpacked() {
+    let replica = FakeReplica::start("one", Behavior::Answer).await;
+    let stage = Stage::with_gold(&[&replica]).await;
+    for coding in ["gzip", "br", "deflate, gzip"] {
+        let request = Request::post("/v1/completions").header("content-encoding", coding);
+        let answer = stage.send(request.body(Full::from(r#"{"model":"gold"}"#)).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{coding}");
+        assert_eq!(answer.json()["error"]["code"], "request_compressed");
+    }
+    assert!(replica.asked().is_empty());
+}
+
+#[tokio::test]
+async fn no_name_ends_a_header_a_label_or_a_body() {
+    let replica = FakeReplica::start("one", Behavior::Answer).await;
+    let mut stage = Stage::with_gold(&[&replica]).await;
+    let name = "a\"}\r\n\r\nHTTP/1.1 200 OK\r\nx-injected: 1";
+    // A name that a client gives comes back in a message only.
+    let body = serde_json::json!({ "model": name }).to_string();
+    let answer = stage.send(Request::post("/v1/completions").body(Full::from(body)).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains(name));
+    assert!(answer.header("x-injected").is_none());
+    let told = stage.raw("GET /healthz HTTP/1.1\r\nhost: g\r\nx-evenkeel-tier: a\rb\r\n\r\n").await;
+    assert_eq!(told.status(), "400");
+    // A name that the engine goes by is written as JSON.
+    let route = Route { served_model: name.to_owned(), ..replica.route() };
+    stage.route("gold", vec![route.clone()]).await;
+    assert_eq!(stage.chat().await.status, StatusCode::OK);
+    let sent: serde_json::Value = serde_json::from_slice(&replica.asked()[0].body).unwrap();
+    assert_eq!(sent["model"], name);
+    // A replica's own name would become a header: such a route is left out.
+    stage.route("gold", vec![Route { id: ReplicaId(name.to_owned()), ..route }]).await;
+    stage.until_tier("gold", |gold| gold.replicas.is_empty()).await;
+    let metrics = stage.get("/metrics").await;
+    assert!(!String::from_utf8_lossy(&metrics.body).contains("injected"));
 }

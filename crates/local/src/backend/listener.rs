@@ -46,22 +46,40 @@ pub fn who_listens(port: u16) -> Option<String> {
     Some(format!("{} (process {})", process_table::name(holder.pid), holder.pid))
 }
 
-/// Inodes of the TCP sockets that listen on `port`.
-fn listening_sockets(port: u16) -> BTreeSet<u64> {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .flat_map(|table| table.lines().filter_map(|line| listening_inode(line, port)).collect::<Vec<_>>())
-        .collect()
+/// The user id of whoever listens on `port` of this machine and is neither `owner` nor root, who could read any secret
+/// anyway.
+pub fn foreign_listener(port: u16, owner: u32) -> Option<u32> {
+    foreign_among(&listening(port), owner)
 }
 
-/// The inode of a line of `/proc/net/tcp` (man 5 proc) if it listens on `port`.
-fn listening_inode(line: &str, port: u16) -> Option<u64> {
+fn foreign_among(sockets: &[Socket], owner: u32) -> Option<u32> {
+    sockets.iter().map(|socket| socket.user).find(|user| *user != owner && *user != 0)
+}
+
+/// A TCP socket that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Socket {
+    user: u32,
+    inode: u64,
+}
+
+/// Inodes of the TCP sockets that listen on `port`.
+fn listening_sockets(port: u16) -> BTreeSet<u64> {
+    listening(port).into_iter().map(|socket| socket.inode).collect()
+}
+
+fn listening(port: u16) -> Vec<Socket> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok());
+    tables.flat_map(|table| table.lines().filter_map(|line| socket(line, port)).collect::<Vec<_>>()).collect()
+}
+
+/// The socket of a line of `/proc/net/tcp` (man 5 proc) if it listens on `port`.
+fn socket(line: &str, port: u16) -> Option<Socket> {
     const LISTEN: &str = "0A";
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
     let here = u16::from_str_radix(local_port, 16) == Ok(port) && *fields.get(3)? == LISTEN;
-    here.then(|| fields.get(9)?.parse().ok()).flatten()
+    here.then(|| Some(Socket { user: fields.get(7)?.parse().ok()?, inode: fields.get(9)?.parse().ok()? })).flatten()
 }
 
 /// Whether a process has one of `sockets` open.
@@ -81,10 +99,19 @@ mod tests {
 
     #[test]
     fn only_a_listening_socket_on_the_port_counts() {
-        let line = "   0: 0100007F:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1288 1";
-        assert_eq!(listening_inode(line, 0x07E8), Some(1288));
-        assert_eq!(listening_inode(line, 80), None);
-        assert_eq!(listening_inode(&line.replace(" 0A ", " 01 "), 0x07E8), None);
+        let line = "   0: 0100007F:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 1288 1";
+        assert_eq!(socket(line, 0x07E8), Some(Socket { user: 1_001, inode: 1_288 }));
+        assert_eq!(socket(line, 80), None);
+        assert_eq!(socket(&line.replace(" 0A ", " 01 "), 0x07E8), None);
+    }
+
+    #[test]
+    fn another_user_is_one_who_is_neither_the_owner_nor_root() {
+        let sockets = |users: &[u32]| users.iter().map(|&user| Socket { user, inode: 7 }).collect::<Vec<_>>();
+        assert_eq!(foreign_among(&sockets(&[1_001, 0]), 1_001), None);
+        assert_eq!(foreign_among(&sockets(&[]), 1_001), None);
+        assert_eq!(foreign_among(&sockets(&[1_001, 1_002]), 1_001), Some(1_002));
+        assert_eq!(foreign_among(&sockets(&[1_001]), 0), Some(1_001), "a token of root is for root");
     }
 
     #[test]
@@ -97,6 +124,7 @@ mod tests {
         let Listener::Stranger(who) = listener_of(port, i32::MAX, "a1") else { panic!("not seen as a stranger") };
         assert!(who.contains(&own.pid.to_string()), "{who}");
         assert_eq!(who_listens(port), Some(who));
+        assert_eq!(foreign_listener(port, rustix::process::geteuid().as_raw()), None, "it is our own");
         drop(listener);
         assert_eq!(who_listens(port), None);
     }

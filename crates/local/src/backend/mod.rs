@@ -29,7 +29,7 @@ mod stop;
 mod tend;
 
 pub use fence::{FleetLock, HeldBy, LockError};
-pub use listener::who_listens;
+pub use listener::{foreign_listener, who_listens};
 pub use log_file::LogLimits;
 pub use state_files::write_atomically;
 pub use stop::{Stopped, clear_stopped, is_stopped, mark_stopped, stop_fleet, unmark_stopped};
