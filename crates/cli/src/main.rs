@@ -87,7 +87,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Demo(arguments) => runtime(2)?.block_on(commands::demo::run(arguments)),
         Command::Run(arguments) => runtime(2)?.block_on(commands::run::run(arguments)),
-        Command::Gateway(arguments) => runtime(2)?.block_on(commands::gateway::run(arguments)),
+        Command::Gateway(arguments) => runtime(1)?.block_on(commands::gateway::run(arguments)),
         Command::Replica(arguments) => runtime(1)?.block_on(commands::replica::run(arguments)),
         Command::Load(arguments) => runtime(2)?.block_on(commands::load::run(*arguments, format)),
         Command::Status(arguments) => runtime(1)?.block_on(commands::status::run(arguments, format)),

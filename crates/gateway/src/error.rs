@@ -28,6 +28,9 @@ pub enum GatewayError {
         /// Why.
         error: StateError,
     },
+    /// The system gives no thread to carry requests.
+    #[error("the gateway gets no thread to carry requests: {0}")]
+    NoThread(#[source] io::Error),
     /// An asynchronous tier needs a place for its queue.
     #[error("tier `{tier}` is asynchronous, so the gateway needs a state directory for its queue")]
     NoState {

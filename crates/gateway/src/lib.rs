@@ -6,7 +6,7 @@
 //! gateway turns away itself is a `refusal`.
 //!
 //! Modules know each other one way: `refusal`, `measure`, `request` and `upstream` know no tier; `tier`, `relay`,
-//! `answer`, `forward`, `asynchronous`, `in_force`, `gateway`, `client`, `reload`, `server` each know only those before.
+//! `answer`, `forward`, `asynchronous`, `in_force`, `gateway`, `client`, `reload`, `workers`, `server` each know only those before.
 //!
 //! [`serve`] runs it all. What it has seen is at `GET /gateway/report` and `/metrics`.
 
@@ -32,6 +32,7 @@ mod server;
 mod state;
 mod tier;
 mod upstream;
+mod workers;
 
 pub use asynchronous::StoreError;
 pub use error::GatewayError;

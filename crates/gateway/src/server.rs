@@ -9,6 +9,7 @@ use crate::request::BodyPatience;
 use crate::routes::{follow, look_for_replicas};
 use crate::state::StateDirectory;
 use crate::upstream::Origin;
+use crate::workers::Workers;
 use evenkeel_fleet::model::Fleet;
 use std::future::Future;
 use std::io;
@@ -101,6 +102,7 @@ pub struct Bound {
     limits: ClientLimits,
     /// A permit for each client that may be connected.
     room: Arc<Semaphore>,
+    workers: Workers,
     shutdown_limit: Duration,
     /// Locked as long as the gateway runs.
     _state: Option<StateDirectory>,
@@ -145,9 +147,22 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let Options { fleet_file, shutdown_limit, .. } = options;
     let limits = ClientLimits { head: options.head_limit, answer_pause: options.answer_pause_limit };
     let room = Arc::new(Semaphore::new(options.most_clients.unwrap_or_else(most_clients)));
+    let workers = Workers::start().map_err(GatewayError::NoThread)?;
     let (gateway, fleet) = (Arc::new(gateway), fleet.clone());
     let _state = state;
-    Ok(Bound { listener, address, gateway, controller, fleet, fleet_file, limits, room, shutdown_limit, _state })
+    Ok(Bound {
+        listener,
+        address,
+        gateway,
+        controller,
+        fleet,
+        fleet_file,
+        limits,
+        room,
+        workers,
+        shutdown_limit,
+        _state,
+    })
 }
 
 impl Bound {
@@ -157,7 +172,7 @@ impl Bound {
     }
 
     /// Answers until `shutdown` is there and the requests in flight have ended.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         // Everything runs in these two sets, so that dropping this future ends it all.
         let mut background = self.start_background();
         let (ending, ended) = watch::channel(false);
@@ -209,24 +224,38 @@ impl Bound {
     }
 
     /// The next client, once there is room for one.
-    async fn next_client(&self) -> (io::Result<(TcpStream, SocketAddr)>, Option<OwnedSemaphorePermit>) {
+    async fn next_client(&self) -> (io::Result<std::net::TcpStream>, Option<OwnedSemaphorePermit>) {
         // Nobody closes the semaphore, so there is a permit.
         let permit = Arc::clone(&self.room).acquire_owned().await.ok();
-        (self.listener.accept().await, permit)
+        let accepted = self.listener.accept().await.and_then(|(stream, _peer)| stream.into_std());
+        (accepted, permit)
+    }
+
+    /// Serves one client on the next thread; the permit is its place.
+    fn serve(
+        &mut self,
+        clients: &mut JoinSet<()>,
+        stream: std::net::TcpStream,
+        permit: Option<OwnedSemaphorePermit>,
+        ended: watch::Receiver<bool>,
+    ) {
+        let (gateway, limits) = (Arc::clone(&self.gateway), self.limits);
+        self.workers.spawn(clients, async move {
+            // It is watched by the runtime in which it is made.
+            match TcpStream::from_std(stream) {
+                Ok(stream) => converse(stream, gateway, limits, ended).await,
+                Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+            }
+            drop(permit);
+        });
     }
 
     /// Accepts forever.
-    async fn accept(&self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) {
+    async fn accept(&mut self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 (accepted, permit) = self.next_client() => match accepted {
-                    Ok((stream, _peer)) => {
-                        let serving = converse(stream, Arc::clone(&self.gateway), self.limits, ended.clone());
-                        clients.spawn(async move {
-                            serving.await;
-                            drop(permit);
-                        });
-                    }
+                    Ok(stream) => self.serve(clients, stream, permit, ended.clone()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         sleep(ACCEPT_PAUSE).await;
