@@ -94,7 +94,7 @@ pub(crate) enum Answers {
     Fenced,
     /// It ends what is to end, and has no room for what is to start.
     NoCapacity,
-    /// It does not know whether it has carried the order out, and has, or has not.
+    /// It does not know whether the order was carried out. It was, and what it starts shows two ticks later; or it was not.
     Unknown(bool),
     /// It does not come back.
     Hangs,

@@ -40,6 +40,8 @@ struct Truth {
     answers: Answers,
     listed: bool,
     waiting: VecDeque<Waiting>,
+    /// Launches of which the backend did not know whether it carried them out. They come to be at this tick.
+    unknown: Vec<(usize, ReplicaId)>,
 }
 
 impl Truth {
@@ -49,7 +51,17 @@ impl Truth {
             (replica.state, replica.since) = (ReplicaState::Draining, now);
         }
         for id in order.launch.iter().filter(|_| launches) {
-            self.replicas.push(Replica { id: id.clone(), state: ReplicaState::Starting, since: now });
+            self.begin(id.clone(), now);
+        }
+    }
+
+    fn begin(&mut self, id: ReplicaId, now: Time) {
+        self.replicas.push(Replica { id, state: ReplicaState::Starting, since: now });
+    }
+
+    fn carry_out_unknown(&mut self, until: usize, now: Time) {
+        for (_, id) in self.unknown.extract_if(.., |(at, _)| *at <= until).collect::<Vec<_>>() {
+            self.begin(id, now);
         }
     }
 
@@ -158,6 +170,7 @@ impl World {
             answers: Answers::Done(0),
             listed: true,
             waiting: VecDeque::new(),
+            unknown: Vec::new(),
         };
         let controller = Controller::new(fleet.clone(), 1, now);
         Self {
@@ -279,6 +292,7 @@ impl World {
                 tier.carry_out(&order, self.now, true);
             }
             tier.waiting.clear();
+            tier.carry_out_unknown(usize::MAX, self.now);
         }
         self.ended.clear();
         self.victims.clear();
@@ -294,7 +308,10 @@ impl World {
         self.now = self.now + seconds(1);
         self.ticks += 1;
         let now = self.now;
-        self.tiers.iter_mut().for_each(|tier| tier.grow_older(now));
+        for tier in &mut self.tiers {
+            tier.grow_older(now);
+            tier.carry_out_unknown(self.ticks, now);
+        }
         self.take_answers();
         let gathered = self.gather();
         let (mut names, launched) = (0, &mut self.launched);
@@ -358,7 +375,8 @@ impl World {
             }
             Answers::Unknown(carried_out) => {
                 if carried_out {
-                    tier.carry_out(&order, now, true);
+                    tier.carry_out(&order, now, false);
+                    tier.unknown.extend(order.launch.iter().map(|id| (ticks + 2, id.clone())));
                 }
                 Err(BackendError::Unknown(words()))
             }
@@ -437,7 +455,7 @@ impl World {
         }
         if !order.launch.is_empty() {
             let (spec, there) = (&fleet.spec.tiers[tier], self.there(tier, outcome));
-            let most = spec.maximum.max(spec.minimum) as usize;
+            let most = order.desired.min(spec.maximum.max(spec.minimum)) as usize;
             assert!(there + order.launch.len() <= most, "{there} are there: {order:?}");
         }
     }
@@ -452,7 +470,7 @@ impl World {
         let truth = &self.tiers[tier];
         let alive = truth.replicas.iter().filter(|it| matches!(it.state, ReplicaState::Starting | ReplicaState::Ready));
         let coming = truth.waiting.iter().filter(|it| !it.withdrawn).map(|it| it.order.launch.len());
-        alive.filter(|it| !drains(&it.id)).count() + coming.sum::<usize>()
+        alive.filter(|it| !drains(&it.id)).count() + coming.sum::<usize>() + truth.unknown.len()
     }
 
     /// Invariant 3 for the shared maximum: only minimums may pass it.
