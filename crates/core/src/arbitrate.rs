@@ -99,7 +99,7 @@ struct Claim {
 
 impl Claim {
     fn new(count: u32, proposal: &Proposal, tier: &TierSpec) -> Self {
-        let current = proposal.supply.current();
+        let current = proposal.present;
         let reserved = if proposal.reserved { current.min(count) } else { 0 };
         let floor = tier.minimum.max(reserved);
         let price = (tier.price_per_hour.as_micros() as f64).max(1.0);

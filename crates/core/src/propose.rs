@@ -31,6 +31,9 @@ pub struct Proposal {
     pub at: Time,
     /// The replicas counted; what was counted last when they could not be listed.
     pub supply: Supply,
+    /// How many may be there. It is more than `supply` where they cannot be listed and some that were decided to go may not
+    /// have gone.
+    pub present: u32,
     /// Replicas that may be chosen to go; empty when they could not be listed.
     pub candidates: Vec<Replica>,
     /// The count wanted.
@@ -59,6 +62,9 @@ pub struct Proposal {
 pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: Time) -> (TierState, Proposal) {
     let listed = inputs.observation.replicas.fresh();
     let supply = listed.map_or_else(|| unlisted_supply(&state), |replicas| Supply::of(replicas));
+    if listed.is_some() {
+        state.counted = supply.current();
+    }
     let view = View {
         now,
         spec,
@@ -79,6 +85,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
     let proposal = Proposal {
         at: now,
         supply,
+        present: supply.current().max(state.counted),
         candidates: listed.cloned().unwrap_or_default(),
         wanted: chain.count,
         winner,

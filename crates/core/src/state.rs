@@ -24,6 +24,9 @@ pub struct TierState {
     pub(crate) blind_since: Option<Time>,
     /// The count last decided.
     pub(crate) desired: Option<u32>,
+    /// The count when the replicas were last listed.
+    #[serde(default)]
+    pub(crate) counted: u32,
     /// The most replicas seen since the windows began to fill, without those that were decided to go.
     pub(crate) seen: u32,
 }
@@ -49,6 +52,7 @@ impl TierState {
             changes: VecDeque::new(),
             blind_since: None,
             desired: None,
+            counted: 0,
             seen: 0,
         }
     }

@@ -187,6 +187,23 @@ fn an_unlisted_tier_keeps_what_it_was_decided_to_have() {
 }
 
 #[test]
+fn an_unlisted_tier_keeps_the_places_of_replicas_that_were_to_go_and_may_be_there_still() {
+    let mut fleet = three(10);
+    players(&mut fleet, [100, 100, 600]);
+    fleet.at(minutes(1)).expect_all(&[1, 1, 6]);
+    fleet.tiers[2].obeys = false;
+    players(&mut fleet, [100, 100, 200]);
+    fleet.at(minutes(2)).expect_all(&[1, 1, 2]);
+    fleet.tiers[2].listed = false;
+    players(&mut fleet, [900, 100, 200]);
+    fleet.tick();
+    fleet.expect_all(&[3, 1, 2]);
+    fleet.tiers[2].listed = true;
+    fleet.tiers[2].obeys = true;
+    fleet.at(minutes(3)).expect_all(&[8, 1, 1]);
+}
+
+#[test]
 fn an_operators_limit_on_a_blind_tier_frees_its_places() {
     let mut fleet = three(10);
     players(&mut fleet, [100, 100, 600]);

@@ -41,6 +41,15 @@ async fn a_request_finds_its_tier_by_header_then_path_then_model() {
 }
 
 #[tokio::test]
+async fn a_path_that_climbs_out_of_the_openai_endpoints_reaches_no_replica() {
+    let (stage, gold, silver) = gold_and_silver().await;
+    for path in ["/v1/../sleep", "/t/gold/v1/%2e%2E/sleep", "/v1/..%2fsleep", "/t/silver/v1/x/.%2e/.%2e/metrics"] {
+        assert_eq!(stage.send(post(path, None, r#"{"model":"gold"}"#)).await.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    assert!(gold.asked().is_empty() && silver.asked().is_empty());
+}
+
+#[tokio::test]
 async fn the_replica_sees_its_own_path_and_model_and_the_clients_headers_but_no_hop_by_hop_ones() {
     let (stage, gold, _silver) = gold_and_silver().await;
     let mut request = post("/t/gold/v1/completions?a=b", None, r#"{"n": 1.50,"model":"qwen"}"#);

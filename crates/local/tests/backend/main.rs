@@ -6,4 +6,5 @@ mod ending;
 mod failing;
 mod launching;
 mod machine;
+mod model;
 mod withheld;
