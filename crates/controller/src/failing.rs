@@ -6,9 +6,9 @@ use evenkeel_core::observe::ReplicaId;
 use evenkeel_core::units::{Span, Time};
 use std::collections::BTreeMap;
 
-/// One that fails for so long is replaced; sooner where the tier's start deadline is shorter. The gateway's pauses between
-/// two tries double from 1 to 30 s, so about five tries have failed by then.
-const PATIENCE: Span = Span::from_secs(60);
+/// One that fails for as long as a start may take is replaced, after this long at most and at least. The gateway's pauses
+/// between two tries double from 1 to 30 s, so three tries have failed by the shorter one and five by the longer.
+const PATIENCE: (Span, Span) = (Span::from_secs(10), Span::from_secs(60));
 
 /// One tier's failing replicas.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Failing {
     pub(crate) fn due(&self, ready: &[ReplicaId], start: Span, now: Time) -> Option<ReplicaId> {
         let others_serve = ready.iter().any(|id| !self.since.contains_key(id));
         let (id, since) = self.since.iter().min_by_key(|(id, since)| (**since, *id))?;
-        (others_serve && now.since(*since) >= start.min(PATIENCE)).then(|| id.clone())
+        (others_serve && now.since(*since) >= start.clamp(PATIENCE.0, PATIENCE.1)).then(|| id.clone())
     }
 }
 
@@ -65,7 +65,10 @@ mod tests {
         assert_eq!(failing.take(&ready, &gateway(&["a"]), at(19)), [], "it is told once");
         assert_eq!(failing.due(&ready, START, at(19)), None);
         assert_eq!(failing.due(&ready, START, at(20)), Some(ready[0].clone()));
-        assert_eq!(failing.due(&ready, Span::from_secs(600), at(60)), Some(ready[0].clone()));
+        for (start, due) in [(600, 60), (1, 10)] {
+            assert_eq!(failing.due(&ready, Span::from_secs(start), at(due - 1)), None);
+            assert_eq!(failing.due(&ready, Span::from_secs(start), at(due)), Some(ready[0].clone()));
+        }
         failing.take(&ready, &gateway(&[]), at(21));
         assert_eq!(failing.take(&ready, &gateway(&["a"]), at(22)), ids(&["a"]));
         assert_eq!(failing.due(&ready, START, at(30)), None);

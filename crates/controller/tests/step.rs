@@ -381,7 +381,7 @@ async fn a_journal_replays_bit_for_bit_over_a_restart_and_a_changed_input_shows(
 }
 
 #[test]
-fn a_replica_that_fails_its_requests_for_a_minute_is_replaced_and_told() {
+fn a_replica_that_fails_its_requests_for_long_is_told_and_replaced() {
     let mut world = World::new();
     world.bound(Some(3), None);
     world.ticks(3);
@@ -389,7 +389,8 @@ fn a_replica_that_fails_its_requests_for_a_minute_is_replaced_and_told() {
     world.gateway = obeying([&broken]);
     let told = |replaced| FailingReplica { tier: "gold".to_owned(), replica: broken.clone(), replaced };
     assert_eq!(world.tick().failing, [told(false)]);
-    for second in 1..60 {
+    // The tier gives a start 2 s, which is too short to judge by.
+    for second in 1..10 {
         let outcome = world.tick();
         assert!(outcome.failing.is_empty() && outcome.orders.is_empty(), "after {second} s: {outcome:?}");
     }

@@ -40,7 +40,10 @@ fn killing_half_of_gold_under_load_fails_no_request_without_a_first_byte() {
     at_most("half of gold: failed without a first byte", failed as f64, "requests", 0.0);
     at_most("half of gold: capacity back after", capacity_back, "s", bound);
     let clearing = story.clearing_seconds();
-    println!("backlog then: {} requests; capacity above arrivals clears it in {clearing:.1} s", story.backlog);
+    println!(
+        "backlog: {} requests at most, {} when capacity was back; capacity above arrivals clears those in {clearing:.1} s",
+        story.longest, story.backlog
+    );
     let slo_back = story.backlog_gone.expect("the backlog goes");
     at_most("half of gold: SLO back after", slo_back, "s", bound + clearing);
     at_most("controller resident with the demo fleet", resident, "MiB", MOST_RESIDENT);
@@ -51,6 +54,8 @@ fn killing_half_of_gold_under_load_fails_no_request_without_a_first_byte() {
 #[derive(Default)]
 struct Story {
     capacity_back: Option<f64>,
+    /// Requests that waited, at most.
+    longest: u64,
     /// Requests that waited when capacity was back.
     backlog: u64,
     arrivals: f64,
@@ -63,6 +68,7 @@ struct Story {
 impl Story {
     fn take(&mut self, gold: &Value, at: f64, count: u64, calm: u64) {
         self.lost |= ready(gold) < count;
+        self.longest = self.longest.max(waiting(gold));
         if self.capacity_back.is_none() && self.lost && ready(gold) >= count {
             self.capacity_back = Some(at);
             self.backlog = waiting(gold);

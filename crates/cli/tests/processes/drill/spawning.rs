@@ -26,7 +26,7 @@ const TIER: &str = "
     profile: {source: estimate, iteration: 20ms, per_sequence: 1ms, per_prefill_token: 100us, max_batched_tokens: 256, max_sequences: 4, kv_tokens: 20000, max_model_tokens: 4096}
     start_up: 500ms
     policies: [{backlog_per_replica: {target: 1}}]
-    behavior: {scale_in: {cooldown: 1s}}
+    behavior: {scale_out: {cooldown: 0s}, scale_in: {cooldown: 1s}}
     backend: {local: {command: [evenkeel, replica, --fleet, \"{file}\", --tier, NAME, --port, \"{port}\"], start_deadline: 20s, drain_deadline: 20s, grace: 5s}}";
 
 #[test]
