@@ -1,10 +1,10 @@
 # `make demo` and `make test` are the two commands; each checks first for what it needs (scripts/need).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults bugs mutants coverage fuzz bench audit
+.PHONY: help demo test faults drill long-run bugs mutants coverage fuzz bench audit
 
 help: ## Tells what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## A whole fleet on this machine: players, gateway, replicas, controller, page
 	@scripts/need demo
@@ -18,6 +18,15 @@ test: ## Everything that CI judges
 faults: ## Every failpoint with every action, from the seed EVENKEEL_SEED (15 minutes)
 	@scripts/need test
 	EVENKEEL_ALL_ACTIONS=1 cargo test --locked --package evenkeel-cli --test processes cut::
+
+drill: ## Half of gold killed, the controller dead for 5 minutes, signal to spawn, a silent replica (20 minutes)
+	@scripts/need bench
+	@scripts/drill drill::
+
+long-run: MINUTES = 60
+long-run: ## The demo's fleet for MINUTES=60 at compressed days: memory, files, threads, journal
+	@scripts/need bench
+	@EVENKEEL_LONG_RUN_MINUTES=$(MINUTES) scripts/drill long_run::
 
 bugs: ## Every planted bug of bugs/, and whether its test catches it (20 minutes)
 	@scripts/need bugs

@@ -14,6 +14,7 @@ const CAUSES = {
   partial: "some replicas did not report",
   no_replica: "there is no ready replica to measure",
   no_request: "no request ended",
+  contradicted: "another signal contradicts it",
   future_dated: "it is dated in the future",
   stale: "it is too old",
 };

@@ -1,8 +1,9 @@
 //! From decisions to orders: which replicas to launch, to drain and to end. It remembers what was ordered and is not seen
 //! yet, and what is draining.
 
+use crate::failing::Failing;
 use crate::ports::{BackendError, BackendReplica, Order};
-use evenkeel_core::decision::Decision;
+use evenkeel_core::decision::{Decision, Reason};
 use evenkeel_core::observe::{Replica, ReplicaId, ReplicaState};
 use evenkeel_core::units::{Span, Time};
 use evenkeel_wire::routes::RouteVersion;
@@ -16,7 +17,21 @@ pub struct Actuation {
     draining: BTreeMap<ReplicaId, Drain>,
     /// Replicas that were seen ready, and so may have work whatever their state is now.
     served: BTreeSet<ReplicaId>,
+    failing: Failing,
+    /// The last decision could see: while blind nothing is taken out of service.
+    sighted: bool,
     refused: Option<String>,
+}
+
+/// A replica that fails its requests although it is well by its health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingReplica {
+    /// Its tier.
+    pub tier: String,
+    /// Its name.
+    pub replica: ReplicaId,
+    /// It has failed for too long: it drains and ends, and the decision may launch another.
+    pub replaced: bool,
 }
 
 /// A launch that is ordered and not listed yet.
@@ -36,11 +51,13 @@ struct Drain {
     ending: bool,
     /// It drains for a stop of the fleet, which may be broken off. For decisions it is there as before: a stop is none.
     for_stop: bool,
+    /// It fails its requests, so it is never taken back.
+    for_failing: bool,
 }
 
 impl Drain {
     const fn since(since: Time) -> Self {
-        Self { since, told_in: None, ending: false, for_stop: false }
+        Self { since, told_in: None, ending: false, for_stop: false, for_failing: false }
     }
 
     /// Whether the gateway obeys the table that says so and has nothing in flight there (or knows the replica no more), or
@@ -59,6 +76,8 @@ pub struct GatewayView {
     pub applied: Option<RouteVersion>,
     /// Requests inside each replica.
     pub in_flight: BTreeMap<ReplicaId, u32>,
+    /// Replicas that it has taken out of rotation because they fail.
+    pub failing: BTreeSet<ReplicaId>,
 }
 
 /// How long a tier's replicas may take.
@@ -110,6 +129,30 @@ impl Actuation {
         seen.chain(ordered).collect()
     }
 
+    /// Takes in which replicas the gateway finds failing, and drains one that fails for too long if that `may` be done: one
+    /// at a time and none while another starts, so that a fault which takes hold of every new replica cannot empty the tier.
+    pub fn doubt(
+        &mut self,
+        listed: &[BackendReplica],
+        gateway: &GatewayView,
+        now: Time,
+        deadlines: &Deadlines,
+        may: bool,
+    ) -> Vec<(ReplicaId, bool)> {
+        let serves = |it: &&BackendReplica| it.state == ReplicaState::Ready && !self.draining.contains_key(&it.id);
+        let ready: Vec<ReplicaId> = listed.iter().filter(serves).map(|it| it.id.clone()).collect();
+        let new = self.failing.take(&ready, gateway, now);
+        let mut told: Vec<(ReplicaId, bool)> = new.into_iter().map(|id| (id, false)).collect();
+        let starts = !self.launched.is_empty() || listed.iter().any(|it| it.state == ReplicaState::Starting);
+        let replaces = self.draining.values().any(|drain| drain.for_failing);
+        let due = self.failing.due(&ready, deadlines.start, now);
+        if let Some(id) = due.filter(|_| may && self.sighted && !starts && !replaces) {
+            self.draining.insert(id.clone(), Drain { for_failing: true, ..Drain::since(now) });
+            told.push((id, true));
+        }
+        told
+    }
+
     /// Whether `id` drains.
     pub fn drains(&self, id: &ReplicaId) -> bool {
         self.draining.contains_key(id)
@@ -125,6 +168,7 @@ impl Actuation {
         new_intent: &mut dyn FnMut() -> ReplicaId,
         may_shrink: bool,
     ) -> (Vec<ReplicaId>, Vec<ReplicaId>) {
+        self.sighted = decision.reason != Reason::HeldBlind;
         let (mut launch, mut end) = (Vec::new(), Vec::new());
         let missing = decision.desired.saturating_sub(decision.supply.current());
         let revived = self.revive(missing);
@@ -157,7 +201,7 @@ impl Actuation {
         let mut candidates: Vec<(Time, ReplicaId)> = self
             .draining
             .iter()
-            .filter(|(_, drain)| !drain.ending)
+            .filter(|(_, drain)| !drain.ending && !drain.for_failing)
             .map(|(id, drain)| (drain.since, id.clone()))
             .collect();
         candidates.sort_unstable();

@@ -1,5 +1,6 @@
 //! What happened, as CloudEvents 1.0.
 
+use crate::actuation::FailingReplica;
 use crate::operator::OperatorOrder;
 use crate::view::Stray;
 use async_trait::async_trait;
@@ -54,6 +55,8 @@ pub enum Happening {
     Ready(String, ReplicaId),
     /// A replica ended without being told.
     Failed(String, ReplicaId, Option<String>),
+    /// The gateway found a replica failing its requests, or it failed for so long that it is replaced.
+    Failing(FailingReplica),
     /// A backend did not carry out an order.
     Refused(String, String),
     /// A decision broke an invariant; it was not acted on.
@@ -108,6 +111,11 @@ impl Happening {
             Self::Failed(tier, id, note) => {
                 ("dev.evenkeel.replica.failed", Some(tier.clone()), json!({ "replica": id, "note": note }))
             }
+            Self::Failing(failing) => (
+                "dev.evenkeel.alarm.replica_failing",
+                Some(failing.tier.clone()),
+                json!({ "replica": failing.replica, "replaced": failing.replaced }),
+            ),
             Self::Refused(tier, why) => ("dev.evenkeel.order.refused", Some(tier.clone()), json!({ "why": why })),
             Self::InvariantBroken(violation) => {
                 let tier = Some(violation.tier.clone()).filter(|tier| !tier.is_empty());

@@ -131,6 +131,7 @@ pub fn cause_in_words(cause: Cause) -> &'static str {
         Cause::Partial => "is missing from some replicas",
         Cause::NoReplica => "has no ready replica to be measured on",
         Cause::NoRequest => "has no ended request to be measured on",
+        Cause::Contradicted => "is contradicted by another signal",
         Cause::FutureDated => "is dated in the future",
         Cause::Stale => "is too old",
     }

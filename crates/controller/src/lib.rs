@@ -6,6 +6,7 @@ pub mod clock;
 mod dispatch;
 pub mod events;
 pub mod explain;
+mod failing;
 pub mod gather;
 pub mod journal;
 pub mod live;

@@ -5,7 +5,7 @@ use crate::attainment::ObjectiveAttainment;
 use crate::dispatch::{Answer, Dispatch};
 use crate::events::{CloudEvent, Happening};
 use crate::gather::{self, Told};
-use crate::journal::{Journal, TickRecord};
+use crate::journal::{self, Journal, TickRecord};
 use crate::operator::{Mode, OperatorOrder, OperatorOrders};
 use crate::ports::{Backend, BackendError, Clock, Order, Source};
 use crate::step::{Controller, Outcome};
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often the decision's state is saved, so that a replay can begin there.
+/// The decision's state is saved this often at least, so that a replay can begin there.
 const STATE_EVERY: Span = Span::from_secs(3_600);
 /// A launch waits this long for its intent to reach the disk; then it goes on without, for players are waiting.
 const INTENT_ON_DISK_WITHIN: Duration = Duration::from_millis(250);
@@ -289,7 +289,8 @@ impl Live {
 
     fn state_to_save(&mut self, now: Time) -> Option<evenkeel_core::autoscaler::Evenkeel> {
         let lost = self.around.journal.as_ref().map_or(0, |journal| journal.health().ticks_lost);
-        let due = self.last_state.is_none_or(|last| now.since(last) >= STATE_EVERY) || lost != self.lost_before;
+        let state_every = journal::share_of(self.controller.fleet().controller.retention, STATE_EVERY);
+        let due = self.last_state.is_none_or(|last| now.since(last) >= state_every) || lost != self.lost_before;
         self.lost_before = lost;
         due.then(|| {
             self.last_state = Some(now);
@@ -319,6 +320,9 @@ impl Live {
         for violation in &outcome.violations {
             tracing::error!(?violation, "a decision breaks an invariant; it is not acted on");
             self.happened(&Happening::InvariantBroken(violation.clone()), now);
+        }
+        for failing in &outcome.failing {
+            self.happened(&Happening::Failing(failing.clone()), now);
         }
         let observes = self.controller.mode(&self.around.operator) == Mode::Observe;
         let tells = !observes && outcome.stopping.is_none();

@@ -1,7 +1,7 @@
 //! One tick as a function: what was gathered goes in, decisions, orders and routes come out. No I/O and no clock, so the
 //! same code runs in virtual time.
 
-use crate::actuation::{Actuation, Deadlines, GatewayView};
+use crate::actuation::{Actuation, Deadlines, FailingReplica, GatewayView};
 use crate::operator::{Mode, OperatorOrders};
 use crate::ports::{BackendError, BackendReplica, Order};
 use crate::routes::{Router, routes_of};
@@ -52,6 +52,8 @@ pub struct Outcome {
     pub decisions: Vec<Decision>,
     /// Invariants that a decision breaks; its tier, or for one of the fleet as a whole every tier, does not act on it.
     pub violations: Vec<Violation>,
+    /// Replicas that were newly found to fail their requests, and those that are replaced for it from now on.
+    pub failing: Vec<FailingReplica>,
     /// How far a stop is.
     pub stopping: Option<Stopping>,
     /// What the backends shall do.
@@ -133,6 +135,8 @@ impl Controller {
         new_intent: &mut dyn FnMut() -> ReplicaId,
     ) -> Outcome {
         let now = gathered.now;
+        let may_act = !self.stopping && self.permitted(operator, now);
+        let failing = self.doubt(gathered, may_act && may_shrink);
         let replicas: Vec<Option<Vec<Replica>>> = self.observe(gathered);
         let inputs = self.inputs(gathered, &replicas, operator);
         let decisions = self.autoscaler.decide(&inputs);
@@ -140,7 +144,7 @@ impl Controller {
         let mut orders = Vec::new();
         if self.stopping {
             self.drain_all(gathered);
-        } else if self.permitted(operator, now) {
+        } else if may_act {
             for (index, decision) in decisions.iter().enumerate() {
                 let sound = !violations.iter().any(|violation| concerns(violation, &decision.tier));
                 if sound && replicas[index].is_some() {
@@ -152,7 +156,7 @@ impl Controller {
         }
         let routes = self.publish(gathered);
         let stopping = self.stopping.then(|| self.stopped(gathered));
-        Outcome { inputs, decisions, violations, stopping, orders, routes }
+        Outcome { inputs, decisions, violations, failing, stopping, orders, routes }
     }
 
     fn drain_all(&mut self, gathered: &Gathered) {
@@ -203,6 +207,19 @@ impl Controller {
     /// Whether anything may be done now, by us or by a backend of itself.
     pub fn permitted(&self, operator: &OperatorOrders, now: Time) -> bool {
         self.mode(operator) == Mode::Act && !operator.paused(now)
+    }
+
+    fn doubt(&mut self, gathered: &Gathered, may_replace: bool) -> Vec<FailingReplica> {
+        let mut failing = Vec::new();
+        for (index, tier) in gathered.tiers.iter().enumerate() {
+            let Ok(listed) = &tier.listed else { continue };
+            let deadlines = deadlines(&self.fleet.tiers[index]);
+            let told = self.tiers[index].doubt(listed, &gathered.gateway, gathered.now, &deadlines, may_replace);
+            let name = &self.fleet.spec.tiers[index].name;
+            let found = told.into_iter();
+            failing.extend(found.map(|(replica, replaced)| FailingReplica { tier: name.clone(), replica, replaced }));
+        }
+        failing
     }
 
     fn observe(&mut self, gathered: &Gathered) -> Vec<Option<Vec<Replica>>> {

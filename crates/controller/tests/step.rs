@@ -1,7 +1,7 @@
 //! The controller's tick as a function, and what its journal keeps: no process, no socket, a real SQLite file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use evenkeel_controller::actuation::GatewayView;
+use evenkeel_controller::actuation::{FailingReplica, GatewayView};
 use evenkeel_controller::journal::{Journal, JournalReader, TickRecord, replay};
 use evenkeel_controller::operator::OperatorOrders;
 use evenkeel_controller::ports::{BackendError, BackendReplica};
@@ -378,4 +378,55 @@ async fn a_journal_replays_bit_for_bit_over_a_restart_and_a_changed_input_shows(
     assert_eq!(replay(&path).unwrap().different, [60]);
     connection.execute("UPDATE ticks SET inputs_delta = x'00' WHERE id = 70", []).unwrap();
     assert!(replay(&path).unwrap_err().to_string().contains("tick 70"));
+}
+
+#[test]
+fn a_replica_that_fails_its_requests_for_long_is_told_and_replaced() {
+    let mut world = World::new();
+    world.bound(Some(3), None);
+    world.ticks(3);
+    let broken = world.replicas["gold"][0].id.clone();
+    world.gateway = obeying([&broken]);
+    let told = |replaced| FailingReplica { tier: "gold".to_owned(), replica: broken.clone(), replaced };
+    assert_eq!(world.tick().failing, [told(false)]);
+    // The tier gives a start 2 s, which is too short to judge by.
+    for second in 1..10 {
+        let outcome = world.tick();
+        assert!(outcome.failing.is_empty() && outcome.orders.is_empty(), "after {second} s: {outcome:?}");
+    }
+    let outcome = world.tick();
+    assert_eq!(outcome.failing, [told(true)]);
+    let order = &outcome.orders[0];
+    assert_eq!((order.launch.len(), World::draining(&outcome)), (1, vec![broken.clone()]));
+    assert_eq!(world.tick().orders[0].end, [broken]);
+    assert_eq!(world.tick().decisions[0].supply.ready, 3);
+}
+
+#[test]
+fn a_failing_replica_stays_where_all_fail_or_nothing_can_be_seen_or_the_journal_cannot_be_written() {
+    let grown = || {
+        let mut world = World::new();
+        world.bound(Some(2), None);
+        world.ticks(3);
+        let ids: Vec<ReplicaId> = world.replicas["gold"].iter().map(|it| it.id.clone()).collect();
+        world.gateway = obeying([&ids[0]]);
+        (world, ids)
+    };
+    let (mut world, ids) = grown();
+    world.gateway = obeying(&ids);
+    let mut worlds = vec![world, grown().0, grown().0];
+    worlds[1].offered = None;
+    worlds[2].may_shrink = false;
+    for world in &mut worlds {
+        world.ticks(120);
+        assert_eq!(world.replicas["gold"].len(), 2);
+    }
+    worlds[2].may_shrink = true;
+    assert!(worlds[2].tick().failing[0].replaced, "and goes once that is over");
+}
+
+/// A gateway that obeys every table and finds these replicas failing.
+fn obeying<'a>(failing: impl IntoIterator<Item = &'a ReplicaId>) -> GatewayView {
+    let applied = Some(RouteVersion { epoch: 7, number: u64::MAX });
+    GatewayView { applied, failing: failing.into_iter().cloned().collect(), ..GatewayView::default() }
 }

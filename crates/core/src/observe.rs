@@ -133,6 +133,8 @@ pub enum Cause {
     NoReplica,
     /// No request ended, so there is no latency.
     NoRequest,
+    /// Another signal shows that it cannot be so.
+    Contradicted,
     /// Dated later than now.
     FutureDated,
     /// Too old.

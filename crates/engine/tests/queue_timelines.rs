@@ -241,6 +241,21 @@ fn retries_are_at_most_a_fifth_of_the_requests() {
 }
 
 #[test]
+fn what_is_inside_a_replica_when_it_is_ejected_comes_back_without_the_retry_budget() {
+    let mut limits = settings();
+    limits.retry_budget.share = 0.0;
+    limits.retry_budget.reserve = 5;
+    let mut queue = queue_with(&[("silent", 50)], limits);
+    let ids: Vec<_> = (0..50).map(|at| enqueue(&mut queue, at).0).collect();
+    assert_eq!(queue.add_replica(ms(60), "good", 99), []);
+    for id in ids {
+        assert_eq!(sent_to(&queue.fail(ms(60_000), id, Failure::TimedOut)), ["good"]);
+    }
+    assert!(queue.replica(&"silent").unwrap().failing);
+    assert_eq!(queue.counters().failed, 0);
+}
+
+#[test]
 fn a_dead_replica_gives_its_requests_back_in_their_old_order_and_free_of_charge() {
     let mut limits = settings();
     limits.retry_budget.reserve = 0;

@@ -28,6 +28,7 @@ async fn replica() -> SocketAddr {
         start_up: Duration::ZERO,
         seed: 1,
         open_output: OPEN_OUTPUT,
+        fault: None,
         drain: Duration::from_secs(5),
     })
     .await

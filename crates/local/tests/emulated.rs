@@ -44,6 +44,7 @@ fn options() -> Options {
         start_up: Duration::ZERO,
         seed: 7,
         open_output: OPEN_OUTPUT,
+        fault: None,
         drain: PATIENCE,
     }
 }

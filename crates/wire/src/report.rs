@@ -63,6 +63,9 @@ pub struct ReplicaLoad {
     pub id: ReplicaId,
     /// Requests handed to it and not ended.
     pub in_flight: u32,
+    /// It is out of rotation, because it can be reached and fails its requests.
+    #[serde(default)]
+    pub failing: bool,
 }
 
 /// A latency histogram. Each objective's bound is one of the edges, so 'above the bound' is exact.

@@ -137,8 +137,12 @@ fn load_of(report: &GatewayReport, tier: &str, living: &[LivingReplica]) -> Vec<
 }
 
 fn view(report: &GatewayReport) -> GatewayView {
-    let loads = report.tiers.iter().flat_map(|tier| &tier.replicas);
-    GatewayView { applied: report.applied, in_flight: loads.map(|load| (load.id.clone(), load.in_flight)).collect() }
+    let loads = || report.tiers.iter().flat_map(|tier| &tier.replicas);
+    GatewayView {
+        applied: report.applied,
+        in_flight: loads().map(|load| (load.id.clone(), load.in_flight)).collect(),
+        failing: loads().filter(|load| load.failing).map(|load| load.id.clone()).collect(),
+    }
 }
 
 /// For fuzzing: the signals of every tier of `now` where `before` was read before.

@@ -266,6 +266,7 @@ async fn a_living_emulated_replica_is_read_while_it_works() {
         start_up: Duration::ZERO,
         seed: 7,
         open_output: OPEN_OUTPUT,
+        fault: None,
         drain: Duration::ZERO,
     };
     let replica = Server::bind(options).await.unwrap();

@@ -43,8 +43,8 @@ fn report(second: i64, requests: u64) -> GatewayReport {
         oldest_queued_us: Span::from_millis(1_500),
         in_flight: 4,
         replicas: vec![
-            ReplicaLoad { id: ReplicaId("a".to_owned()), in_flight: 4 },
-            ReplicaLoad { id: ReplicaId("gone".to_owned()), in_flight: 9 },
+            ReplicaLoad { id: ReplicaId("a".to_owned()), in_flight: 4, failing: true },
+            ReplicaLoad { id: ReplicaId("gone".to_owned()), in_flight: 9, failing: false },
         ],
         succeeded: requests - requests / 10,
         prompt_tokens: requests * 10,

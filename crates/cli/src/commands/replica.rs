@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::{fleet_file, signals};
 use evenkeel_core::profile::Profile;
-use evenkeel_local::emulated::{OPEN_OUTPUT, Options, Server};
+use evenkeel_local::emulated::{Fault, OPEN_OUTPUT, Options, Server};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Seed of the output lengths that requests leave open
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Broken on purpose, for drills: none, fail-fast, silent or never-ready; `PUT /fault/KIND` then changes it
+    #[arg(long, value_name = "KIND")]
+    fault: Option<Fault>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -44,6 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         seed: arguments.seed,
         open_output: OPEN_OUTPUT,
         drain: Duration::from_secs(60),
+        fault: arguments.fault,
     };
     let server = Server::bind(options).await.map_err(Failure::refused)?;
     output::note(format_args!("an emulated {} replica listens on http://{}", arguments.tier, server.address()));

@@ -5,6 +5,7 @@
 //! Which action and which visit a point gets is drawn from a seed, `EVENKEEL_SEED`; with `EVENKEEL_ALL_ACTIONS` each point
 //! gets all three.
 
+use crate::client::exchange;
 use crate::world::{PATIENCE, World, ready};
 use evenkeel_failpoint::Point;
 use rand_pcg::Pcg64;
@@ -12,15 +13,13 @@ use rand_pcg::rand_core::Rng as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 const ACTIONS: [&str; 3] = ["crash", "error", "delay"];
 /// An asynchronous tier, small and quick.
-const BRONZE: &str = "
+pub(crate) const BRONZE: &str = "
   bronze:
     model: large
     replicas: {minimum: 1, maximum: 1}
@@ -267,21 +266,4 @@ fn traffic(gateway: &str, done: &AtomicBool) -> Told {
         sleep(Duration::from_millis(50));
     }
     told
-}
-
-/// One request on a connection of its own: status and body.
-fn exchange(address: &str, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
-    let mut connection = TcpStream::connect(address)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    let length = body.len();
-    write!(
-        connection,
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-    Ok((status, body.to_owned()))
 }

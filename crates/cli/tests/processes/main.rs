@@ -3,14 +3,21 @@
 #![allow(clippy::disallowed_methods, reason = "these tests have no runtime to block: they wait for processes")]
 
 mod broken_file;
+mod broken_replica;
+mod client;
 mod controller;
+mod crowd;
 mod cut;
 mod damage;
 mod demo;
+mod disk;
+mod drill;
 mod faults;
 mod gateway;
+mod long_run;
 mod secrets;
 mod slower;
+mod source;
 mod stalled;
 mod stopping;
 mod taking_over;

@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -20,6 +21,8 @@ pub(crate) struct World {
     parts: Vec<Child>,
     state_is_named: bool,
     careless: bool,
+    /// A process in whose mount namespace everything runs.
+    namespace: Option<Child>,
 }
 
 /// A fleet with one tier, quick to start, whose capacity policy forgets within seconds.
@@ -42,17 +45,34 @@ tiers:
 criteria: [{failed_requests: {at_most: 0}}]
 ";
 
+/// Where the demo's file and the one above say that controller and gateway listen.
+const LISTENERS: [[&str; 2]; 2] = [["127.0.0.1:CONTROLLER", "127.0.0.1:7070"], ["127.0.0.1:GATEWAY", "127.0.0.1:8080"]];
+
 impl World {
     pub(crate) fn new(truth: &str) -> Self {
+        Self::of(&FLEET.replace("TRUTH", truth))
+    }
+
+    /// The fleet of this file, on ports of its own.
+    pub(crate) fn of(fleet_file: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let fleet = directory.path().join("fleet.yaml");
         let [controller, gateway] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
-        let text = FLEET
-            .replace("127.0.0.1:CONTROLLER", &controller)
-            .replace("127.0.0.1:GATEWAY", &gateway)
-            .replace("TRUTH", truth);
+        let mut text = fleet_file.to_owned();
+        for (names, address) in LISTENERS.iter().zip([&controller, &gateway]) {
+            text = names.iter().fold(text, |text, name| text.replace(name, address));
+        }
         fs::write(&fleet, text).unwrap();
-        Self { directory, fleet, controller, gateway, parts: Vec::new(), state_is_named: true, careless: false }
+        Self {
+            directory,
+            fleet,
+            controller,
+            gateway,
+            parts: Vec::new(),
+            state_is_named: true,
+            careless: false,
+            namespace: None,
+        }
     }
 
     /// From now on no command is told where state lives.
@@ -70,13 +90,42 @@ impl World {
         self.careless = true;
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        if self.careless {
-            command = Command::new("sh");
-            command.args(["-c", "umask 000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_evenkeel")]);
-            command.env("RUST_LOG", "trace");
+    /// From now on state lives on a disk of so many MiB, which nothing outside the fleet sees.
+    ///
+    /// # Errors
+    /// Says why this process cannot have one.
+    pub(crate) fn keep_state_on_a_disk_of(&mut self, mebibytes: u32) -> Result<(), String> {
+        let state = self.state();
+        fs::create_dir_all(&state).unwrap();
+        let mount = format!(
+            "mount -t tmpfs -o size={mebibytes}m,mode=700 none '{}' && echo mounted && exec sleep 3600",
+            state.display()
+        );
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "--propagation", "private", "sh", "-c", &mount]).stdin(Stdio::null());
+        let holder = unshare.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut holder = holder.map_err(|error| format!("unshare: {error}"))?;
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.trim() != "mounted" {
+            return Err(said(&holder.wait_with_output().unwrap()).trim().to_owned());
         }
+        self.namespace = Some(holder);
+        Ok(())
+    }
+
+    /// The state directory by a path that leads into the fleet's own mount namespace.
+    pub(crate) fn state_as_seen_from_here(&self) -> PathBuf {
+        let root = self.namespace.as_ref().map(|holder| format!("/proc/{}/root", holder.id())).unwrap_or_default();
+        PathBuf::from(format!("{root}{}", self.state().display()))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = match &self.namespace {
+            Some(holder) => entering(holder.id()),
+            None if self.careless => careless(),
+            None => Command::new(program()),
+        };
         command.args(arguments).env("HOME", self.directory.path()).env_remove("XDG_STATE_HOME");
         if self.state_is_named {
             command.env("EVENKEEL_STATE_DIR", self.state());
@@ -99,14 +148,33 @@ impl World {
 
     /// The same, with `stdout` for its standard output.
     pub(crate) fn start_with(&mut self, part: &str, failpoints: &str, stdout: Stdio) -> usize {
-        let log = fs::File::create(self.log(part, self.parts.len())).unwrap();
-        let fleet = self.fleet.display().to_string();
-        let mut command = self.command(&[part, &fleet]);
+        let mut command = self.command(&[part, self.fleet.to_str().unwrap()]);
         if !failpoints.is_empty() {
             command.env("EVENKEEL_FAILPOINTS", failpoints);
         }
-        let child = command.stdout(stdout).stderr(log).spawn().unwrap();
-        self.parts.push(child);
+        command.stdout(stdout);
+        self.spawn(part, command)
+    }
+
+    /// Starts `load` with these flags; its summary, as JSON, is what [`Self::summary`] gives.
+    pub(crate) fn start_load(&mut self, flags: &[&str]) -> usize {
+        let mut arguments = vec!["load", self.fleet.to_str().unwrap(), "-o", "json"];
+        arguments.extend(flags);
+        let mut command = self.command(&arguments);
+        command.stdout(fs::File::create(self.log("summary", self.parts.len())).unwrap());
+        self.spawn("load", command)
+    }
+
+    /// What a load test that has ended found.
+    pub(crate) fn summary(&self, load: usize) -> Value {
+        let text = fs::read_to_string(self.log("summary", load)).unwrap();
+        serde_json::from_str(&text)
+            .unwrap_or_else(|_| panic!("{}", fs::read_to_string(self.log("load", load)).unwrap()))
+    }
+
+    fn spawn(&mut self, part: &str, mut command: Command) -> usize {
+        let log = fs::File::create(self.log(part, self.parts.len())).unwrap();
+        self.parts.push(command.stderr(log).spawn().unwrap());
         self.parts.len() - 1
     }
 
@@ -186,10 +254,19 @@ impl World {
 
     /// Bounds gold from below for `seconds`.
     pub(crate) fn at_least(&self, count: u32, seconds: u32) {
-        let (fleet, count, until) = (self.fleet.to_str().unwrap(), count.to_string(), format!("{seconds}s"));
-        let arguments = ["override", fleet, "gold", "--at-least", &count, "--until", &until, "--because", "a test"];
+        self.bound(&["--at-least", &count.to_string()], seconds);
+    }
+
+    /// Keeps gold at `count`, whatever traffic there is.
+    pub(crate) fn exactly(&self, count: u32) {
+        self.bound(&["--at-least", &count.to_string(), "--at-most", &count.to_string()], 600);
+    }
+
+    fn bound(&self, bounds: &[&str], seconds: u32) {
+        let (fleet, until) = (self.fleet.to_str().unwrap(), format!("{seconds}s"));
+        let arguments = [&["override", fleet, "gold", "--until", &until, "--because", "a test"], bounds].concat();
         let output = self.evenkeel(&arguments);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", said(&output));
     }
 
     /// Waits until the status of gold is as `reached` wants it.
@@ -262,7 +339,40 @@ impl Drop for World {
             let _ = part.wait();
         }
         let _ = self.evenkeel(&["stop", self.fleet.to_str().unwrap(), "--grace", "1"]);
+        if let Some(holder) = &mut self.namespace {
+            let _ = holder.kill();
+            let _ = holder.wait();
+        }
     }
+}
+
+/// The program with every log, and with no mask on the files it makes.
+fn careless() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(program()).env("RUST_LOG", "trace");
+    command
+}
+
+/// The program in the mount namespace of the process `holder`.
+fn entering(holder: u32) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--mount=/proc/{holder}/ns/mnt")).arg("--").arg(program());
+    command
+}
+
+/// Launches of `tier` ever: each has a log of its own.
+pub(crate) fn launches(world: &World, tier: &str) -> usize {
+    let names = fs::read_dir(world.state().join("replicas")).into_iter().flatten().flatten().map(|it| it.file_name());
+    let is_log = |name: &str| name.starts_with(tier) && name.ends_with(".log");
+    names.filter(|name| is_log(name.to_str().unwrap())).count()
+}
+
+/// Where the replica listens whose process is `pid`.
+pub(crate) fn address_of(pid: i32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    let at = words.iter().position(|word| *word == b"--port").unwrap();
+    format!("127.0.0.1:{}", std::str::from_utf8(words[at + 1]).unwrap())
 }
 
 pub(crate) fn ready(gold: &Value) -> u64 {
@@ -277,6 +387,11 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
 /// What a command said to people.
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The program under test: this build's, or another's by `EVENKEEL_PROGRAM`, as figures are taken of a release build.
+fn program() -> PathBuf {
+    std::env::var_os("EVENKEEL_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_evenkeel").into(), PathBuf::from)
 }
 
 fn free_port() -> u16 {

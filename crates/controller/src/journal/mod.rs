@@ -19,6 +19,7 @@ pub use read::{DecisionRow, JournalReader, OrderRow};
 pub use replay::{Replay, replay};
 
 use evenkeel_core::decision::Decision;
+use evenkeel_core::units::Span;
 
 /// Why the journal cannot be opened, read or replayed.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,14 @@ impl JournalError {
             Self::Schema { .. } | Self::Thread(_) => false,
         }
     }
+}
+
+/// How often the journal is cared for: a twelfth of what it retains, a minute at least and `longest` at most. Ticks are
+/// kept from the newest saved state that is old enough, so a state every hour would keep an hour where ten minutes were
+/// asked for.
+pub(crate) fn share_of(retention: Span, longest: Span) -> Span {
+    const SHORTEST: Span = Span::from_secs(60);
+    Span::from_micros(retention.as_micros() / 12).max(SHORTEST).min(longest)
 }
 
 /// A digest of decisions: FNV-1a, 64 bits, over their JSON. It tells an accidental difference, not a forged one.

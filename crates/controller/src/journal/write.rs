@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 /// Ticks between two whole copies of the inputs.
 const WHOLE_EVERY: u32 = 300;
-/// Between two looks for rows that are past their retention.
+/// Between two looks for rows that are past their retention, at most.
 const SWEEP_EVERY: Span = Span::from_secs(600);
 
 /// Why a transaction failed.
@@ -302,7 +302,8 @@ impl Writer {
     /// Drops what is past its retention. A replay begins at a tick with a state, so the ticks before the first kept state
     /// go too, but not the newest state itself.
     fn sweep(&mut self, now: Time) -> rusqlite::Result<()> {
-        if self.last_sweep.is_some_and(|last| now.since(last) < SWEEP_EVERY) {
+        let every = super::share_of(self.retention, SWEEP_EVERY);
+        if self.last_sweep.is_some_and(|last| now.since(last) < every) {
             return Ok(());
         }
         self.last_sweep = Some(now);

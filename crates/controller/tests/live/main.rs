@@ -2,6 +2,7 @@
 //! depends on how fast the machine is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod clock;
 mod damage;
 mod journal;
 mod loop_and_ports;

@@ -17,6 +17,7 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_wire::routes::RouteState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -27,13 +28,15 @@ const TIER: &str = include_str!("../fixtures/tier.yaml");
 
 /// Time that moves only when a test advances it.
 pub(crate) struct VirtualClock {
-    anchor: Time,
+    /// Microseconds since the epoch, at the start.
+    anchor: AtomicI64,
     started: Instant,
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Time {
-        self.anchor + Span::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap())
+        Time::from_micros(self.anchor.load(Ordering::Relaxed))
+            + Span::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap())
     }
 }
 
@@ -180,6 +183,8 @@ pub(crate) struct World {
     tells: Arc<Mutex<BTreeMap<&'static str, Tells>>>,
     clock: Arc<VirtualClock>,
     directory: tempfile::TempDir,
+    /// How long the journal keeps ticks, from the next start on.
+    pub(crate) retention: Span,
     epoch: u64,
     /// Virtual time advances by itself when nothing but the journal's thread has work, unless a blocking task runs: this
     /// one runs until the world is dropped.
@@ -191,7 +196,7 @@ impl World {
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || receiver.recv());
         let directory = tempfile::tempdir().unwrap();
-        let anchor = Time::from_micros(1_000_000_000_000_000);
+        let anchor = AtomicI64::new(1_000_000_000_000_000);
         let clock = Arc::new(VirtualClock { anchor, started: Instant::now() });
         let journal = directory.path().join("journal.sqlite");
         let backend = FakeBackend { journal, clock: clock.clone(), goes_on: Notify::new(), state: Mutex::default() };
@@ -202,6 +207,7 @@ impl World {
             tells: Arc::new(Mutex::new(quiet)),
             clock,
             directory,
+            retention: Span::from_secs(1_000_000),
             epoch: 0,
             _no_auto_advance: sender,
         }
@@ -215,13 +221,18 @@ impl World {
         self.clock.now()
     }
 
+    /// Sets the clock, as an operator or a time server may.
+    pub(crate) fn set_clock(&self, by_seconds: i64) {
+        self.clock.anchor.fetch_add(by_seconds * 1_000_000, Ordering::Relaxed);
+    }
+
     pub(crate) fn tells(&self, tier: &'static str, tells: Tells) {
         self.tells.lock().unwrap().insert(tier, tells);
     }
 
     /// A controller that holds the fleet, after its first tick.
     pub(crate) async fn start(&mut self) -> Running {
-        let (journal, operator) = Journal::open(&self.journal(), Span::from_secs(1_000_000), self.epoch + 1).unwrap();
+        let (journal, operator) = Journal::open(&self.journal(), self.retention, self.epoch + 1).unwrap();
         self.begin(Some(journal), operator).await
     }
 

@@ -28,7 +28,7 @@ fn returns<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
 /// Sums of floats whose shortest decimal form has all its digits.
 const AWKWARD: [f64; 6] = [0.1 + 0.2, 1.0 / 3.0, 5e-324, f64::MAX, -0.0, 1e23];
 
-fn every_cause() -> [Cause; 13] {
+fn every_cause() -> [Cause; 14] {
     [
         Cause::NotConfigured,
         Cause::Unreachable,
@@ -41,6 +41,7 @@ fn every_cause() -> [Cause; 13] {
         Cause::Partial,
         Cause::NoReplica,
         Cause::NoRequest,
+        Cause::Contradicted,
         Cause::FutureDated,
         Cause::Stale,
     ]

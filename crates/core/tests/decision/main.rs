@@ -4,6 +4,7 @@
 
 mod arbitration;
 mod blind;
+mod broken_counts;
 mod capacity_policy;
 mod classic_policies;
 mod cooldowns;

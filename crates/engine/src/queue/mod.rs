@@ -6,7 +6,7 @@
 //!
 //! **Failures.** Until its first byte is out a request may be tried elsewhere. An error or a time-out costs one of
 //! [`QueueSettings::max_tries`] and a retry from the budget; a connection that broke or was never made costs neither,
-//! within bounds of its own. A request that comes back has its old place in the order, and goes to another replica as
+//! within bounds of its own, and what an ejected replica still fails costs a try alone. A request that comes back has its old place in the order, and goes to another replica as
 //! long as another is trusted.
 //!
 //! **Doubt.** A replica that fails several times in a row is ejected: no work until its back-off ends, then one request
@@ -172,8 +172,9 @@ impl<R: Ord + Clone> TierQueue<R> {
         self.change(now, |queue, actions| {
             let Some((slot, answering)) = queue.in_flight_on(id) else { return };
             let sign = if failure == Failure::Unreached { Sign::Unreached } else { Sign::Failed };
+            let known = queue.replicas.is_failing(slot);
             queue.release(slot, id, sign, actions);
-            let again = if answering { Err(Rejection::BrokeOff) } else { queue.another_try(id, failure) };
+            let again = if answering { Err(Rejection::BrokeOff) } else { queue.another_try(id, failure, known) };
             match again {
                 Ok(()) => queue.wait_again(id, slot),
                 Err(reason) => queue.reject(id, reason, actions),
@@ -315,8 +316,10 @@ impl<R: Ord + Clone> TierQueue<R> {
         }
     }
 
-    /// Whether a failed request may try again, and counts it.
-    fn another_try(&mut self, id: RequestId, failure: Failure) -> Result<(), Rejection> {
+    /// Whether a failed request may try again, and counts it. The budget keeps a tier in trouble from being asked ever more;
+    /// it has no say in what comes back from a replica that is `known` to fail, as that gets no more work: what is left
+    /// inside it is few, and the fault is not theirs.
+    fn another_try(&mut self, id: RequestId, failure: Failure, known: bool) -> Result<(), Rejection> {
         let Some(request) = self.requests.get_mut(&id) else { return Err(Rejection::TriesSpent) };
         let free = match failure {
             Failure::Unreached => {
@@ -337,7 +340,7 @@ impl<R: Ord + Clone> TierQueue<R> {
         if request.tries >= self.settings.max_tries {
             return Err(Rejection::TriesSpent);
         }
-        if !self.budget.withdraw(self.now) {
+        if !known && !self.budget.withdraw(self.now) {
             return Err(Rejection::RetryBudgetSpent);
         }
         self.counters.retried += 1;

@@ -72,6 +72,8 @@ pub struct ReplicaView<'a, R> {
     pub max_outstanding: u32,
     /// It gets no work, or one request at a time, because it failed or could not be reached.
     pub ejected: bool,
+    /// The same, because it failed requests: it can be reached.
+    pub failing: bool,
 }
 
 #[derive(Debug)]
@@ -194,6 +196,11 @@ impl<R: Ord + Clone> Replicas<R> {
         self.available.iter().map(|(_, _, slot)| *slot)
     }
 
+    /// Whether this replica was ejected for failing.
+    pub(super) fn is_failing(&self, slot: Slot) -> bool {
+        self.entry(slot).health.doubt() == Some(Doubt::Failing)
+    }
+
     /// Whether another replica than this one is fully trusted, so that waiting for it makes sense.
     pub(super) fn trusts_another(&self, slot: Slot) -> bool {
         self.trusted > usize::from(self.entry(slot).trusted())
@@ -220,6 +227,7 @@ impl<R: Ord + Clone> Replicas<R> {
             outstanding: entry.outstanding,
             max_outstanding: entry.max_outstanding,
             ejected: entry.health.doubt().is_some(),
+            failing: entry.health.doubt() == Some(Doubt::Failing),
         }
     }
 

@@ -149,8 +149,14 @@ impl State {
         for view in self.queue.replicas() {
             let id = &view.replica.0.id;
             match loads.last_mut().filter(|last| last.id == *id) {
-                Some(same) => same.in_flight += view.outstanding,
-                None => loads.push(ReplicaLoad { id: id.clone(), in_flight: view.outstanding }),
+                Some(same) => {
+                    same.in_flight += view.outstanding;
+                    same.failing |= view.failing;
+                }
+                None => {
+                    let (in_flight, failing) = (view.outstanding, view.failing);
+                    loads.push(ReplicaLoad { id: id.clone(), in_flight, failing });
+                }
             }
         }
         loads

@@ -126,6 +126,30 @@ async fn a_replica_that_fails_fast_does_not_draw_the_tiers_requests() {
 }
 
 #[tokio::test]
+async fn a_replica_that_says_nothing_holds_up_what_is_inside_it_once_and_no_request_fails() {
+    let silent = FakeReplica::start("silent", Behavior::Silence).await;
+    let good = FakeReplica::start("good", Behavior::Answer).await;
+    let options = Options { first_byte_limit: Duration::from_millis(300), ..Options::default() };
+    let mut stage = Stage::open_with(&fleet(), options).await;
+    stage.route("gold", vec![silent.route(), good.route()]).await;
+    let streamed = || {
+        let mut request = chat("gold");
+        *request.body_mut() = r#"{"model":"gold","stream":true,"messages":[]}"#.into();
+        request
+    };
+    let waiting: Vec<_> = (0..60).map(|_| stage.begin_apart(streamed())).collect();
+    for answer in waiting {
+        assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    }
+    let asked = silent.asked().len();
+    assert!(asked >= 5, "asked {asked} times");
+    let gold = stage.tier("gold").await;
+    assert_eq!(gold.failed, 0);
+    let out: Vec<&str> = gold.replicas.iter().filter(|it| it.failing).map(|it| it.id.0.as_str()).collect();
+    assert_eq!(out, ["silent"], "and the report says that it is out of rotation");
+}
+
+#[tokio::test]
 async fn a_pooled_connection_that_the_replica_closed_meanwhile_is_replaced_unseen() {
     let replica = FakeReplica::start("one", Behavior::Answer).await;
     let stage = Stage::with_gold(&[&replica]).await;

@@ -28,6 +28,11 @@ impl Failure {
         Self { status: StatusCode::NOT_FOUND, kind: "NotFoundError", message }
     }
 
+    pub(super) fn internal(message: &str) -> Self {
+        let message = message.to_owned();
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "InternalServerError", message }
+    }
+
     pub(super) fn unavailable(message: &str) -> Self {
         let message = message.to_owned();
         Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "ServiceUnavailableError", message }

@@ -4,14 +4,15 @@ use super::answer::Answer;
 use super::clock::Clock;
 use super::driver::{Accepted, Command, Update};
 use super::failure::Failure;
+use super::fault::{Fault, Faulty};
 use super::metrics::Reason;
 use super::request::{Form, Job};
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::{Bytes, BytesMut};
 use evenkeel_engine::replica::RequestId;
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     /// Until then the engine is loading and everything is refused.
     pub(super) loaded: Instant,
+    pub(super) faulty: Faulty,
     pub(super) answers: AtomicU64,
 }
 
@@ -45,12 +47,30 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(|| async { Failure::unknown_path() })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&shared), break_on_purpose))
         .layer(from_fn_with_state(Arc::clone(&shared), refuse_while_loading))
+        .route("/fault/{kind}", put(change_fault))
         .with_state(shared)
 }
 
+async fn change_fault(State(shared): State<Arc<Shared>>, Path(kind): Path<String>) -> Result<StatusCode, Failure> {
+    let fault = kind.parse().map_err(Failure::bad_request)?;
+    if shared.faulty.change(fault) { Ok(StatusCode::NO_CONTENT) } else { Err(Failure::unknown_path()) }
+}
+
+async fn break_on_purpose(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/v1/") {
+        match shared.faulty.now() {
+            Fault::FailFast => return Failure::internal("it fails fast, on purpose").into_response(),
+            Fault::Silent => shared.faulty.speaks().await,
+            Fault::None | Fault::NeverReady => {}
+        }
+    }
+    next.run(request).await
+}
+
 async fn refuse_while_loading(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    if Instant::now() < shared.loaded {
+    if Instant::now() < shared.loaded || shared.faulty.now() == Fault::NeverReady {
         return Failure::unavailable("the engine is loading: try again later").into_response();
     }
     next.run(request).await

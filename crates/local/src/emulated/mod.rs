@@ -8,10 +8,13 @@ mod clock;
 mod driver;
 mod exposition;
 mod failure;
+mod fault;
 mod http;
 mod lengths;
 mod metrics;
 mod request;
+
+pub use fault::Fault;
 
 use axum::serve::ListenerExt as _;
 use clock::Clock;
@@ -19,6 +22,7 @@ use driver::Driver;
 use evenkeel_core::profile::Profile;
 use evenkeel_core::spec::Lengths;
 use evenkeel_engine::replica::InvalidProfile;
+use fault::Faulty;
 use http::Shared;
 use lengths::OutputLengths;
 use std::io;
@@ -51,6 +55,8 @@ pub struct Options {
     pub open_output: Lengths,
     /// Told to end, it finishes the work in flight for at most this long.
     pub drain: Duration,
+    /// How it is broken on purpose. Where this is set, `PUT /fault/KIND` changes it.
+    pub fault: Option<Fault>,
 }
 
 /// Why an emulated replica did not run.
@@ -99,6 +105,7 @@ impl Server {
             model: options.model,
             commands,
             loaded: Instant::now() + options.start_up,
+            faulty: Faulty::beginning(options.fault),
             answers: AtomicU64::new(0),
         };
         let driver = tokio::spawn(driver.run(orders));
