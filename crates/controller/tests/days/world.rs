@@ -341,7 +341,9 @@ impl World {
             while let Some(answer) = self.answer(index) {
                 let (order, outcome) = answer;
                 if outcome.is_err() {
-                    order.end.iter().for_each(|id| drop(self.ended.remove(id)));
+                    order.end.iter().for_each(|id| {
+                        self.ended.remove(id);
+                    });
                 }
                 self.controller.outcome(&order, outcome, self.now);
             }
@@ -352,7 +354,9 @@ impl World {
         let (now, ticks) = (self.now, self.ticks);
         let tier = &mut self.tiers[index];
         while let Some(Waiting { order, .. }) = tier.waiting.pop_front_if(|it| it.withdrawn) {
-            order.end.iter().for_each(|id| drop(self.ended.remove(id)));
+            order.end.iter().for_each(|id| {
+                self.ended.remove(id);
+            });
             self.controller.withdrawn(&order);
         }
         let ready = match tier.answers {
@@ -390,7 +394,7 @@ impl World {
         match self.gateway {
             Gateway::Follows(busy) => {
                 let in_flight = draining().map(|it| (it.id.clone(), u32::from(busy))).collect();
-                self.applied = GatewayView { applied: Some(self.table.version), in_flight };
+                self.applied = GatewayView { applied: Some(self.table.version), in_flight, ..GatewayView::default() };
             }
             Gateway::Lags => {}
             Gateway::Gone => self.applied = GatewayView::default(),
