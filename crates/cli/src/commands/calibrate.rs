@@ -1,8 +1,11 @@
-//! `evenkeel calibrate`: measures a real engine and writes the profile of a replica of it.
+//! `evenkeel calibrate`: measures a real engine, writes the profile of a replica of it, and tells how far to trust it.
 
-use crate::failure::Failure;
+mod comparing;
+
+use crate::failure::{CRITERION, Failure};
 use crate::output::{self, Format};
-use evenkeel_load::calibrate::{self, Calibration, CalibrationError, Engine, Fit, Settings};
+use comparing::Verify;
+use evenkeel_load::calibrate::{self, Calibration, CalibrationError, Comparison, Engine, Fit, Settings};
 use evenkeel_load::{ApiKey, Target};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -50,6 +53,8 @@ pub(crate) struct Arguments {
     /// Write the profile to this file as well
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    verify: Verify,
 }
 
 /// What `-o json` prints.
@@ -61,6 +66,8 @@ struct Report<'a> {
     model: &'a str,
     profile: &'a evenkeel_core::profile::Profile,
     fit: &'a Fit,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<&'a Comparison>,
     observations: &'a [calibrate::Observation],
 }
 
@@ -72,15 +79,43 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
         write(path, "")?;
     }
     let mut engine = Engine::prepare(target, settings(&arguments)?).await.map_err(failure)?;
-    let observations = engine.measure(&mut |left| output::note(format_args!("measuring, {left} rounds left"))).await;
-    let calibration = engine.calibration(observations.map_err(failure)?).map_err(failure)?;
+    let (calibration, comparison) = measure(&mut engine, &arguments).await.map_err(failure)?;
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
     let yaml = calibrate::yaml(&calibration, &date, &address);
     if let Some(path) = &arguments.out {
         write(path, &yaml)?;
     }
-    tell(&calibration, &yaml, &date, &address, format)?;
-    Ok(ExitCode::SUCCESS)
+    match format {
+        Format::Json => output::json(&Report {
+            measured_at: &date,
+            address: &address,
+            engine: calibration.engine.as_deref(),
+            model: &calibration.model,
+            profile: &calibration.profile,
+            fit: &calibration.fit,
+            comparison: comparison.as_ref(),
+            observations: &calibration.observations,
+        })?,
+        Format::Table => output::say(yaml.trim_end())?,
+    }
+    let Some(comparison) = comparison else { return Ok(ExitCode::SUCCESS) };
+    if format == Format::Table {
+        output::say(comparing::table(&comparison))?;
+    }
+    Ok(if comparison.holds() { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
+}
+
+async fn measure(
+    engine: &mut Engine,
+    arguments: &Arguments,
+) -> Result<(Calibration, Option<Comparison>), CalibrationError> {
+    let told = &mut |what: &str| output::note(what);
+    if let Some(comparing) = arguments.verify.comparing() {
+        let (calibration, comparison) = calibrate::verify(engine, &comparing, arguments.seed, told).await?;
+        return Ok((calibration, Some(comparison)));
+    }
+    let observations = engine.measure(told).await?;
+    Ok((engine.calibration(observations)?, None))
 }
 
 fn settings(arguments: &Arguments) -> Result<Settings, Failure> {
@@ -114,19 +149,4 @@ fn failure(error: CalibrationError) -> Failure {
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::usage(format!("--out {}: {error}", path.display())))
-}
-
-fn tell(calibration: &Calibration, yaml: &str, date: &str, address: &str, format: Format) -> Result<(), Failure> {
-    match format {
-        Format::Json => output::json(&Report {
-            measured_at: date,
-            address,
-            engine: calibration.engine.as_deref(),
-            model: &calibration.model,
-            profile: &calibration.profile,
-            fit: &calibration.fit,
-            observations: &calibration.observations,
-        }),
-        Format::Table => output::say(yaml.trim_end()),
-    }
 }

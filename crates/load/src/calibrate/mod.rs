@@ -180,14 +180,14 @@ impl Engine {
         })
     }
 
-    /// Measures all rounds, and tells before each how many there are left.
+    /// Measures all rounds, and tells before each which it is.
     ///
     /// # Errors
     /// When a request fails: a profile of an engine that fails would be none.
-    pub async fn measure(&mut self, told: &mut dyn FnMut(u32)) -> Result<Vec<Observation>, CalibrationError> {
+    pub async fn measure(&mut self, told: &mut dyn FnMut(&str)) -> Result<Vec<Observation>, CalibrationError> {
         let mut observations = Vec::new();
         for round in 0..self.rounds {
-            told(self.rounds - round);
+            told(&format!("measuring, round {} of {}", round + 1, self.rounds));
             observations.extend(sweep::round(&self.client, &self.limits, &mut self.random).await?);
         }
         Ok(observations)

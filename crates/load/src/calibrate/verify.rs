@@ -88,6 +88,11 @@ impl FigureComparison {
         Self { error: quantile(&errors, 0.5), measured, model, spread, accepted }
     }
 
+    /// The median of what the repeats gave.
+    pub fn middle(values: &[f64]) -> f64 {
+        quantile(values, 0.5)
+    }
+
     /// Whether the model is as near as it has to be. What could not be told is not.
     pub fn holds(&self) -> bool {
         self.error <= self.accepted
@@ -120,7 +125,7 @@ pub async fn verify(
     seed: u64,
     told: &mut dyn FnMut(&str),
 ) -> Result<(Calibration, Comparison), CalibrationError> {
-    let mut calibrations = vec![measured(engine, told).await?];
+    let mut calibrations = vec![engine.measure(told).await?];
     let first = engine.calibration(calibrations[0].clone())?.profile;
     let itl_bound_ms = comparing.itl_bound_ms.unwrap_or_else(|| between_iterations(&first, comparing));
     let mut loads = comparing.loads(&first, seed)?;
@@ -132,15 +137,11 @@ pub async fn verify(
             let figures = Figure::ALL.map(|figure| (figure, run.latencies.figure(figure, itl_bound_ms)));
             load.runs.push((run.sent, figures.into()));
         }
-        calibrations.push(measured(engine, told).await?);
+        calibrations.push(engine.measure(told).await?);
     }
     let profiles = profiles(engine, &calibrations)?;
     let loads = loads.into_iter().map(|load| load.compare(&profiles, itl_bound_ms)).collect::<Result<_, _>>()?;
     Ok((engine.calibration(calibrations.concat())?, Comparison { itl_bound_ms, loads }))
-}
-
-async fn measured(engine: &mut Engine, told: &mut dyn FnMut(&str)) -> Result<Vec<Observation>, CalibrationError> {
-    engine.measure(&mut |left| told(&format!("calibrating, {left} rounds left"))).await
 }
 
 /// A profile for each repeat: of the calibrations before and after it.
