@@ -44,9 +44,9 @@ pub(crate) struct Arguments {
     /// How often the whole sweep is done
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// Seed of prompts and moments
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Seed of prompts, moments and loads [default: another one each time, as an engine may remember prompts]
+    #[arg(long)]
+    seed: Option<u64>,
     /// A request that takes longer has failed, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     timeout: u64,
@@ -61,6 +61,7 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 struct Report<'a> {
     measured_at: &'a str,
+    seed: u64,
     address: &'a str,
     engine: Option<&'a str>,
     model: &'a str,
@@ -78,9 +79,12 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
         // Better told now than after minutes of measuring.
         write(path, "")?;
     }
-    let mut engine = Engine::prepare(target, settings(&arguments)?).await.map_err(failure)?;
-    let (calibration, comparison) = measure(&mut engine, &arguments).await.map_err(failure)?;
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let began = jiff::Timestamp::now();
+    // What happens below a second is by chance, and still a number that can be typed again.
+    let seed = arguments.seed.unwrap_or_else(|| began.as_microsecond().unsigned_abs() % 1_000_000_000);
+    let mut engine = Engine::prepare(target, settings(&arguments, seed)?).await.map_err(failure)?;
+    let (calibration, comparison) = measure(&mut engine, &arguments, seed).await.map_err(failure)?;
+    let date = began.strftime("%Y-%m-%d %H:%M UTC").to_string();
     let yaml = calibrate::yaml(&calibration, &date, &address);
     if let Some(path) = &arguments.out {
         write(path, &yaml)?;
@@ -88,6 +92,7 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
     match format {
         Format::Json => output::json(&Report {
             measured_at: &date,
+            seed,
             address: &address,
             engine: calibration.engine.as_deref(),
             model: &calibration.model,
@@ -108,17 +113,18 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
 async fn measure(
     engine: &mut Engine,
     arguments: &Arguments,
+    seed: u64,
 ) -> Result<(Calibration, Option<Comparison>), CalibrationError> {
     let told = &mut |what: &str| output::note(what);
     if let Some(comparing) = arguments.verify.comparing() {
-        let (calibration, comparison) = calibrate::verify(engine, &comparing, arguments.seed, told).await?;
+        let (calibration, comparison) = calibrate::verify(engine, &comparing, seed, told).await?;
         return Ok((calibration, Some(comparison)));
     }
     let observations = engine.measure(told).await?;
     Ok((engine.calibration(observations)?, None))
 }
 
-fn settings(arguments: &Arguments) -> Result<Settings, Failure> {
+fn settings(arguments: &Arguments, seed: u64) -> Result<Settings, Failure> {
     let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
     let no_key = || Failure::usage(format!("{KEY_VARIABLE} is no key: it cannot stand in a header"));
     Ok(Settings {
@@ -131,7 +137,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, Failure> {
         top_concurrency: arguments.concurrency,
         longest_prompt: arguments.longest_prompt,
         rounds: arguments.rounds,
-        seed: arguments.seed,
+        seed,
         timeout: Duration::from_secs(arguments.timeout),
     })
 }

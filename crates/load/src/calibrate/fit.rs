@@ -167,31 +167,34 @@ fn name(unknown: usize, unknowns: usize) -> &'static str {
 
 fn fit_with(observations: &[Observation], knots: &[u32]) -> Result<Fit, Unfit> {
     let rows: Vec<Vec<f64>> = observations.iter().map(|it| coefficients(it, knots)).collect();
-    let scales = scales(observations);
-    let mut weights: Vec<f64> = scales.iter().map(|scale| 1.0 / scale).collect();
+    let mut scales = first_scales(observations);
+    let mut pulls: Vec<f64> = vec![1.0; rows.len()];
     let mut unknowns = Vec::new();
     for _ in 0..ROUNDS {
+        let weights: Vec<f64> = pulls.iter().zip(&scales).map(|(pull, scale)| pull.sqrt() / scale).collect();
         unknowns = weighted(observations, &rows, &weights)?;
-        let pulls = held_down(observations, &rows, &scales, &unknowns);
-        weights = pulls.iter().zip(&scales).map(|(pull, scale)| pull.sqrt() / scale).collect();
+        scales = observations.iter().zip(&rows).map(|(it, row)| scale(it, predicted(row, &unknowns))).collect();
+        pulls = held_down(observations, &rows, &scales, &unknowns);
     }
     let errors = Kind::ALL.into_iter().filter_map(|kind| Some((kind, error_of(kind, observations, &rows, &unknowns)?)));
     Ok(Fit { constants: constants(&unknowns, knots), errors: errors.collect() })
 }
 
-/// For each observation, the error that counts as much there as anywhere: a share of the time, and what measuring it
-/// leaves open. That is a standard deviation, which weighs as much as one of 5 % in the machine's noise. A time far below
-/// its kind's others is a broken measurement and must not weigh the more for it.
-fn scales(observations: &[Observation]) -> Vec<f64> {
+/// The error that counts as much in one observation as anywhere: a share of what was measured or of what is expected,
+/// whichever is more, so that a broken measurement weighs no more for being far too short than for being far too long;
+/// and what measuring it leaves open. That is a standard deviation, which weighs as much as one of 5 % in the machine's
+/// noise.
+fn scale(it: &Observation, expected: f64) -> f64 {
+    it.measured_ms.max(expected).max(it.uncertainty_ms / 0.05)
+}
+
+/// Before anything is known, what is usual for a kind is what is expected of it.
+fn first_scales(observations: &[Observation]) -> Vec<f64> {
     let usual = Kind::ALL.map(|kind| {
         let of_kind = observations.iter().filter(|it| it.kind == kind);
         median(of_kind.map(|it| it.measured_ms / it.iterations).collect())
     });
-    let scale = |it: &Observation| {
-        let least = usual[it.kind as usize] * it.iterations / 4.0;
-        it.measured_ms.max(least).max(it.uncertainty_ms / 0.05)
-    };
-    observations.iter().map(scale).collect()
+    observations.iter().map(|it| scale(it, usual[it.kind as usize] * it.iterations)).collect()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

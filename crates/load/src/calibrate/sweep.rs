@@ -67,7 +67,20 @@ async fn decode(
     let inside: Vec<Instant> = shown.events.iter().copied().filter(|it| *it >= from && *it <= until).collect();
     // The first token and the last one may share their iteration with something else.
     let inside = inside.get(1..inside.len().saturating_sub(1)).unwrap_or_default();
-    Ok(inside.windows(GROUP + 1).step_by(GROUP).map(|window| decode_observation(&answers, window)).collect())
+    let usual = usual_gap(inside);
+    let groups = inside.windows(GROUP + 1).step_by(GROUP).filter(|group| come_one_by_one(group, usual));
+    Ok(groups.map(|group| decode_observation(&answers, group)).collect())
+}
+
+/// The mean gap.
+fn usual_gap(events: &[Instant]) -> Duration {
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return Duration::ZERO };
+    last.duration_since(*first) / u32::try_from(events.len().max(2) - 1).unwrap_or(u32::MAX)
+}
+
+/// Tokens that were late, on the engine's side or on ours, and then came together do not show when iterations ended.
+fn come_one_by_one(events: &[Instant], usual: Duration) -> bool {
+    events.windows(2).all(|pair| pair[1].duration_since(pair[0]) >= usual / 4)
 }
 
 fn decode_observation(answers: &[Answer], window: &[Instant]) -> Observation {
@@ -139,10 +152,10 @@ fn mixed_observations(answers: &[Answer], joined: &Answer) -> Option<[Observatio
     let distance = |at: &Instant| joined.first().max(*at).duration_since(joined.first().min(*at));
     let end = (2..shown.events.len()).min_by_key(|index| distance(&shown.events[*index]))?;
     let [before, began, ended] = [end - 2, end - 1, end].map(|index| shown.events[index]);
-    // Tokens that were late and came together do not show when iterations end.
-    let shortest = [began.duration_since(before), ended.duration_since(began)].into_iter().min()?;
-    let usual = until.duration_since(from) / u32::try_from(shown.events.len()).ok()?;
-    if before <= from || ended >= until || joined.sent < from || began < joined.sent || shortest < usual / 4 {
+    if before <= from || ended >= until || joined.sent < from || began < joined.sent {
+        return None;
+    }
+    if !come_one_by_one(shown.events.get(end - 2..end + 2)?, usual_gap(&shown.events)) {
         return None;
     }
     let tokens = f64::from(joined.prompt_tokens);

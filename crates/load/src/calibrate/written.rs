@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 /// Digits that a measurement can have; more would only look exact.
 const DIGITS: usize = 4;
+/// On a quiet machine the mean error on decoding is below 5 %.
+const UNSTEADY: f64 = 0.15;
 
 /// The calibration as YAML to stand in a tier. Where it came from stands in comments above it; `date` is when it was
 /// measured, and `address` what.
@@ -19,6 +21,9 @@ pub fn yaml(calibration: &Calibration, date: &str, address: &str) -> String {
             text += &format!("# Error of the fit on {what}: {mean:.1} % on average, {max:.1} % at most, of {count}.\n");
         }
     }
+    if unsteady(calibration) {
+        text += "# Measurements of the same differ widely: the engine or this machine had other work. Measure again.\n";
+    }
     text += "profile:\n  source: measured\n";
     for (key, value) in entries(&calibration.profile) {
         // Writing to a string does not fail.
@@ -26,6 +31,11 @@ pub fn yaml(calibration: &Calibration, date: &str, address: &str) -> String {
         let _ = writeln!(text, "  {key}:{space}{value}");
     }
     text
+}
+
+/// Whether a profile says little, because decoding took now this time and now that.
+fn unsteady(calibration: &Calibration) -> bool {
+    calibration.fit.errors.get(&Kind::Decode).is_some_and(|error| error.mean > UNSTEADY)
 }
 
 fn entries(profile: &Profile) -> Vec<(&'static str, String)> {
