@@ -4,8 +4,10 @@
 mod support;
 
 use evenkeel_core::profile::Profile;
+use evenkeel_core::spec::Lengths;
+use evenkeel_core::units::Span;
 use evenkeel_load::Target;
-use evenkeel_load::calibrate::{CalibrationError, Engine, Kind, Settings};
+use evenkeel_load::calibrate::{CalibrationError, Comparing, Engine, Figure, Kind, Settings, verify};
 use evenkeel_local::emulated::{self, OPEN_OUTPUT};
 use std::time::Duration;
 use support::{Ending, Reply, Server, quick};
@@ -13,14 +15,14 @@ use support::{Ending, Reply, Server, quick};
 /// An engine so slow that the noise of a loaded machine is small beside it.
 fn slow_engine() -> Profile {
     Profile {
-        iteration_ms: 30.0,
-        per_sequence_ms: 10.0,
+        iteration_ms: 20.0,
+        per_sequence_ms: 8.0,
         decode_steps: Vec::new(),
         per_cached_token_ms: 0.0,
         per_prefill_token_ms: 1.0,
         per_prefill_token_squared_ms: 0.0,
         max_batched_tokens: 256,
-        max_sequences: 4,
+        max_sequences: 3,
         kv_tokens: 10_000,
         max_model_tokens: 512,
         prefix_hit_share: 0.0,
@@ -50,11 +52,11 @@ fn settings() -> Settings {
         model: None,
         api_key: None,
         max_batched_tokens: 256,
-        max_sequences: 4,
+        max_sequences: 3,
         kv_tokens: Some(10_000),
         max_model_tokens: Some(512),
         top_concurrency: 64,
-        longest_prompt: 8_192,
+        longest_prompt: 160,
         rounds: 1,
         seed: 1,
         timeout: Duration::from_secs(60),
@@ -69,21 +71,41 @@ async fn refused(server: &Server, settings: Settings) -> String {
 async fn the_constants_of_an_engine_come_back_from_its_tokens() {
     let truth = slow_engine();
     let mut engine = Engine::prepare(replica(truth.clone()).await, settings()).await.unwrap();
-    let observations = engine.measure(&mut |_| {}).await.unwrap();
-    let calibration = engine.calibration(observations).unwrap();
+    let (calibration, comparison) = verify(&mut engine, &comparing(), 1, &mut |_| {}).await.unwrap();
     let found = &calibration.profile;
     let near = |found: f64, truth: f64, share: f64| (found / truth - 1.0).abs() <= share;
     // What matters is how long iterations are; single constants may trade a little with each other.
-    for sequences in [1.0, 2.0, 3.0, 4.0] {
+    for sequences in [1.0, 2.0, 3.0] {
         let (is, says) = (truth.decode_iteration_ms(sequences, 40.0), found.decode_iteration_ms(sequences, 40.0));
         assert!(near(says, is, 0.25), "{sequences} sequences: {says} ms, truly {is} ms: {found:?}");
     }
     assert!(near(found.prefill_ms(0.0, 200.0), truth.prefill_ms(0.0, 200.0), 0.25), "{found:?}");
     let (alone, truly) = (found.overhead_ms + found.iteration_ms, truth.overhead_ms + truth.iteration_ms);
     assert!(near(alone, truly, 0.4), "a short prompt alone: {alone} ms, truly {truly} ms");
-    assert_eq!((found.max_batched_tokens, found.max_sequences, found.kv_tokens), (256, 4, 10_000));
+    assert_eq!((found.max_batched_tokens, found.max_sequences, found.kv_tokens), (256, 3, 10_000));
     assert_eq!(calibration.model, "slow");
     assert!(calibration.fit.errors[&Kind::Decode].observations >= 4);
+    let [half] = comparison.loads.as_slice() else { panic!("one load: {comparison:?}") };
+    assert!(half.requests > 0 && half.requests_per_second > 0.5, "{half:?}");
+    for (figure, compared) in &half.figures {
+        assert!(compared.measured.len() == 1 && compared.model.len() == 1, "{figure:?}: {compared:?}");
+        assert!(compared.error.is_finite() && compared.spread == 0.0, "{figure:?}: {compared:?}");
+    }
+    // An iteration takes 20 ms at least, for the engine and for the model of it.
+    let gap = &half.figures[&Figure::ItlMean];
+    assert!(gap.measured[0] > 19.0 && gap.model[0] > 15.0, "{gap:?}");
+}
+
+/// One short load, to see that both sides tell their figures; how near they are to each other is this machine's affair.
+fn comparing() -> Comparing {
+    Comparing {
+        loads: vec![0.5],
+        prompt_tokens: Lengths { mean: 30.0, sigma: 0.5 },
+        output_tokens: Lengths { mean: 10.0, sigma: 0.5 },
+        repeats: 1,
+        length: Span::from_secs(5),
+        itl_bound_ms: None,
+    }
 }
 
 #[tokio::test]

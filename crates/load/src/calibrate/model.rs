@@ -51,3 +51,35 @@ fn gaps(run: &IterationRun) -> impl Iterator<Item = (f64, f64)> {
     let each = run.gaps as f64 / run.iterations.max(1) as f64;
     (0..count).map(move |index| (first + (last - first) * index as f64 / steps, each)).filter(|(_, each)| *each > 0.0)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::calibrate::latencies::Figure;
+
+    #[test]
+    fn the_model_tells_what_its_profile_says() {
+        let profile = Profile {
+            iteration_ms: 10.0,
+            per_sequence_ms: 1.0,
+            decode_steps: Vec::new(),
+            per_cached_token_ms: 0.0,
+            per_prefill_token_ms: 0.5,
+            per_prefill_token_squared_ms: 0.0,
+            max_batched_tokens: 512,
+            max_sequences: 8,
+            kv_tokens: 10_000,
+            max_model_tokens: 1_000,
+            prefix_hit_share: 0.0,
+            overhead_ms: 5.0,
+        };
+        let request = |millis, output_tokens| Sent { at: Span::from_millis(millis), prompt_tokens: 100, output_tokens };
+        // The second one comes when the first has its first token, and holds its second one up by its prompt.
+        let latencies = latencies(&profile, &[request(65, 1), request(0, 3)]).unwrap();
+        assert_eq!(latencies.ttft, [65.0, 72.0], "{latencies:?}");
+        assert_eq!(latencies.tpot, [(11.0 + 61.0) / 2.0]);
+        assert_eq!(latencies.figure(Figure::ItlMean, 50.0), 36.0);
+        assert_eq!(latencies.figure(Figure::ItlAbove, 50.0), 0.5);
+    }
+}
