@@ -1,10 +1,10 @@
 # `make demo` and `make test` are the two commands; each checks first for what it needs (scripts/need).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults drill long-run bugs mutants coverage fuzz bench audit
+.PHONY: help demo test faults drill long-run bugs mutants coverage fuzz bench real-engine audit
 
 help: ## Tells what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## A whole fleet on this machine: players, gateway, replicas, controller, page
 	@scripts/need demo
@@ -47,6 +47,10 @@ bench: ## A line per goal, and the same as JSON in target/bench.json
 fuzz: ## Ten minutes of mutated input for every reader of something from outside
 	@scripts/need fuzz
 	@scripts/fuzz
+
+real-engine: ## A fleet of real vLLM replicas from 1 to 3 and back; EVENKEEL_VLLM says where vLLM is (15 minutes)
+	@scripts/need bench
+	@scripts/real-engine fleet
 
 audit: ## Known weaknesses of the libraries in use; needs a network
 	@scripts/need audit

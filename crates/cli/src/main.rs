@@ -43,6 +43,8 @@ enum Command {
     Replica(commands::replica::Arguments),
     /// Send the traffic of players, or of a trace, and judge what must hold
     Load(Box<commands::load::Arguments>),
+    /// Measure a real engine and write the profile of a replica of it
+    Calibrate(Box<commands::calibrate::Arguments>),
     /// Tell how a running fleet is
     Status(commands::status::Arguments),
     /// Tell in words why a tier grew, held or shrank
@@ -90,6 +92,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Gateway(arguments) => runtime(1)?.block_on(commands::gateway::run(arguments)),
         Command::Replica(arguments) => runtime(1)?.block_on(commands::replica::run(arguments)),
         Command::Load(arguments) => runtime(2)?.block_on(commands::load::run(*arguments, format)),
+        Command::Calibrate(arguments) => runtime(1)?.block_on(commands::calibrate::run(*arguments, format)),
         Command::Status(arguments) => runtime(1)?.block_on(commands::status::run(arguments, format)),
         Command::Explain(arguments) => commands::explain::run(arguments, format),
         Command::Check(arguments) => commands::check::run(arguments, format),

@@ -3,7 +3,7 @@
 
 mod plain;
 
-use evenkeel_core::profile::Profile;
+use evenkeel_core::profile::{DecodeStep, Profile};
 use evenkeel_core::units::Time;
 use evenkeel_engine::replica::{Event, Replica, RequestId};
 use plain::{Input, Outcome};
@@ -100,10 +100,25 @@ fn as_told(outcome: &Outcome) -> Told {
     Told { first: outcome.tokens.first().copied(), finished: last, preemptions: last.map(|_| outcome.preemptions) }
 }
 
+/// Mostly none; else up to three, which may end before the largest batch or go beyond it.
+fn decode_steps() -> impl Strategy<Value = Vec<DecodeStep>> {
+    let steps = proptest::collection::vec((1_u32..4, 0.0..5.0), 1..4).prop_map(|rises| {
+        let (mut sequences, mut added_ms) = (0, 0.0);
+        let step = |(more, longer)| {
+            sequences += more;
+            added_ms += longer;
+            DecodeStep { sequences, added_ms }
+        };
+        rises.into_iter().map(step).collect()
+    });
+    prop_oneof![Just(Vec::new()), steps]
+}
+
 prop_compose! {
     fn profiles()(
         iteration_ms in 0.001..20.0,
         per_sequence_ms in 0.0..2.0,
+        decode_steps in decode_steps(),
         per_cached_token_ms in prop_oneof![Just(0.0), 0.0..0.01],
         per_prefill_token_ms in 0.0..1.0,
         per_prefill_token_squared_ms in prop_oneof![Just(0.0), 0.0..0.001],
@@ -114,7 +129,8 @@ prop_compose! {
         overhead_ms in prop_oneof![Just(0.0), 0.0..30.0],
     ) -> Profile {
         Profile {
-            iteration_ms, per_sequence_ms, per_cached_token_ms, per_prefill_token_ms, per_prefill_token_squared_ms,
+            iteration_ms, per_sequence_ms, decode_steps, per_cached_token_ms, per_prefill_token_ms,
+            per_prefill_token_squared_ms,
             max_batched_tokens, max_sequences, kv_tokens, max_model_tokens: 4_096, prefix_hit_share, overhead_ms,
         }
     }

@@ -2,7 +2,7 @@
 //! token, unless a test says otherwise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use evenkeel_core::profile::Profile;
+use evenkeel_core::profile::{DecodeStep, Profile};
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::replica::{Event, Finished, InvalidProfile, Phase, Refused, Replica};
 use rand_pcg::{Pcg64, rand_core::Rng};
@@ -11,6 +11,7 @@ fn profile() -> Profile {
     Profile {
         iteration_ms: 10.0,
         per_sequence_ms: 1.0,
+        decode_steps: Vec::new(),
         per_cached_token_ms: 0.0,
         per_prefill_token_ms: 0.1,
         per_prefill_token_squared_ms: 0.0,
@@ -249,6 +250,11 @@ fn a_profile_that_cannot_drive_an_engine_is_refused_with_its_field() {
     let refused = |profile: Profile| Replica::new(&profile, ms(0)).unwrap_err();
     let not_a_number = Profile { per_sequence_ms: f64::NAN, ..profile() };
     assert!(matches!(refused(not_a_number), InvalidProfile::Duration { field: "per_sequence_ms", .. }));
+    let step = |sequences, added_ms| DecodeStep { sequences, added_ms };
+    for steps in [vec![step(0, 1.0)], vec![step(2, 1.0), step(2, 2.0)], vec![step(2, 3.0), step(4, 2.0)]] {
+        let refused = refused(Profile { decode_steps: steps, ..profile() });
+        assert!(matches!(refused, InvalidProfile::DecodeSteps { .. }), "{refused:?}");
+    }
     let negative = Profile { overhead_ms: -1.0, ..profile() };
     assert_eq!(refused(negative), InvalidProfile::Duration { field: "overhead_ms", value: -1.0 });
     assert_eq!(refused(Profile { iteration_ms: 0.0, ..profile() }), InvalidProfile::NoIterationTime);
@@ -271,6 +277,7 @@ fn gold_tpot_p95(max_batched_tokens: u32) -> f64 {
     let gold = Profile {
         iteration_ms: 6.5,
         per_sequence_ms: 0.09,
+        decode_steps: Vec::new(),
         per_cached_token_ms: 9e-5,
         per_prefill_token_ms: 0.08,
         max_batched_tokens,

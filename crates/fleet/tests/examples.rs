@@ -1,4 +1,4 @@
-//! The two example files: they read clean, and their arithmetic holds.
+//! The example files: they read clean, and their arithmetic holds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use evenkeel_core::capacity::Table;
@@ -35,6 +35,32 @@ fn both_examples_read_without_a_mistake_or_a_warning() {
             assert_eq!(table(&fleet, &spec.name).unachievable, None, "{name}: {}", spec.name);
         }
     }
+}
+
+#[test]
+fn a_fleet_of_real_engines_differs_from_the_game_s_gold_only_in_what_the_engine_and_the_machine_change() {
+    let (game, real) = (example("game.yaml"), example("vllm.yaml"));
+    assert_eq!(real.warnings, Vec::<String>::new());
+    let changed = ["served_model", "replicas.maximum", "slo", "profile", "start_up", "policies", "backend"];
+    let gold = |fleet: &Fleet| -> BTreeMap<String, String> {
+        let settings = fleet.settings.iter().filter_map(|(path, value)| {
+            let key = path.strip_prefix("tiers.gold.")?;
+            let differs = changed.iter().any(|it| key.starts_with(it));
+            (!differs).then(|| (key.to_owned(), value.clone()))
+        });
+        settings.collect()
+    };
+    assert!(gold(&game).len() >= 8, "{:?}", gold(&game));
+    assert_eq!(gold(&real), gold(&game));
+    assert_eq!(table(&real, "gold").unachievable, None);
+    // scripts/real-engine sends 2 players, then 35, then 2: one replica, at least three, and one again.
+    let (spec, _) = real.tier("gold").unwrap();
+    let desired = |players: f64| {
+        let demand = table(&real, "gold").demand(players * spec.requests.per_player_per_minute / 60.0);
+        (1.345 * demand).ceil() as u32
+    };
+    assert_eq!((desired(2.0), spec.maximum), (1, 3));
+    assert!(desired(35.0) >= 3, "{}", desired(35.0));
 }
 
 #[test]

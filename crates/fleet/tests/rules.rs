@@ -50,6 +50,14 @@ fn the_sound_file_is_read_without_a_warning() {
 }
 
 #[test]
+fn steps_of_decoding_take_the_place_of_a_line() {
+    let fleet = accepted(SOUND);
+    let (bronze, _) = fleet.tier("bronze").unwrap();
+    let added = [1.0, 6.0, 8.0].map(|sequences| bronze.profile.sequences_ms(sequences));
+    assert!(added.iter().zip([60.0, 300.0, 390.0]).all(|(is, expected)| (is - expected).abs() < 1e-12), "{added:?}");
+}
+
+#[test]
 fn words_that_are_not_known_or_not_built_yet() {
     refused("slack: 3", "slac: 3", "tiers.gold.slac", "not a key here");
     refused("slack: 3", "budget: $80000/month", "tiers.gold.budget", "not available yet");
@@ -231,6 +239,10 @@ fn objectives_that_no_number_of_replicas_meets() {
 #[test]
 fn figures_that_are_a_slip() {
     refused("iteration: 6.5ms", "iteration: 0ms", "tiers.gold.profile.iteration", "no time at all");
+    let place = "tiers.bronze.profile.decode_steps[1]";
+    let second = "{sequences: 6, added: 300ms}";
+    refused(second, "{sequences: 1, added: 300ms}", &format!("{place}.sequences"), "1 sequences stand after 1");
+    refused(second, "{sequences: 6, added: 50ms}", &format!("{place}.added"), "6 sequences add less than 1");
     let sigma = "tiers.gold.requests.output_tokens.sigma";
     refused("output_tokens: {mean: 40, sigma: 0.8}", "output_tokens: {mean: 40, sigma: 50}", sigma, "at most 3");
     let widest = with("output_tokens: {mean: 40, sigma: 0.8}", "output_tokens: {mean: 40, sigma: 3}");

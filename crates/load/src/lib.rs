@@ -2,6 +2,7 @@
 //! latency counts from that time, and the machine's own lag is measured beside it, so that a slow service is never
 //! mistaken for a slow load generator, nor the other way round.
 
+pub mod calibrate;
 mod connections;
 pub mod cost;
 mod deferred;

@@ -1,6 +1,10 @@
 //! Request bodies.
 
+use crate::plan::ApiKey;
+use crate::target::Target;
 use bytes::Bytes;
+use http::Request;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use serde::Serialize;
 
 /// Three letters and a space are about one token; so is a word of the common byte-pair vocabularies.
@@ -56,6 +60,17 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// The request's head, to which a body belongs.
+    pub(crate) fn request(&self, target: &Target, api_key: Option<&ApiKey>) -> http::request::Builder {
+        let request = Request::post(target.path("/v1/chat/completions"))
+            .header(HOST, target.authority())
+            .header(CONTENT_TYPE, "application/json");
+        match api_key {
+            Some(key) => request.header(AUTHORIZATION, key.header()),
+            None => request,
+        }
+    }
+
     /// The JSON body.
     pub(crate) fn body(&self) -> Bytes {
         let content = prompt(self.number, self.prompt_tokens);

@@ -18,7 +18,6 @@ use bytes::Bytes;
 use evenkeel_core::units::Span;
 use evenkeel_workload::Arrival;
 use http::Request;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http_body_util::Full;
 use std::pin::pin;
 use std::sync::Arc;
@@ -182,14 +181,9 @@ impl Client {
             stream: !tier.asynchronous,
             ignore_eos: self.options.ignore_eos,
         };
-        let mut request = Request::post(self.target.path("/v1/chat/completions"))
-            .header(HOST, self.target.authority())
-            .header(CONTENT_TYPE, "application/json");
+        let mut request = ask.request(&self.target, self.options.api_key.as_ref());
         if tier.named_to_gateway {
             request = request.header(TIER_HEADER, &tier.name);
-        }
-        if let Some(key) = &self.options.api_key {
-            request = request.header(AUTHORIZATION, key.header());
         }
         request.body(Full::new(ask.body())).ok()
     }

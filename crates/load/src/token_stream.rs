@@ -54,33 +54,53 @@ struct Chunk {
 #[serde(default)]
 struct Choice {
     delta: Delta,
-    text: HasText,
+    text: Text,
+    finish_reason: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Delta {
-    content: HasText,
-    reasoning_content: HasText,
+    role: Text,
+    content: Text,
+    reasoning_content: Text,
 }
 
-/// Whether a string, which may be absent or null, holds anything; the string itself is not kept.
-#[derive(Clone, Copy, Default)]
-struct HasText(bool);
+/// What a string is, which may be absent or null; the string itself is not kept.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Text {
+    #[default]
+    Absent,
+    Empty,
+    Some,
+}
 
-impl<'de> Deserialize<'de> for HasText {
+impl Choice {
+    /// Whether it stands for output. A token without a text of its own, such as half of a character, comes as an empty
+    /// text; so do the role before the first token and, from some engines, the model's own end, which are none.
+    fn carries_output(&self) -> bool {
+        let texts = [self.delta.content, self.delta.reasoning_content, self.text];
+        let token_without_text = || {
+            let ends = self.finish_reason.as_deref() == Some("stop");
+            texts.contains(&Text::Empty) && self.delta.role == Text::Absent && !ends
+        };
+        texts.contains(&Text::Some) || token_without_text()
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextOrNull;
         impl Visitor<'_> for TextOrNull {
-            type Value = HasText;
+            type Value = Text;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a string or null")
             }
-            fn visit_str<E>(self, text: &str) -> Result<HasText, E> {
-                Ok(HasText(!text.is_empty()))
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(if text.is_empty() { Text::Empty } else { Text::Some })
             }
-            fn visit_unit<E>(self) -> Result<HasText, E> {
-                Ok(HasText(false))
+            fn visit_unit<E>(self) -> Result<Text, E> {
+                Ok(Text::Absent)
             }
         }
         deserializer.deserialize_any(TextOrNull)
@@ -131,8 +151,7 @@ impl TokenStream {
         if chunk.usage.is_some() {
             self.usage = chunk.usage;
         }
-        let has_text = |choice: &Choice| choice.delta.content.0 || choice.delta.reasoning_content.0 || choice.text.0;
-        if chunk.choices.iter().any(has_text) {
+        if chunk.choices.iter().any(Choice::carries_output) {
             if let Some(last) = self.last {
                 self.gaps.push(now.duration_since(last));
             }
@@ -218,6 +237,15 @@ mod tests {
         let text = "data: {\"choices\":[{\"text\":\"a\"}]}\n\n";
         let thought = "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"a\"}}]}\n\n";
         assert_eq!(fed(&[text, thought]).output_tokens(), 2);
+    }
+
+    #[test]
+    fn half_a_character_is_a_token_though_it_has_no_text_yet() {
+        // As vLLM streams them: the second event completes the character.
+        let half = "data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":null}]}\n\n";
+        let end = "data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"stop\"}]}\n\n";
+        let stream = fed(&[ROLE, half, TOKEN, half, end]);
+        assert_eq!((stream.output_tokens(), stream.into_gaps().len()), (3, 2));
     }
 
     #[test]

@@ -24,6 +24,7 @@ fn profile() -> Profile {
     Profile {
         iteration_ms: 5.0,
         per_sequence_ms: 0.0,
+        decode_steps: Vec::new(),
         per_cached_token_ms: 0.0,
         per_prefill_token_ms: 0.0,
         per_prefill_token_squared_ms: 0.0,

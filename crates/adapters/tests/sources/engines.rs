@@ -249,6 +249,7 @@ async fn a_living_emulated_replica_is_read_while_it_works() {
     let profile = Profile {
         iteration_ms: 5.0,
         per_sequence_ms: 0.0,
+        decode_steps: Vec::new(),
         per_cached_token_ms: 0.0,
         per_prefill_token_ms: 0.0,
         per_prefill_token_squared_ms: 0.0,

@@ -4,7 +4,7 @@ mod about;
 mod endpoint;
 mod limits;
 mod source;
-mod values;
+pub(super) mod values;
 
 use crate::control::Control;
 use crate::failure::{CRITERION, Failure};

@@ -197,6 +197,7 @@ mod tests {
         let profile = Profile {
             iteration_ms: 10.0,
             per_sequence_ms: 0.12,
+            decode_steps: Vec::new(),
             per_cached_token_ms: 1.1e-4,
             per_prefill_token_ms: 0.2035,
             per_prefill_token_squared_ms: quadratic,

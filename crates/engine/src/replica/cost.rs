@@ -1,5 +1,7 @@
 //! A profile's durations as whole femtoseconds, and the length of one iteration by them.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 use evenkeel_core::profile::Profile;
 use evenkeel_core::units::Span;
@@ -7,6 +9,8 @@ use evenkeel_core::units::Span;
 /// Above this a constant is surely in the wrong unit, and sums of it could leave the integer range.
 const LONGEST_MS: f64 = 1e6;
 const FEMTOS_PER_MS: f64 = 1e12;
+/// No engine takes more sequences; the table of steps has an entry for each.
+const MOST_STEPPED: u32 = 100_000;
 
 /// Why a profile cannot drive an engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +31,11 @@ pub enum InvalidProfile {
     },
     /// `prefix_hit_share` lies outside 0 to 1.
     PrefixHitShare(f64),
+    /// The steps of decoding are not in ascending order of sequences, or one adds less than the one before.
+    DecodeSteps {
+        /// Sequences of the wrong step.
+        sequences: u32,
+    },
 }
 
 impl fmt::Display for InvalidProfile {
@@ -35,6 +44,9 @@ impl fmt::Display for InvalidProfile {
             Self::Duration { field, value } => write!(f, "{field} is {value}: write milliseconds, 0 to 1000000"),
             Self::NoIterationTime => write!(f, "iteration_ms is 0: write the time of an empty iteration, above 0"),
             Self::Limit { field } => write!(f, "{field} is 0: write at least 1"),
+            Self::DecodeSteps { sequences } => {
+                write!(f, "decode_steps at {sequences} sequences: write more sequences, and no less time, at each step")
+            }
             Self::PrefixHitShare(value) => write!(f, "prefix_hit_share is {value}: write a share from 0 to 1"),
         }
     }
@@ -46,6 +58,9 @@ impl core::error::Error for InvalidProfile {}
 #[derive(Clone, Debug)]
 pub(super) struct Cost {
     iteration: u64,
+    /// What 0, 1, 2, ... sequences add, as far as the profile's steps go.
+    by_sequences: Vec<u64>,
+    /// Added by each sequence beyond them.
     per_sequence: u64,
     per_cached_token: u64,
     per_prefill_token: u64,
@@ -72,6 +87,7 @@ impl Cost {
         femtos("per_prefill_token_squared_ms", squared)?;
         Ok(Self {
             iteration,
+            by_sequences: by_sequences(profile)?,
             per_sequence: femtos("per_sequence_ms", profile.per_sequence_ms)?,
             per_cached_token: femtos("per_cached_token_ms", profile.per_cached_token_ms)?,
             per_prefill_token: femtos("per_prefill_token_ms", profile.per_prefill_token_ms)?,
@@ -83,9 +99,14 @@ impl Cost {
 
     /// Length of an iteration in which `sequences` decode over `context` cached tokens, without prefill.
     pub(super) fn decode(&self, sequences: u64, context: u64) -> u128 {
-        u128::from(self.iteration)
-            + u128::from(self.per_sequence) * u128::from(sequences)
-            + u128::from(self.per_cached_token) * u128::from(context)
+        u128::from(self.iteration) + self.sequences(sequences) + u128::from(self.per_cached_token) * u128::from(context)
+    }
+
+    fn sequences(&self, sequences: u64) -> u128 {
+        let last = self.by_sequences.len() - 1;
+        let within = usize::try_from(sequences).unwrap_or(usize::MAX).min(last);
+        let beyond = u128::from(sequences) - within as u128;
+        u128::from(self.by_sequences[within]) + u128::from(self.per_sequence) * beyond
     }
 
     /// What each iteration adds to the next one's length: every sequence has cached one token more.
@@ -106,6 +127,22 @@ impl Cost {
         let hit = libm::floor(f64::from(prompt) * self.prefix_hit_share) as u32;
         hit.min(prompt.saturating_sub(1))
     }
+}
+
+/// The steps with what lies between them, from 0 sequences on.
+fn by_sequences(profile: &Profile) -> Result<Vec<u64>, InvalidProfile> {
+    let mut table = vec![0];
+    for step in &profile.decode_steps {
+        let (below, before) = (table.len() as u64 - 1, table[table.len() - 1]);
+        let (at, added) = (u64::from(step.sequences), femtos("decode_steps", step.added_ms)?);
+        if at <= below || added < before || step.sequences > MOST_STEPPED {
+            return Err(InvalidProfile::DecodeSteps { sequences: step.sequences });
+        }
+        let between =
+            |it: u64| before + ((u128::from(added - before) * u128::from(it)) / u128::from(at - below)) as u64;
+        table.extend((1..=at - below).map(between));
+    }
+    Ok(table)
 }
 
 fn femtos(field: &'static str, ms: f64) -> Result<u64, InvalidProfile> {

@@ -104,7 +104,7 @@ impl PlainReplica<'_> {
         let decoding: Vec<usize> = self.running.iter().filter(|r| r.1 == Stage::Decoding).map(|r| r.0).collect();
         let context: i128 = decoding.iter().map(|request| self.tokens(*request)).sum();
         let mut length = femtos(self.profile.iteration_ms)
-            + femtos(self.profile.per_sequence_ms) * decoding.len() as i128
+            + self.sequences(decoding.len() as i128)
             + femtos(self.profile.per_cached_token_ms) * context;
         let completed = self.prefill(i128::from(self.profile.max_batched_tokens) - decoding.len() as i128);
         length += completed.1;
@@ -115,6 +115,19 @@ impl PlainReplica<'_> {
             self.emit(request, end);
         }
         Some(end)
+    }
+
+    /// What so many decoding sequences add: a straight line within each step, then so much for each.
+    fn sequences(&self, sequences: i128) -> i128 {
+        let (mut below, mut before) = (0, 0);
+        for step in &self.profile.decode_steps {
+            let (at, added) = (i128::from(step.sequences), femtos(step.added_ms));
+            if sequences <= at {
+                return before + (added - before) * (sequences - below) / (at - below);
+            }
+            (below, before) = (at, added);
+        }
+        before + femtos(self.profile.per_sequence_ms) * (sequences - below)
     }
 
     fn drop_cancelled(&mut self, now: i128) {

@@ -1,16 +1,19 @@
 //! `profile:`
 
+use crate::form::List;
 use crate::scalar::{Choice, Whole};
-use crate::section::Section;
+use crate::section::{Object, Section};
 use crate::unit::{Milliseconds, Share};
-use evenkeel_core::profile::Profile;
+use evenkeel_core::profile::{DecodeStep, Profile};
 
 /// One replica's speed and limits as far as they could be read. Times are in ms.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ProfileDraft {
     pub(crate) is_estimate: Option<bool>,
     pub(crate) iteration_ms: Option<f64>,
     pub(crate) per_sequence_ms: Option<f64>,
+    /// Each with its place in the file; empty where it has none.
+    pub(crate) decode_steps: Vec<(String, DecodeStep)>,
     pub(crate) per_cached_token_ms: Option<f64>,
     pub(crate) per_prefill_token_ms: Option<f64>,
     pub(crate) per_prefill_token_squared_ms: Option<f64>,
@@ -24,8 +27,9 @@ pub(crate) struct ProfileDraft {
 
 impl ProfileDraft {
     /// The profile, if nothing is missing.
-    pub(crate) fn build(self) -> Option<Profile> {
+    pub(crate) fn build(&self) -> Option<Profile> {
         Some(Profile {
+            decode_steps: self.steps(),
             iteration_ms: self.iteration_ms?,
             per_sequence_ms: self.per_sequence_ms?,
             per_cached_token_ms: self.per_cached_token_ms?,
@@ -40,9 +44,14 @@ impl ProfileDraft {
         })
     }
 
+    fn steps(&self) -> Vec<DecodeStep> {
+        self.decode_steps.iter().map(|(_, step)| *step).collect()
+    }
+
     /// The fastest engine that agrees with what could be read: what it cannot do, the real one cannot do either.
-    pub(crate) fn fastest(self) -> Profile {
+    pub(crate) fn fastest(&self) -> Profile {
         Profile {
+            decode_steps: self.steps(),
             iteration_ms: self.iteration_ms.unwrap_or(0.0),
             per_sequence_ms: self.per_sequence_ms.unwrap_or(0.0),
             per_cached_token_ms: self.per_cached_token_ms.unwrap_or(0.0),
@@ -65,7 +74,16 @@ pub(crate) fn read(profile: &mut Section<'_>) -> Option<ProfileDraft> {
         Choice { what: "a source of figures", words: vec![("estimate", true), ("measured", false)] },
     );
     let iteration = profile.required("iteration", "Fixed time of an iteration; above zero.", Milliseconds);
-    let per_sequence = profile.required("per_sequence", "Added by each decoding sequence.", Milliseconds);
+    let per_sequence = profile.required(
+        "per_sequence",
+        "Added by each decoding sequence; with `decode_steps`, by each beyond the last of them.",
+        Milliseconds,
+    );
+    let steps = profile.optional(
+        "decode_steps",
+        "Where no line fits: what so many decoding sequences add together, straight between.",
+        List { form: Object(read_step), least: 1 },
+    );
     let per_cached =
         profile.or("per_cached_token", "Added by each cached token of the decoding sequences.", Milliseconds, "0ms");
     let per_prefill = profile.required("per_prefill_token", "Added by each prompt token computed.", Milliseconds);
@@ -94,6 +112,7 @@ pub(crate) fn read(profile: &mut Section<'_>) -> Option<ProfileDraft> {
         is_estimate: source,
         iteration_ms: iteration,
         per_sequence_ms: per_sequence,
+        decode_steps: steps.unwrap_or_default(),
         per_cached_token_ms: per_cached,
         per_prefill_token_ms: per_prefill,
         per_prefill_token_squared_ms: squared,
@@ -104,6 +123,12 @@ pub(crate) fn read(profile: &mut Section<'_>) -> Option<ProfileDraft> {
         prefix_hit_share: hits,
         overhead_ms: overhead,
     })
+}
+
+fn read_step(step: &mut Section<'_>) -> Option<DecodeStep> {
+    let sequences = step.required("sequences", "So many decoding sequences.", SEQUENCES);
+    let added = step.required("added", "What they add together to an iteration.", Milliseconds);
+    Some(DecodeStep { sequences: sequences?, added_ms: added? })
 }
 
 const TOKENS: Whole = Whole { what: "tokens", least: 1, most: 100_000_000 };

@@ -59,6 +59,7 @@ fn tier_spec(name: &str) -> TierSpec {
         profile: Profile {
             iteration_ms: 6.5,
             per_sequence_ms: 0.09,
+            decode_steps: Vec::new(),
             per_cached_token_ms: 9e-5,
             per_prefill_token_ms: 0.08,
             per_prefill_token_squared_ms: 0.0,

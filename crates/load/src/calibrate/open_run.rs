@@ -1,0 +1,58 @@
+//! An open load on the engine: every request at its time, whatever became of those before.
+
+use super::CalibrationError;
+use super::client::{Answer, Client};
+use super::latencies::Latencies;
+use super::model::Sent;
+use crate::pacer::{Paced, Pacer};
+use evenkeel_core::units::Span;
+use evenkeel_workload::Arrival;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// What a run showed.
+pub(super) struct Run {
+    pub(super) sent: Vec<Sent>,
+    pub(super) latencies: Latencies,
+}
+
+/// Sends the requests and waits for all answers.
+pub(super) async fn run(client: &Arc<Client>, arrivals: &[Arrival], length: Span) -> Result<Run, CalibrationError> {
+    let started = Instant::now();
+    let mut pacer = Pacer::start(arrivals.to_vec().into_iter(), started, length, None);
+    let mut asked = JoinSet::new();
+    while let Some(Paced::Due(arrival)) = pacer.due.recv().await {
+        let client = Arc::clone(client);
+        asked.spawn(async move { client.ask(arrival.prompt_tokens, arrival.output_tokens).await });
+    }
+    let mut run = Run { sent: Vec::new(), latencies: Latencies::default() };
+    while let Some(answer) = asked.join_next().await {
+        run.take(&answer.map_err(|_| CalibrationError::Interrupted)??, started);
+    }
+    Ok(run)
+}
+
+impl Run {
+    fn take(&mut self, answer: &Answer, started: Instant) {
+        let at = Span::from_secs_f64(answer.sent.duration_since(started).as_secs_f64());
+        let Answer { prompt_tokens, output_tokens, .. } = *answer;
+        self.sent.push(Sent { at, prompt_tokens, output_tokens });
+        let (first, last) = (answer.first(), answer.last());
+        self.latencies.ttft.push(millis(first.duration_since(answer.sent)));
+        if output_tokens > 1 {
+            self.latencies.tpot.push(millis(last.duration_since(first)) / f64::from(output_tokens - 1));
+        }
+        let gaps = answer.events.windows(2).map(|pair| (millis(pair[1].duration_since(pair[0])), 1.0));
+        self.latencies.gaps.extend(gaps);
+        // Tokens that came together have no gap between them, as far as anyone outside the engine can tell.
+        let together = u64::from(output_tokens).saturating_sub(answer.events.len() as u64);
+        if together > 0 {
+            self.latencies.gaps.push((0.0, together as f64));
+        }
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
