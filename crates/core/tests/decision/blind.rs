@@ -141,6 +141,17 @@ fn the_fallback_grows_after_its_time_and_removes_nothing() {
 }
 
 #[test]
+fn the_fallback_is_told_as_such_also_where_another_policy_can_see() {
+    let blind = Blind::AtLeast { replicas: 5, after: minutes(3) };
+    let policies =
+        vec![tracking(Signal::QueueDepth, 50.0, Per::Replica), PolicySpec::PlayersPerReplica { players: 100.0 }];
+    let mut tier = Timeline::of(TierSpec { policies, blind, ..gold() });
+    tier.feed().players = Some(200);
+    tier.at(minutes(2)).expect(2);
+    tier.at(minutes(3)).expect(5).because(Reason::GrewWhenBlind);
+}
+
+#[test]
 fn the_fallback_stays_within_the_maximum() {
     let blind = Blind::AtLeast { replicas: 90, after: minutes(1) };
     let mut gold = at_five(TierSpec { blind, maximum: 12, ..gold() });
