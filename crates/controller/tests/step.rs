@@ -269,6 +269,22 @@ fn a_replica_that_served_and_is_not_ready_just_now_is_drained_before_it_ends() {
 }
 
 #[test]
+fn a_replica_that_served_and_is_not_ready_just_now_is_drained_also_while_the_gateway_cannot_be_asked() {
+    let mut world = World::new();
+    world.bound(Some(2), None);
+    world.ticks(2);
+    let busy = world.replicas["gold"][0].id.clone();
+    world.replicas.get_mut("gold").unwrap()[0].state = ReplicaState::Starting;
+    world.gateway = GatewayView::default();
+    world.bound(None, Some(1));
+    let outcome = world.tick();
+    assert_eq!((outcome.decisions[0].victims.as_slice(), outcome.orders.len()), (&[busy.clone()][..], 0));
+    let ended =
+        (1..40).map(|_| world.tick()).position(|outcome| outcome.orders.iter().any(|it| it.end == [busy.clone()]));
+    assert_eq!(ended, Some(29), "the deadline is 30 s");
+}
+
+#[test]
 fn a_stop_that_is_broken_off_has_changed_no_decision() {
     let mut world = World::new();
     world.policy("latency: {objective: tpot p95, window: 60s}");

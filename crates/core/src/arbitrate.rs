@@ -138,10 +138,8 @@ fn share(maximum: u32, claims: &[Claim], uncounted: bool) -> Vec<u32> {
     order.sort_by_key(|&index| (Reverse(claims[index].priority), index));
     for index in order {
         let more = grants[index].saturating_sub(claims[index].current).min(free);
-        if grants[index] > claims[index].current {
-            grants[index] = claims[index].current + more;
-            free -= more;
-        }
+        grants[index] = grants[index].min(claims[index].current + more);
+        free -= more;
     }
     grants
 }
@@ -164,7 +162,7 @@ fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
     let current = proposal.supply.current();
     let desired = chain.count;
     if desired > current {
-        let raised = chain.clamps.iter().rev().find(|it| it.after > it.before && it.after > current);
+        let raised = chain.clamps.iter().rev().find(|it| it.after > it.before);
         return match raised.map(|it| it.guard) {
             Some(Guard::Minimum) => Reason::GrewToMinimum,
             Some(Guard::Override) => Reason::GrewForOverride,
@@ -176,7 +174,7 @@ fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
         };
     }
     if desired < current {
-        let lowered = chain.clamps.iter().rev().find(|it| it.after < it.before && it.after < current);
+        let lowered = chain.clamps.iter().rev().find(|it| it.after < it.before);
         return match lowered.map(|it| it.guard) {
             Some(Guard::Override) => Reason::ShrankForOverride,
             Some(Guard::SharedMaximum) => Reason::ShrankForPriority,

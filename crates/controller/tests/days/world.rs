@@ -155,6 +155,8 @@ pub(crate) struct World {
     quiet: Vec<Time>,
     launched: BTreeSet<ReplicaId>,
     victims: BTreeSet<ReplicaId>,
+    /// Seen ready by the controller, so they may have work whatever their state is now.
+    served: BTreeSet<ReplicaId>,
     /// Told to end, by an order that was not refused.
     ended: BTreeSet<ReplicaId>,
     pub(crate) journal: Vec<Line>,
@@ -189,6 +191,7 @@ impl World {
             tiers: TIERS.iter().map(|_| truth()).collect(),
             launched: BTreeSet::new(),
             victims: BTreeSet::new(),
+            served: BTreeSet::new(),
             ended: BTreeSet::new(),
             seen: Vec::new(),
         }
@@ -296,6 +299,7 @@ impl World {
         }
         self.ended.clear();
         self.victims.clear();
+        self.served.clear();
         self.epoch += 1;
         let fleet = self.controller.fleet().clone();
         self.quiet = fleet.spec.tiers.iter().map(|tier| self.now + longest(tier)).collect();
@@ -418,9 +422,14 @@ impl World {
         for (index, decision) in outcome.decisions.iter().enumerate() {
             self.judge_victims(index, &fleet.spec.tiers[index], decision);
         }
+        let before = self.victims.clone();
+        let listed = || outcome.decisions.iter().zip(&self.tiers).filter(|(_, tier)| tier.listed);
         if acts && self.may_shrink {
-            let listed = outcome.decisions.iter().zip(&self.tiers).filter(|(_, tier)| tier.listed);
-            self.victims.extend(listed.flat_map(|(decision, _)| decision.victims.iter().cloned()));
+            self.victims.extend(listed().flat_map(|(decision, _)| decision.victims.iter().cloned()));
+        }
+        self.served.extend(listed().flat_map(|(_, tier)| tier.ready()).map(|it| it.id.clone()));
+        for id in outcome.orders.iter().flat_map(|order| &order.end) {
+            assert!(before.contains(id) || !self.served.contains(id), "{id} is ended before it was drained");
         }
         for order in &outcome.orders {
             self.judge_order(order, outcome, &fleet);

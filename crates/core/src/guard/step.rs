@@ -5,16 +5,17 @@ use super::Context;
 use crate::spec::StepLimit;
 use crate::state::{Change, TierState};
 use crate::units::{Span, Time};
+use core::cmp::Ordering;
 
 pub(super) fn guard(count: u32, state: &TierState, context: &Context<'_>) -> u32 {
     let current = context.current;
     let pace = &context.spec.behavior;
-    match (pace.scale_out.step, pace.scale_in.step) {
-        (Some(step), _) if count > current => {
+    match (count.cmp(&current), pace.scale_out.step, pace.scale_in.step) {
+        (Ordering::Greater, Some(step), _) => {
             let start = context.standing(state).saturating_sub(moved(state, context, step.period).0);
             count.min(start.saturating_add(largest_step(step, start)).max(current))
         }
-        (_, Some(step)) if count < current => {
+        (Ordering::Less, _, Some(step)) => {
             let start = context.remaining(state).saturating_add(moved(state, context, step.period).1);
             count.max(start.saturating_sub(largest_step(step, start)).min(current))
         }

@@ -3,7 +3,8 @@
 
 use super::Context;
 use crate::state::TierState;
-use crate::window::Extreme;
+use crate::window::{Extreme, ExtremeWindow};
+use core::cmp::Ordering;
 
 pub(super) fn guard(count: u32, state: &mut TierState, context: &Context<'_>) -> u32 {
     let (now, current) = (context.now, context.current);
@@ -12,13 +13,10 @@ pub(super) fn guard(count: u32, state: &mut TierState, context: &Context<'_>) ->
     state.in_window.push(now, count, 0.0, pace.scale_in.window, Extreme::Largest);
     let unsettled = now < state.settled_at(context.spec);
     let kept = if unsettled { state.seen.max(current) } else { 0 };
-    if count > current {
-        let smallest = state.out_window.extreme().map_or(count, |(count, _)| count);
-        return smallest.max(current).max(kept);
+    let extreme = |window: &ExtremeWindow| window.extreme().map_or(count, |(count, _)| count);
+    match count.cmp(&current) {
+        Ordering::Greater => extreme(&state.out_window).max(current).max(kept),
+        Ordering::Equal | Ordering::Less if unsettled => kept.max(count),
+        Ordering::Equal | Ordering::Less => extreme(&state.in_window).min(current).max(count),
     }
-    if unsettled {
-        return kept.max(count);
-    }
-    let largest = state.in_window.extreme().map_or(count, |(count, _)| count);
-    largest.min(current).max(count)
 }

@@ -4,7 +4,7 @@ use crate::specs::{by_players, capacity, gold, minutes, seconds, tracking};
 use crate::timeline::Timeline;
 use evenkeel_core::decision::{ActiveSchedule, Reason, Why};
 use evenkeel_core::observe::Cause;
-use evenkeel_core::spec::{Blind, Per, PolicySpec, Signal, TierSpec};
+use evenkeel_core::spec::{Behavior, Blind, Pace, Per, PolicySpec, Signal, TierSpec};
 
 /// Gold at five replicas, settled.
 fn at_five(tier: TierSpec) -> Timeline {
@@ -141,6 +141,17 @@ fn the_fallback_grows_after_its_time_and_removes_nothing() {
 }
 
 #[test]
+fn the_fallback_is_told_as_such_also_where_another_policy_can_see() {
+    let blind = Blind::AtLeast { replicas: 5, after: minutes(3) };
+    let policies =
+        vec![tracking(Signal::QueueDepth, 50.0, Per::Replica), PolicySpec::PlayersPerReplica { players: 100.0 }];
+    let mut tier = Timeline::of(TierSpec { policies, blind, ..gold() });
+    tier.feed().players = Some(200);
+    tier.at(minutes(2)).expect(2);
+    tier.at(minutes(3)).expect(5).because(Reason::GrewWhenBlind);
+}
+
+#[test]
 fn the_fallback_stays_within_the_maximum() {
     let blind = Blind::AtLeast { replicas: 90, after: minutes(1) };
     let mut gold = at_five(TierSpec { blind, maximum: 12, ..gold() });
@@ -173,6 +184,22 @@ fn replicas_that_cannot_be_listed_change_nothing() {
     gold.tiers[0].listed = true;
     gold.demand(9.0);
     gold.at(minutes(40)).expect(10);
+}
+
+#[test]
+fn what_was_wanted_of_replicas_that_could_not_be_listed_removes_none_of_them_later() {
+    let pace = Pace { window: minutes(5), ..Pace::default() };
+    let behavior = Behavior { scale_in: pace, ..Behavior::default() };
+    let mut tier = Timeline::of(TierSpec { behavior, ..by_players() });
+    tier.feed().players = Some(600);
+    tier.at(minutes(10)).expect(6);
+    tier.tiers[0].listed = false;
+    tier.feed().players = Some(100);
+    tier.at(minutes(14)).expect(6);
+    // Four of the five minutes of the window were seen by nobody who could have acted on them.
+    tier.tiers[0].listed = true;
+    tier.at(minutes(18)).expect(6);
+    tier.at(minutes(19) + seconds(1)).expect(1);
 }
 
 #[test]

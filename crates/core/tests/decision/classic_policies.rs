@@ -137,6 +137,15 @@ fn the_largest_recommendation_wins_and_shrinking_needs_all_to_agree() {
 }
 
 #[test]
+fn among_equal_recommendations_the_first_in_the_file_is_named() {
+    let players = PolicySpec::PlayersPerReplica { players: 100.0 };
+    let mut tier = Timeline::of(with(vec![PolicySpec::Schedule, players.clone(), players]));
+    tier.feed().players = Some(300);
+    tier.tick();
+    assert_eq!((tier.decision().desired, tier.decision().winner), (3, Some(1)));
+}
+
+#[test]
 fn players_per_replica_gives_the_first_users_table() {
     // Players 100 / 500 / 1,000 / 5,000 / 10,000 (theory.md): the linear reading fits every band.
     for (per_replica, counts) in [(235.0, [1, 3, 5, 22, 43]), (435.0, [1, 2, 3, 12, 23]), (2_000.0, [1, 1, 1, 3, 5])] {

@@ -85,6 +85,20 @@ fn an_order_to_shrink_not_yet_carried_out_stands() {
 }
 
 #[test]
+fn the_end_of_a_cooldown_after_growing_is_announced_to_who_would_grow_on() {
+    let mut tier = cooling();
+    tier.feed().players = Some(400);
+    tier.at(seconds(10)).expect(4);
+    tier.feed().players = Some(700);
+    tier.at(seconds(20)).expect(4);
+    let ends = tier.decision().look_again;
+    while tier.decision().at < ends {
+        tier.expect(4).tick();
+    }
+    tier.expect(7);
+}
+
+#[test]
 fn its_end_is_announced() {
     let mut tier = cooling().with_ready(9);
     tier.feed().players = Some(600);

@@ -75,6 +75,15 @@ fn an_order_to_shrink_not_yet_carried_out_is_not_taken_back_by_the_limit() {
 }
 
 #[test]
+fn the_end_of_a_period_of_shrinking_is_announced_as_such() {
+    let mut tier = stepping().with_ready(9);
+    tier.feed().players = Some(100);
+    tier.tick();
+    tier.expect(7).tick();
+    assert_eq!(tier.decision().look_again, tier.decision().at + seconds(59));
+}
+
+#[test]
 fn the_end_of_the_period_is_announced() {
     let mut tier = stepping();
     tier.feed().players = Some(5_000);

@@ -276,6 +276,7 @@ impl Timeline {
                 tier.obey(decision);
             }
             *lowest = (*lowest).min(decision.desired);
+            assert!(decision.look_again > now, "nothing new can be seen before: {decision:?}");
         }
         self.next = now + self.spec().tick;
     }

@@ -83,21 +83,25 @@ async fn a_replica_never_has_more_than_its_places_and_a_new_one_helps_what_waits
 #[tokio::test]
 async fn a_draining_replica_gets_nothing_new_and_finishes_what_it_has() {
     let (old, new) =
-        (FakeReplica::start("old", Behavior::Gated).await, FakeReplica::start("new", Behavior::Answer).await);
+        (FakeReplica::start("old", Behavior::Gated).await, FakeReplica::start("new", Behavior::Gated).await);
     let mut stage = Stage::with_gold(&[&old]).await;
     let last = stage.begin_apart(chat("gold"));
     eventually("the old replica has it", || old.asked().len() == 1).await;
 
+    // Both have two places: one more than the new replica has must wait, although the old one has a place.
     stage.route("gold", vec![old.draining(), new.route()]).await;
-    for _ in 0..4 {
-        assert_eq!(stage.chat().await.header("x-evenkeel-replica"), Some("new"));
-    }
-    let load = stage.tier("gold").await.replicas;
-    assert!(load.iter().any(|load| load.id.0 == "old" && load.in_flight == 1), "{load:?}");
+    let others: Vec<_> = (0..3).map(|_| stage.begin_apart(chat("gold"))).collect();
+    let gold = stage.until_tier("gold", |gold| gold.queued == 1 && gold.in_flight == 3).await;
+    assert!(gold.replicas.iter().any(|load| load.id.0 == "old" && load.in_flight == 1), "{gold:?}");
 
     old.let_go(1);
     assert_eq!(last.await.unwrap().header("x-evenkeel-replica"), Some("old"));
     stage.until_tier("gold", |gold| gold.replicas.iter().any(|r| r.id.0 == "old" && r.in_flight == 0)).await;
+    new.let_go(3);
+    for answer in others {
+        assert_eq!(answer.await.unwrap().header("x-evenkeel-replica"), Some("new"));
+    }
+    assert_eq!(old.asked().len(), 1);
 }
 
 #[tokio::test]
