@@ -18,9 +18,9 @@ pub(super) struct Run {
 }
 
 /// Sends the requests and waits for all answers.
-pub(super) async fn run(client: &Arc<Client>, arrivals: &[Arrival], length: Span) -> Result<Run, CalibrationError> {
+pub(super) async fn run(client: &Arc<Client>, arrivals: Vec<Arrival>, length: Span) -> Result<Run, CalibrationError> {
     let started = Instant::now();
-    let mut pacer = Pacer::start(arrivals.to_vec().into_iter(), started, length, None);
+    let mut pacer = Pacer::start(arrivals.into_iter(), started, length, None);
     let mut asked = JoinSet::new();
     while let Some(Paced::Due(arrival)) = pacer.due.recv().await {
         let client = Arc::clone(client);

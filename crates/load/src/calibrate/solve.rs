@@ -13,15 +13,13 @@ pub(super) struct Dependent(pub(super) usize);
 pub(super) fn non_negative(rows: &[(Vec<f64>, f64)]) -> Result<Vec<f64>, Dependent> {
     let columns = rows.first().map_or(0, |(coefficients, _)| coefficients.len());
     let scales = scales(rows, columns)?;
-    let scaled = |row: &[f64], column: usize| row[column] / scales[column];
     let mut squares = vec![vec![0.0; columns]; columns];
     let mut right = vec![0.0; columns];
     for (row, value) in rows {
-        for i in 0..columns {
-            right[i] += scaled(row, i) * value;
-            for j in 0..columns {
-                squares[i][j] += scaled(row, i) * scaled(row, j);
-            }
+        let scaled: Vec<f64> = row.iter().zip(&scales).map(|(coefficient, scale)| coefficient / scale).collect();
+        for ((mine, right), squares) in scaled.iter().zip(&mut right).zip(&mut squares) {
+            *right += mine * value;
+            squares.iter_mut().zip(&scaled).for_each(|(square, other)| *square += mine * other);
         }
     }
     let all: Vec<usize> = (0..columns).collect();

@@ -133,7 +133,7 @@ pub async fn verify(
         for load in &mut loads {
             let (share, rate) = (load.share * 100.0, load.requests_per_second);
             told(&format!("repeat {repeat} of {}: {share:.0} %, {rate:.2} requests/s", comparing.repeats));
-            let run = open_run::run(&engine.client, &load.arrivals, comparing.length).await?;
+            let run = open_run::run(&engine.client, load.arrivals.clone(), comparing.length).await?;
             let figures = Figure::ALL.map(|figure| (figure, run.latencies.figure(figure, itl_bound_ms)));
             load.runs.push((run.sent, figures.into()));
         }
