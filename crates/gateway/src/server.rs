@@ -190,6 +190,7 @@ impl Bound {
         }
         clients.shutdown().await;
         background.shutdown().await;
+        self.gateway.routes.keep_in_force().await;
         if let Some(desk) = &self.gateway.desk
             && let Err(error) = desk.ask(Store::give_all_back).await
         {

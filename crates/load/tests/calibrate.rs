@@ -39,6 +39,7 @@ async fn replica(profile: Profile) -> Target {
         seed: 1,
         open_output: OPEN_OUTPUT,
         drain: Duration::from_secs(5),
+        fault: None,
     })
     .await
     .unwrap();

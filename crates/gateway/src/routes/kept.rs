@@ -1,11 +1,12 @@
 //! The last route table on disk, so that a gateway that restarts while the controller is gone still serves.
 
 use evenkeel_failpoint::{Point, hit};
-use evenkeel_wire::routes::RouteTable;
+use evenkeel_wire::routes::{RouteTable, RouteVersion};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The file inside the state directory.
 const FILE: &str = "gateway-routes.json";
@@ -14,12 +15,14 @@ const FILE: &str = "gateway-routes.json";
 #[derive(Clone, Debug)]
 pub(crate) struct KeptTable {
     path: PathBuf,
+    /// The version that was written last; held while one is.
+    written: Arc<Mutex<Option<RouteVersion>>>,
 }
 
 impl KeptTable {
     /// The table kept in `directory`.
     pub(crate) fn in_directory(directory: &Path) -> Self {
-        Self { path: directory.join(FILE) }
+        Self { path: directory.join(FILE), written: Arc::default() }
     }
 
     /// The table, if one was kept and can be read. One that cannot is only a hint lost, so it is told and passed over.
@@ -37,13 +40,19 @@ impl KeptTable {
             .ok()
     }
 
-    /// Replaces the table in one step: a crash leaves the old or the new one.
+    /// Replaces the table in one step: a crash leaves the old or the new one. One that was written already is not again.
     pub(crate) fn write(&self, table: &RouteTable) -> io::Result<()> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if *written >= Some(table.version) {
+            return Ok(());
+        }
         hit(Point::RoutesKeep)?;
         let unfinished = self.path.with_extension("json.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(&serde_json::to_vec(table)?)?;
-        fs::rename(unfinished, &self.path)
+        fs::rename(unfinished, &self.path)?;
+        *written = Some(table.version);
+        Ok(())
     }
 }
 
@@ -51,7 +60,6 @@ impl KeptTable {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use evenkeel_wire::routes::RouteVersion;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

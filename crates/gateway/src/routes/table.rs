@@ -119,6 +119,14 @@ impl Routes {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sees that the table in force is on disk: at the end its writing may be under way still.
+    pub(crate) async fn keep_in_force(&self) {
+        let table = self.lock().table.clone();
+        if let Some(table) = table {
+            self.keep(table).await;
+        }
+    }
+
     /// Written by a thread of its own: no disk holds up a request.
     async fn keep(&self, table: RouteTable) {
         let Some(kept) = self.kept.clone() else { return };
