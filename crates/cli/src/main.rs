@@ -110,6 +110,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Threads for what may block: short looks at files and at `/proc`, and orders. They come from many replicas at once, and
+/// each thread keeps the memory of its largest look: with tokio's 512 a controller of 20 replicas had 15 of them and 44 MiB.
+const BLOCKING_THREADS: usize = 4;
+
 /// One thread for a command that waits, more for one that serves.
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = if threads == 1 {
@@ -119,6 +123,7 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     };
     builder
         .worker_threads(threads)
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format!("no runtime: {error}")))

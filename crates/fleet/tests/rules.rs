@@ -404,9 +404,9 @@ fn a_window_of_no_length_is_told_with_the_shortest_that_works() {
 
 #[test]
 fn a_journal_too_short_to_replay() {
-    warned("retention: 14d", "retention: 1s", "a replay begins at a state of the decision, saved every hour");
-    warned("retention: 14d", "retention: 119m", "saved every hour");
-    assert_eq!(accepted(&with("retention: 14d", "retention: 2h")).warnings, Vec::<String>::new());
+    warned("retention: 14d", "retention: 1s", "what led to a decision is dropped after 1s");
+    warned("retention: 14d", "retention: 9m", "write 10m or more");
+    assert_eq!(accepted(&with("retention: 14d", "retention: 10m")).warnings, Vec::<String>::new());
 }
 
 #[test]

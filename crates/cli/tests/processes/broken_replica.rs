@@ -1,9 +1,8 @@
 //! Replicas that are broken and do not die of it.
 
 use crate::client::{Traffic, asking, exchange};
-use crate::world::{PATIENCE, World, address_of, launches, ready, signal};
+use crate::world::{World, address_of, launches, ready, signal, until};
 use rustix::process::Signal;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Another tier, whose replicas are sound.
@@ -86,14 +85,6 @@ fn serving(world: &mut World, count: u32) -> (usize, Vec<i32>) {
     world.wait_for("all of them", |gold| ready(gold) == u64::from(count));
     world.wait_for_sight();
     (controller, world.replicas())
-}
-
-fn until(what: &str, reached: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !reached() {
-        assert!(Instant::now() < deadline, "waited for {what}");
-        sleep(Duration::from_millis(100));
-    }
 }
 
 /// Breaks a replica that was started with `--fault`.

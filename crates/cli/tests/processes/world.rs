@@ -353,6 +353,15 @@ fn careless() -> Command {
     command
 }
 
+/// Waits for what no status tells.
+pub(crate) fn until(what: &str, reached: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !reached() {
+        assert!(Instant::now() < deadline, "waited for {what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// The program in the mount namespace of the process `holder`.
 fn entering(holder: u32) -> Command {
     let mut command = Command::new("nsenter");

@@ -10,8 +10,8 @@ use evenkeel_core::units::Span;
 
 /// An average over fewer ticks is a single reading.
 const WINDOW_TICKS: i64 = 2;
-/// The controller saves the decision's state every hour; twice that, and an hour can always be replayed.
-const SHORTEST_RETENTION: Span = Span::from_secs(2 * 3_600);
+/// Somebody has to come and ask why before it is gone. A replay can begin at any twelfth of the retention.
+const SHORTEST_RETENTION: Span = Span::from_secs(600);
 
 pub(super) fn fleet(draft: &Draft, report: &mut Report) {
     let Some(controller) = &draft.controller else { return };
@@ -26,11 +26,8 @@ pub(super) fn fleet(draft: &Draft, report: &mut Report) {
         );
     }
     if controller.retention < SHORTEST_RETENTION {
-        let message = format!(
-            "ticks are dropped after {}, but a replay begins at a state of the decision, saved every hour",
-            controller.retention
-        );
-        report.warning("controller.retention", message, "write 2h or more, or little can be replayed or explained");
+        let message = format!("what led to a decision is dropped after {}", controller.retention);
+        report.warning("controller.retention", message, "write 10m or more, or little can be replayed or explained");
     }
 }
 

@@ -285,7 +285,7 @@ fn never_started(shared: &Shared, tier: &str, id: &ReplicaId, log: &Path, error:
     match error {
         // Full is not broken: the next launch may be tried as soon as there is room.
         BackendError::NoCapacity(_) => registry.breaker(tier).abandoned(),
-        _ => registry.breaker(tier).failed(now, now, error.to_string()),
+        _ => registry.breaker(tier).failed(now, now, error.to_string(), false),
     }
 }
 

@@ -88,9 +88,10 @@ impl Shared {
         let now = self.now();
         let mut registry = self.registry();
         let Some(entry) = registry.entries.get_mut(id) else { return };
+        let served = entry.state == ReplicaState::Ready;
         entry.enter(ReplicaState::Failed, now, Some(note.clone()));
         let (tier, launched) = (entry.place.tier.clone(), entry.launched);
-        registry.breaker(&tier).failed(launched, now, note.clone());
+        registry.breaker(&tier).failed(launched, now, note.clone(), served);
         drop(registry);
         tracing::warn!(tier, %id, note, "a replica failed");
     }

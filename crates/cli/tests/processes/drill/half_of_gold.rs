@@ -1,6 +1,6 @@
 //! Half of gold is killed under load.
 
-use super::{DEMO, at_most, end_of, failed_before_a_byte, gold, under_load};
+use super::{DEMO, MOST_RESIDENT, at_most, end_of, failed_before_a_byte, gold, under_load};
 use crate::long_run::process;
 use crate::world::{World, ready, signal};
 use rustix::process::Signal;
@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 /// Of the demo's file.
 const START_UP: f64 = 9.0;
 const TICK: f64 = 1.0;
-/// Resident memory of a controller with the demo's fleet, MiB.
-const MOST_RESIDENT: f64 = 40.0;
 
 #[test]
 #[ignore = "two minutes: make drill"]

@@ -15,8 +15,11 @@ const DEMO: &str = include_str!("../../../../../examples/demo.yaml");
 /// For what takes minutes.
 const LONG: Duration = Duration::from_secs(300);
 
+/// Resident memory of a controller with the demo's fleet, MiB.
+pub(crate) const MOST_RESIDENT: f64 = 40.0;
+
 /// Prints a figure that should not be above `bound`.
-fn at_most(name: &str, figure: f64, unit: &str, bound: f64) {
+pub(crate) fn at_most(name: &str, figure: f64, unit: &str, bound: f64) {
     let verdict = if figure <= bound { "ok" } else { "short" };
     println!("{name}\t{figure:.3}\t{unit}\t<={bound:.3}\t{verdict}");
 }

@@ -9,6 +9,7 @@ mod sample;
 
 pub(crate) use sample::process;
 
+use crate::drill::{MOST_RESIDENT, at_most};
 use crate::world::World;
 use judgement::judge;
 use sample::{Sample, Watched};
@@ -60,6 +61,8 @@ fn memory_files_threads_and_journal_of_a_long_run_stay_flat_or_bounded() {
     keep(&samples);
     let verdicts = judge(&samples);
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
+    let resident = samples.iter().map(|sample| sample.figures[0]).max().unwrap();
+    at_most("long run, controller resident at most", resident as f64 / f64::from(1 << 20), "MiB", MOST_RESIDENT);
     let grows: Vec<_> = verdicts.iter().filter(|verdict| verdict.grows()).collect();
     assert!(grows.is_empty(), "{grows:#?}");
     world.assert_replays();
