@@ -148,13 +148,18 @@ impl State {
 
 /// The declared time per output token, ms, with `inside` requests in a replica.
 fn pace_at(spec: &TierSpec, inside: f64) -> f64 {
-    let batch = f64::from(spec.profile.max_sequences);
-    crate::capacity::Service::new(&spec.profile, &spec.requests).iteration_ms(inside.clamp(1.0, batch))
+    crate::capacity::Service::new(&spec.profile, &spec.requests).iteration_ms(inside.clamp(1.0, full_batch(spec)))
+}
+
+/// Sequences in a full batch: at least one, as in the chain. The reader of fleet files sees to it, but a journal can be
+/// written by anybody, and no input may end the decision.
+fn full_batch(spec: &TierSpec) -> f64 {
+    f64::from(spec.profile.max_sequences.max(1))
 }
 
 /// Engine time, ms, that tokens cost in a full batch.
 fn work_ms(spec: &TierSpec, prompt_tokens: f64, output_tokens: f64) -> f64 {
-    let batch = f64::from(spec.profile.max_sequences);
+    let batch = full_batch(spec);
     let context = spec.requests.prompt_tokens.mean + spec.requests.output_tokens.mean / 2.0;
     spec.profile.per_prefill_token_ms * prompt_tokens * (1.0 - spec.profile.prefix_hit_share)
         + output_tokens * spec.profile.decode_iteration_ms(batch, batch * context) / batch

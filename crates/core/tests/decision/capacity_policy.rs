@@ -278,3 +278,18 @@ fn the_hold_belongs_to_the_policy() {
     gold.at(minutes(12)).expect(2);
     assert_ne!(capacity(), gold.spec().tiers[0].policies[0]);
 }
+
+#[test]
+fn a_batch_of_none_decides_like_a_batch_of_one_and_ends_nothing() {
+    // No fleet file says so, but a journal that somebody wrote may.
+    let [none, one] = [0, 1].map(|max_sequences| {
+        let mut spec = gold();
+        spec.profile.max_sequences = max_sequences;
+        let mut gold = Timeline::of(spec);
+        gold.feed().requests_per_second = Some(5.0);
+        gold.feed().pace = Some(Mean { sum: 700.0, count: 100 });
+        gold.at(minutes(3));
+        gold.decision().clone()
+    });
+    assert_eq!(none, one);
+}
