@@ -101,11 +101,11 @@ impl RelayedBody {
 
     fn end_well(&mut self, now: Time) {
         let Some(seat) = self.seat.take() else { return };
-        seat.end_well(now);
         if self.status.is_client_error() {
             self.tier.tally.client_errors.increment();
         } else {
             self.meter.succeed(now, &self.tier.tally);
         }
+        seat.end_well(now);
     }
 }

@@ -47,8 +47,6 @@ pub(crate) struct Tally {
     pub(crate) failed: Count,
     /// Requests whose client left.
     pub(crate) cancelled: Count,
-    /// Requests tried again.
-    pub(crate) retried: Count,
     latency: RwLock<[LiveHistogram; LatencyMetric::ALL.len()]>,
 }
 
@@ -64,7 +62,6 @@ impl Tally {
             client_errors: Count::default(),
             failed: Count::default(),
             cancelled: Count::default(),
-            retried: Count::default(),
             latency: RwLock::new(LatencyMetric::ALL.map(|metric| LiveHistogram::new(metric, slo))),
         }
     }
@@ -104,7 +101,6 @@ impl Tally {
         report.failed = self.failed.get();
         report.client_errors = self.client_errors.get();
         report.cancelled = self.cancelled.get();
-        report.retried = self.retried.get();
         report.latency = self.latency();
     }
 }

@@ -143,7 +143,14 @@ impl Tier {
     /// The tier's part of the report; what waits in a durable queue is added by its owner.
     pub(crate) fn report(&self, now: Time) -> TierReport {
         let mut report = TierReport { tier: self.name.clone(), ..TierReport::default() };
+        // A request's end is counted before its place is freed. So places come first here: a request that is in none
+        // of them any more is among the counts.
+        self.fill_places(&mut report, now);
         self.tally.fill(&mut report);
+        report
+    }
+
+    fn fill_places(&self, report: &mut TierReport, now: Time) {
         let state = self.lock();
         report.queued = state.queue().queued() as u64;
         report.oldest_queued_us = state.queue().oldest_waiting(now).unwrap_or(Span::ZERO);
@@ -151,7 +158,6 @@ impl Tier {
         report.replicas = state.loads();
         let counters = state.queue().counters();
         report.retried = counters.retried + counters.returned;
-        report
     }
 
     /// Replicas that get no work for a while because they failed.

@@ -87,7 +87,8 @@ impl Seat {
     pub(crate) fn failed(&mut self, failure: Failure) -> Next {
         let now = self.tier.clock.now();
         self.note_inside(false);
-        match self.tier.with_state(|state| state.fail(now, self.id, failure)) {
+        let tier = Arc::clone(&self.tier);
+        tier.with_state(|state| match state.fail(now, self.id, failure) {
             Word::Said(Verdict::Refused(_)) => {
                 self.end_failed();
                 Next::GiveUp
@@ -96,7 +97,7 @@ impl Seat {
                 self.word = Some(word);
                 Next::Again
             }
-        }
+        })
     }
 
     /// The first byte of the answer goes out: from here on there is no other try.
@@ -140,10 +141,10 @@ impl Drop for Seat {
         if self.over {
             return;
         }
-        let now = self.tier.clock.now();
-        self.tier.with_state(|state| state.cancel(now, self.id));
         if self.tier.asynchronous.is_none() {
             self.tier.tally.cancelled.increment();
         }
+        let now = self.tier.clock.now();
+        self.tier.with_state(|state| state.cancel(now, self.id));
     }
 }
