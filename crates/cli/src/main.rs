@@ -10,8 +10,10 @@ mod failure;
 mod fleet_file;
 mod output;
 mod probe;
+mod result_file;
 mod signals;
 mod state_dir;
+mod target_key;
 mod whereabouts;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -2,6 +2,7 @@
 //! yet, and what is draining.
 
 use crate::failing::Failing;
+use crate::gateway_view::GatewayView;
 use crate::ports::{BackendError, BackendReplica, Order};
 use evenkeel_core::decision::{Decision, Reason};
 use evenkeel_core::observe::{Replica, ReplicaId, ReplicaState};
@@ -67,17 +68,6 @@ impl Drain {
         (obeyed && gateway.in_flight.get(id).is_none_or(|&count| count == 0))
             || now.since(self.since) >= deadlines.drain
     }
-}
-
-/// What the gateway says, as far as draining needs it.
-#[derive(Clone, Debug, Default)]
-pub struct GatewayView {
-    /// The route table it obeys; `None` when it cannot be asked.
-    pub applied: Option<RouteVersion>,
-    /// Requests inside each replica.
-    pub in_flight: BTreeMap<ReplicaId, u32>,
-    /// Replicas that it has taken out of rotation because they fail.
-    pub failing: BTreeSet<ReplicaId>,
 }
 
 /// How long a tier's replicas may take.

@@ -1,7 +1,7 @@
 //! Replicas that are well by their health check and fail their requests: only the gateway, which has taken them out of
 //! rotation, can tell. They cost money and serve nobody, so one that does not recover is replaced.
 
-use crate::actuation::GatewayView;
+use crate::gateway_view::GatewayView;
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_core::units::{Span, Time};
 use std::collections::BTreeMap;

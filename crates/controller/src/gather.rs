@@ -1,7 +1,7 @@
 //! Gathering inside a tick: every source and every tier's backend at once, each with a quarter of the tick. One that fails
 //! or is late leaves missing readings behind, and no other waits for it.
 
-use crate::actuation::GatewayView;
+use crate::gateway_view::GatewayView;
 use crate::ports::{Backend, BackendError, BackendReplica, Finding, LivingReplica, Source, SourceError};
 use crate::step::{Gathered, TierGathered};
 use crate::view::SourceView;

@@ -7,6 +7,7 @@ mod dispatch;
 pub mod events;
 pub mod explain;
 mod failing;
+pub mod gateway_view;
 pub mod gather;
 pub mod journal;
 pub mod live;

@@ -1,9 +1,9 @@
 //! The live loop: gather inside the tick, step, journal, publish, hand the orders to the backends.
 
-use crate::actuation::GatewayView;
 use crate::attainment::ObjectiveAttainment;
 use crate::dispatch::{Answer, Dispatch};
 use crate::events::{CloudEvent, Happening};
+use crate::gateway_view::GatewayView;
 use crate::gather::{self, Told};
 use crate::journal::{self, Journal, TickRecord};
 use crate::operator::{Mode, OperatorOrder, OperatorOrders};

@@ -1,7 +1,8 @@
 //! One tick as a function: what was gathered goes in, decisions, orders and routes come out. No I/O and no clock, so the
 //! same code runs in virtual time.
 
-use crate::actuation::{Actuation, Deadlines, FailingReplica, GatewayView};
+use crate::actuation::{Actuation, Deadlines, FailingReplica};
+use crate::gateway_view::GatewayView;
 use crate::operator::{Mode, OperatorOrders};
 use crate::ports::{BackendError, BackendReplica, Order};
 use crate::routes::{Router, routes_of};

@@ -1,7 +1,8 @@
 //! The controller's tick as a function, and what its journal keeps: no process, no socket, a real SQLite file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use evenkeel_controller::actuation::{FailingReplica, GatewayView};
+use evenkeel_controller::actuation::FailingReplica;
+use evenkeel_controller::gateway_view::GatewayView;
 use evenkeel_controller::journal::{Journal, JournalReader, TickRecord, replay};
 use evenkeel_controller::operator::OperatorOrders;
 use evenkeel_controller::ports::{BackendError, BackendReplica};

@@ -6,7 +6,8 @@
 //! gateway turns away itself is a `refusal`.
 //!
 //! Modules know each other one way: `refusal`, `measure`, `request` and `upstream` know no tier; `tier`, `relay`,
-//! `answer`, `forward`, `asynchronous`, `in_force`, `gateway`, `client`, `reload`, `workers`, `server` each know only those before.
+//! `answer`, `forward`, `asynchronous`, `in_force`, `gateway`, `client`, `reload`, `workers`, `server` each know only
+//! those before.
 //!
 //! [`serve`] runs it all. What it has seen is at `GET /gateway/report` and `/metrics`.
 

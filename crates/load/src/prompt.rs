@@ -3,8 +3,8 @@
 use crate::plan::ApiKey;
 use crate::target::Target;
 use bytes::Bytes;
-use http::Request;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::Method;
+use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 /// Three letters and a space are about one token; so is a word of the common byte-pair vocabularies.
@@ -62,13 +62,7 @@ pub(crate) struct Ask<'a> {
 impl Ask<'_> {
     /// The request's head, to which a body belongs.
     pub(crate) fn request(&self, target: &Target, api_key: Option<&ApiKey>) -> http::request::Builder {
-        let request = Request::post(target.path("/v1/chat/completions"))
-            .header(HOST, target.authority())
-            .header(CONTENT_TYPE, "application/json");
-        match api_key {
-            Some(key) => request.header(AUTHORIZATION, key.header()),
-            None => request,
-        }
+        target.request(Method::POST, "/v1/chat/completions", api_key).header(CONTENT_TYPE, "application/json")
     }
 
     /// The JSON body.

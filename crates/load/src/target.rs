@@ -1,6 +1,8 @@
 //! Where the requests go.
 
-use http::Uri;
+use crate::plan::ApiKey;
+use http::header::{AUTHORIZATION, HOST};
+use http::{Method, Request, Uri, request};
 use thiserror::Error;
 
 /// The address of a gateway, or of any server that speaks OpenAI's protocol over plain HTTP.
@@ -42,6 +44,15 @@ impl Target {
         let path = uri.path().trim_end_matches('/');
         let prefix = path.strip_suffix("/v1").unwrap_or(path).to_owned();
         Ok(Self { authority: authority.as_str().to_owned(), address, prefix })
+    }
+
+    /// The head of a request to an endpoint, with the key where there is one.
+    pub(crate) fn request(&self, method: Method, endpoint: &str, api_key: Option<&ApiKey>) -> request::Builder {
+        let request = Request::builder().method(method).uri(self.path(endpoint)).header(HOST, &self.authority);
+        match api_key {
+            Some(key) => request.header(AUTHORIZATION, key.header()),
+            None => request,
+        }
     }
 
     pub(crate) fn authority(&self) -> &str {

@@ -10,7 +10,7 @@ mod latency;
 use crate::fetch::{self, Address, SetupError, Trust};
 use async_trait::async_trait;
 use difference::Between;
-use evenkeel_controller::actuation::GatewayView;
+use evenkeel_controller::gateway_view::GatewayView;
 use evenkeel_controller::ports::{Finding, LivingReplica, Source, SourceError};
 use evenkeel_core::observe::{Cause, ReplicaId, Signals};
 use evenkeel_core::spec::{Objective, Signal};

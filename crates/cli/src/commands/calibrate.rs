@@ -4,16 +4,15 @@ mod comparing;
 
 use crate::failure::{CRITERION, Failure};
 use crate::output::{self, Format};
+use crate::result_file::ResultFile;
+use crate::target_key;
 use comparing::Verify;
+use evenkeel_load::Target;
 use evenkeel_load::calibrate::{self, Calibration, CalibrationError, Comparison, Engine, Fit, Settings};
-use evenkeel_load::{ApiKey, Target};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Holds the key of an engine that asks for one, as for `evenkeel load`.
-const KEY_VARIABLE: &str = "EVENKEEL_TARGET_KEY";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -75,10 +74,7 @@ struct Report<'a> {
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
     let target = Target::parse(&arguments.url).map_err(Failure::usage)?;
     let address = target.to_string();
-    if let Some(path) = &arguments.out {
-        // Better told now than after minutes of measuring.
-        write(path, "")?;
-    }
+    let out = arguments.out.as_deref().map(|path| ResultFile::open("--out", path)).transpose()?;
     let began = jiff::Timestamp::now();
     // What happens below a second is by chance, and still a number that can be typed again.
     let seed = arguments.seed.unwrap_or_else(|| began.as_microsecond().unsigned_abs() % 1_000_000_000);
@@ -86,8 +82,8 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
     let (calibration, comparison) = measure(&mut engine, &arguments, seed).await.map_err(failure)?;
     let date = began.strftime("%Y-%m-%d %H:%M UTC").to_string();
     let yaml = calibrate::yaml(&calibration, &date, &address);
-    if let Some(path) = &arguments.out {
-        write(path, &yaml)?;
+    if let Some(out) = out {
+        out.write(&yaml)?;
     }
     match format {
         Format::Json => output::json(&Report {
@@ -125,11 +121,9 @@ async fn measure(
 }
 
 fn settings(arguments: &Arguments, seed: u64) -> Result<Settings, Failure> {
-    let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
-    let no_key = || Failure::usage(format!("{KEY_VARIABLE} is no key: it cannot stand in a header"));
     Ok(Settings {
         model: arguments.model.clone(),
-        api_key: key.map(|key| ApiKey::new(&key).ok_or_else(no_key)).transpose()?,
+        api_key: target_key::from_environment()?,
         max_batched_tokens: arguments.max_batched_tokens,
         max_sequences: arguments.max_sequences,
         kv_tokens: arguments.kv_tokens,
@@ -151,8 +145,4 @@ fn failure(error: CalibrationError) -> Failure {
         | CalibrationError::TooSmall(_) => Failure::usage(error),
         _ => Failure::refused(error),
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::usage(format!("--out {}: {error}", path.display())))
 }

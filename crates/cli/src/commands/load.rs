@@ -10,19 +10,17 @@ use crate::control::Control;
 use crate::failure::{CRITERION, Failure};
 use crate::output::{self, Format};
 use crate::probe::ControllerProbe;
-use crate::{fleet_file, signals};
+use crate::result_file::ResultFile;
+use crate::{fleet_file, signals, target_key};
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::{Criterion, Fleet};
 use evenkeel_load::render::{self, Colors};
 use evenkeel_load::report::{self, About};
-use evenkeel_load::{ApiKey, FleetProbe, Options, Plan, Summary, Target, Traffic, progress, run as send, threshold};
-use std::path::{Path, PathBuf};
+use evenkeel_load::{FleetProbe, Options, Plan, Summary, Target, Traffic, progress, run as send, threshold};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Holds the key of a target that asks for one. A flag would show it to everybody who lists processes.
-const KEY_VARIABLE: &str = "EVENKEEL_TARGET_KEY";
 
 // Where a number is meant, `-5` is one and no flag: it is refused for what is wrong with it.
 #[derive(clap::Args)]
@@ -62,18 +60,15 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
         limits::traffic(players.peak(), plan.tiers.iter().map(|tier| &tier.traffic)).map_err(Failure::usage)?;
     }
     let target = target(&arguments, fleet.as_deref())?;
-    let api_key = api_key(std::env::var(KEY_VARIABLE).ok())?;
+    let api_key = target_key::from_environment()?;
     let (drain, ignore_eos) = (Duration::from_secs(arguments.drain), !arguments.stop_at_eos);
     let options = Options { drain, ignore_eos, api_key, ..Options::default() };
     let probe = fleet.as_deref().map(probe).transpose()?;
     let about = about::about(&name(&arguments, fleet.as_deref()), &arguments.source.in_words());
-    if let Some(path) = &arguments.report {
-        // Better told now than after an hour of load.
-        write_report(path, "")?;
-    }
+    let report = arguments.report.as_deref().map(|path| ResultFile::open("--report", path)).transpose()?;
     let mut progress = progress::for_standard_error();
     let summary = send(plan, target, options, probe, progress.as_mut(), signals::ended).await;
-    tell(&summary, &about, arguments.report.as_deref(), format)?;
+    tell(&summary, &about, report.as_ref(), format)?;
     Ok(if summary.outcome.passed() { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
 }
 
@@ -109,14 +104,6 @@ fn target(arguments: &Arguments, fleet: Option<&Fleet>) -> Result<Target, Failur
     Target::parse(&target).map_err(Failure::usage)
 }
 
-fn api_key(variable: Option<String>) -> Result<Option<ApiKey>, Failure> {
-    let key = |key: String| {
-        ApiKey::new(&key)
-            .ok_or_else(|| Failure::usage(format!("{KEY_VARIABLE} is no key: it cannot stand in a header")))
-    };
-    variable.filter(|key| !key.is_empty()).map(key).transpose()
-}
-
 fn probe(fleet: &Fleet) -> Result<Arc<dyn FleetProbe>, Failure> {
     Ok(Arc::new(ControllerProbe(Control::of(fleet)?)))
 }
@@ -127,19 +114,15 @@ fn name(arguments: &Arguments, fleet: Option<&Fleet>) -> String {
     fleet.map_or_else(model, |fleet| fleet.spec.name.clone())
 }
 
-fn tell(summary: &Summary, about: &About, report: Option<&Path>, format: Format) -> Result<(), Failure> {
-    if let Some(path) = report {
-        write_report(path, &report::html(summary, about))?;
-        output::note(format_args!("report: {}", path.display()));
+fn tell(summary: &Summary, about: &About, report: Option<&ResultFile>, format: Format) -> Result<(), Failure> {
+    if let Some(file) = report {
+        file.write(&report::html(summary, about))?;
+        output::note(format_args!("report: {}", file.path().display()));
     }
     match format {
         Format::Json => output::json(summary),
         Format::Table => output::say(render::text(summary, Colors::of_standard_output()).trim_end()),
     }
-}
-
-fn write_report(path: &Path, html: &str) -> Result<(), Failure> {
-    std::fs::write(path, html).map_err(|error| Failure::usage(format!("--report {}: {error}", path.display())))
 }
 
 #[cfg(test)]

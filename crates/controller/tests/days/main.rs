@@ -4,4 +4,6 @@
 
 mod day;
 mod properties;
+#[path = "../../../core/tests/decision/repeatable.rs"]
+mod repeatable;
 mod world;

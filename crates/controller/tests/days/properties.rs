@@ -1,25 +1,14 @@
 use crate::day::{Event, TIERS, day, fleet, shared_maximum};
+use crate::repeatable::repeatable;
 use crate::world::{Line, World};
 use evenkeel_controller::journal::{Journal, TickRecord, replay};
 use evenkeel_core::autoscaler::{Autoscaler, Evenkeel};
 use evenkeel_core::units::Span;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use std::time::Duration;
 
 /// Longer than any window, cooldown, drain deadline and start deadline of a made-up fleet take together.
 const UNTIL_ALL_IS_WELL: usize = 400;
-
-/// The same cases at every run, unless `PROPTEST_RNG_SEED` or `PROPTEST_CASES` say otherwise.
-fn repeatable(cases: u32) -> ProptestConfig {
-    let asked = ProptestConfig::default();
-    ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").map_or(cases, |_| asked.cases),
-        rng_seed: if asked.rng_seed == RngSeed::Random { RngSeed::Fixed(20_261_124) } else { asked.rng_seed },
-        failure_persistence: None,
-        ..asked
-    }
-}
 
 proptest! {
     #![proptest_config(repeatable(96))]

@@ -1,7 +1,7 @@
 //! What surrounds the controller on a made-up day, and what must hold at every tick of it.
 
 use crate::day::{Answers, Event, Gateway, TIERS, Tells, seconds};
-use evenkeel_controller::actuation::GatewayView;
+use evenkeel_controller::gateway_view::GatewayView;
 use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
 use evenkeel_controller::ports::{BackendError, BackendReplica, Order};
 use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};

@@ -1,8 +1,8 @@
 //! A fleet of two tiers, gold and silver, whose backend and sources do what a test tells them.
 
 use async_trait::async_trait;
-use evenkeel_controller::actuation::GatewayView;
 use evenkeel_controller::events::CloudEvent;
+use evenkeel_controller::gateway_view::GatewayView;
 use evenkeel_controller::journal::{Journal, JournalReader};
 use evenkeel_controller::live::{Command, Live, Published, Surroundings, Taken};
 use evenkeel_controller::operator::{OperatorOrder, OperatorOrders};

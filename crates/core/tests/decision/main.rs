@@ -15,6 +15,7 @@ mod operator;
 mod planted_faults;
 mod properties;
 mod reload;
+mod repeatable;
 mod restart;
 mod specs;
 mod steps;

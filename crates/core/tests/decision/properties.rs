@@ -1,6 +1,7 @@
 //! Whatever is observed and whatever happens to the fleet: the checker finds nothing, nothing panics, a start or a reload
 //! removes nothing by itself, and the journal decides again to the same bits.
 
+use crate::repeatable::repeatable;
 use crate::specs::{capacity, fleet, gold, minutes, seconds};
 use crate::timeline::{FRESHNESS, START, Timeline};
 use evenkeel_core::autoscaler::{Autoscaler, Evenkeel, FleetInputs};
@@ -13,7 +14,6 @@ use evenkeel_core::units::{MicroUsd, Span, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::RngSeed;
 
 /// The longest window that a generated spec has.
 const LONGEST: i64 = 40;
@@ -352,17 +352,6 @@ fn replays(journal: Vec<Line>, reborn: usize) {
             autoscaler = Some(serde_json::from_str(&saved).unwrap());
             assert_eq!(saved, text(autoscaler.as_ref().unwrap()));
         }
-    }
-}
-
-/// The same cases in every run; `PROPTEST_RNG_SEED` chooses others and `PROPTEST_CASES` more.
-fn repeatable(cases: u32) -> ProptestConfig {
-    let asked = ProptestConfig::default();
-    ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").map_or(cases, |_| asked.cases),
-        rng_seed: if asked.rng_seed == RngSeed::Random { RngSeed::Fixed(20_261_124) } else { asked.rng_seed },
-        failure_persistence: None,
-        ..asked
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! **Failures.** Until its first byte is out a request may be tried elsewhere. An error or a time-out costs one of
 //! [`QueueSettings::max_tries`] and a retry from the budget; a connection that broke or was never made costs neither,
-//! within bounds of its own, and what an ejected replica still fails costs a try alone. A request that comes back has its old place in the order, and goes to another replica as
-//! long as another is trusted.
+//! within bounds of its own, and what an ejected replica still fails costs a try alone. A request that comes back has
+//! its old place in the order, and goes to another replica as long as another is trusted.
 //!
 //! **Doubt.** A replica that fails several times in a row is ejected: no work until its back-off ends, then one request
 //! as a probe. All are never ejected: where no trusted one is left, those that merely fail are trusted again. One that

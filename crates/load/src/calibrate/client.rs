@@ -78,6 +78,11 @@ impl Answer {
     }
 }
 
+/// From one moment to a later one.
+pub(super) fn milliseconds(from: Instant, until: Instant) -> f64 {
+    until.duration_since(from).as_secs_f64() * 1e3
+}
+
 impl Client {
     /// A client that knows how the engine counts tokens, after the engine is warm.
     pub(super) async fn warmed(

@@ -6,8 +6,7 @@ use crate::failure::Failure;
 use crate::plan::ApiKey;
 use crate::target::Target;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST};
-use http::{Request, StatusCode};
+use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -85,11 +84,10 @@ async fn page(
     api_key: Option<&ApiKey>,
     path: &str,
 ) -> Result<Bytes, CalibrationError> {
-    let mut request = Request::get(target.path(path)).header(HOST, target.authority());
-    if let Some(key) = api_key {
-        request = request.header(AUTHORIZATION, key.header());
-    }
-    let request = request.body(Full::default()).map_err(|_| CalibrationError::Failed(Failure::Malformed))?;
+    let request = target
+        .request(Method::GET, path, api_key)
+        .body(Full::default())
+        .map_err(|_| CalibrationError::Failed(Failure::Malformed))?;
     let answer = async {
         let (response, lease) = connections.send(request).await.map_err(CalibrationError::Unreachable)?;
         let status = response.status();

@@ -1,14 +1,14 @@
 //! An open load on the engine: every request at its time, whatever became of those before.
 
 use super::CalibrationError;
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, milliseconds};
 use super::latencies::Latencies;
 use super::model::Sent;
 use crate::pacer::{Paced, Pacer};
 use evenkeel_core::units::Span;
 use evenkeel_workload::Arrival;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// What a run showed.
@@ -39,11 +39,11 @@ impl Run {
         let Answer { prompt_tokens, output_tokens, .. } = *answer;
         self.sent.push(Sent { at, prompt_tokens, output_tokens });
         let (first, last) = (answer.first(), answer.last());
-        self.latencies.ttft.push(millis(first.duration_since(answer.sent)));
+        self.latencies.ttft.push(milliseconds(answer.sent, first));
         if output_tokens > 1 {
-            self.latencies.tpot.push(millis(last.duration_since(first)) / f64::from(output_tokens - 1));
+            self.latencies.tpot.push(milliseconds(first, last) / f64::from(output_tokens - 1));
         }
-        let gaps = answer.events.windows(2).map(|pair| (millis(pair[1].duration_since(pair[0])), 1.0));
+        let gaps = answer.events.windows(2).map(|pair| (milliseconds(pair[0], pair[1]), 1.0));
         self.latencies.gaps.extend(gaps);
         // Tokens that came together have no gap between them, as far as anyone outside the engine can tell.
         let together = u64::from(output_tokens).saturating_sub(answer.events.len() as u64);
@@ -51,8 +51,4 @@ impl Run {
             self.latencies.gaps.push((0.0, together as f64));
         }
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

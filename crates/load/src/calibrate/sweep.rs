@@ -1,7 +1,7 @@
 //! Which requests a calibration sends, and which observations follow from their answers.
 
 use super::CalibrationError;
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, milliseconds};
 use super::limits::Limits;
 use super::observation::{Kind, Observation};
 use evenkeel_workload::random::Stream;
@@ -89,7 +89,7 @@ fn decode_observation(answers: &[Answer], window: &[Instant]) -> Observation {
     let sequences = answers.len() as f64;
     Observation {
         kind: Kind::Decode,
-        measured_ms: millis(until.duration_since(from)),
+        measured_ms: milliseconds(from, until),
         uncertainty_ms: 0.0,
         overheads: 0.0,
         iterations,
@@ -106,7 +106,7 @@ async fn prefill(client: &Client, limits: &Limits, prompt_tokens: u32) -> Result
     let tokens = f64::from(answer.prompt_tokens);
     Ok(Observation {
         kind: Kind::Prefill,
-        measured_ms: millis(answer.first().duration_since(answer.sent)),
+        measured_ms: milliseconds(answer.sent, answer.first()),
         uncertainty_ms: 0.0,
         overheads: 1.0,
         iterations: f64::from(answer.prompt_tokens.div_ceil(limits.max_batched_tokens)),
@@ -161,7 +161,7 @@ fn mixed_observations(answers: &[Answer], joined: &Answer) -> Option<[Observatio
     let tokens = f64::from(joined.prompt_tokens);
     let iteration = Observation {
         kind: Kind::Mixed,
-        measured_ms: millis(ended.duration_since(began)),
+        measured_ms: milliseconds(began, ended),
         uncertainty_ms: 0.0,
         overheads: 0.0,
         iterations: 1.0,
@@ -173,8 +173,8 @@ fn mixed_observations(answers: &[Answer], joined: &Answer) -> Option<[Observatio
     // It became ready at some moment of the iteration before: half of it, give or take a deviation of 1/sqrt(12).
     let joining = Observation {
         kind: Kind::Joining,
-        measured_ms: millis(began.duration_since(joined.sent)),
-        uncertainty_ms: millis(began.duration_since(before)) / 12_f64.sqrt(),
+        measured_ms: milliseconds(joined.sent, began),
+        uncertainty_ms: milliseconds(before, began) / 12_f64.sqrt(),
         overheads: 1.0,
         iterations: 0.5,
         cached_tokens: cached(answers, before),
@@ -207,8 +207,4 @@ async fn together(
         answers.push(answer.map_err(|_| CalibrationError::Interrupted)??);
     }
     Ok(answers)
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

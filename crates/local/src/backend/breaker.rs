@@ -1,8 +1,8 @@
 //! When a tier may launch again after replicas failed: backoff that doubles, and a circuit that opens.
 //!
-//! Failures in a row wait 1, 2, 4, 8 seconds, but the first of them is replaced at once where the replica had served: that
-//! the tier can run is known then, and traffic waits. The fifth opens the circuit: a minute without launches, then one replica
-//! as a probe; if it becomes ready the circuit closes, if not it stays open twice as long, ten minutes at most.
+//! Failures in a row wait 1, 2, 4, 8 seconds, but the first of them is replaced at once where the replica had served:
+//! that the tier can run is known then, and traffic waits. The fifth opens the circuit: a minute without launches, then
+//! one replica as a probe; if it becomes ready the circuit closes, if not it stays open twice as long, ten minutes at most.
 
 use evenkeel_controller::ports::BackendError;
 use evenkeel_core::units::{Span, Time};
@@ -58,8 +58,8 @@ impl Breaker {
         Ok(())
     }
 
-    /// A replica launched at `launched` failed; it had `served`, or never became ready. Replicas that were on their way when the last failure was counted tell
-    /// nothing new: eight that one cause takes down together count once.
+    /// A replica launched at `launched` failed; it had `served`, or never became ready. Replicas that were on their way
+    /// when the last failure was counted tell nothing new: eight that one cause takes down together count once.
     pub(crate) fn failed(&mut self, launched: Time, now: Time, why: String, served: bool) {
         self.probing = false;
         if self.last_failure.as_ref().is_some_and(|last| launched < last.at) {

@@ -5,7 +5,7 @@ use evenkeel_adapters::SetupError;
 use evenkeel_adapters::engines::Engines;
 use evenkeel_adapters::gateway::Gateway;
 use evenkeel_adapters::players::{Players, PlayersPush};
-use evenkeel_controller::actuation::GatewayView;
+use evenkeel_controller::gateway_view::GatewayView;
 use evenkeel_controller::ports::{Finding, LivingReplica, Source, SourceError};
 use evenkeel_core::observe::Cause;
 use evenkeel_core::spec::Signal;

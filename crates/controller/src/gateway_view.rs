@@ -1,0 +1,16 @@
+//! What the gateway says, as far as actuation needs it.
+
+use evenkeel_core::observe::ReplicaId;
+use evenkeel_wire::routes::RouteVersion;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Its last report.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayView {
+    /// The route table it obeys; `None` when it cannot be asked.
+    pub applied: Option<RouteVersion>,
+    /// Requests inside each replica.
+    pub in_flight: BTreeMap<ReplicaId, u32>,
+    /// Replicas that it has taken out of rotation because they fail.
+    pub failing: BTreeSet<ReplicaId>,
+}
