@@ -345,7 +345,7 @@ impl World {
             while let Some(answer) = self.answer(index) {
                 let (order, outcome) = answer;
                 if outcome.is_err() {
-                    order.end.iter().for_each(|id| drop(self.ended.remove(id)));
+                    self.ended.retain(|id| !order.end.contains(id));
                 }
                 self.controller.outcome(&order, outcome, self.now);
             }
@@ -356,7 +356,7 @@ impl World {
         let (now, ticks) = (self.now, self.ticks);
         let tier = &mut self.tiers[index];
         while let Some(Waiting { order, .. }) = tier.waiting.pop_front_if(|it| it.withdrawn) {
-            order.end.iter().for_each(|id| drop(self.ended.remove(id)));
+            self.ended.retain(|id| !order.end.contains(id));
             self.controller.withdrawn(&order);
         }
         let ready = match tier.answers {
