@@ -13,6 +13,7 @@ mod limits;
 mod operator;
 mod planted_faults;
 mod properties;
+mod readings;
 mod reload;
 mod restart;
 mod specs;
