@@ -4,7 +4,7 @@
 use evenkeel_controller::actuation::GatewayView;
 use evenkeel_controller::journal::{Journal, JournalReader, TickRecord, replay};
 use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
-use evenkeel_controller::ports::{BackendError, BackendReplica};
+use evenkeel_controller::ports::{BackendError, BackendReplica, Order};
 use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};
 use evenkeel_core::decision::{Override, Reason};
 use evenkeel_core::observe::{Cause, Latency, Offered, Reading, ReplicaId, ReplicaState, Signals};
@@ -111,7 +111,7 @@ impl World {
         outcome
     }
 
-    fn carry_out(&mut self, order: &evenkeel_controller::ports::Order) {
+    fn carry_out(&mut self, order: &Order) {
         let tier = self.replicas.get_mut(order.tier.as_str()).unwrap();
         tier.retain(|it| !order.end.contains(&it.id));
         tier.extend(order.launch.iter().map(|id| BackendReplica {
@@ -470,18 +470,50 @@ async fn a_journal_of_another_version_is_refused_and_not_taken_for_a_damaged_one
 }
 
 #[tokio::test]
-async fn a_journal_that_has_lost_a_table_is_not_writable_and_names_it() {
-    for table in ["ticks", "decisions", "orders", "hours", "operator"] {
+async fn a_journal_whose_tables_are_not_its_own_any_more_is_not_writable_and_names_what_is_wrong() {
+    for (change, named) in [
+        ("DROP TABLE ticks", "ticks"),
+        ("ALTER TABLE ticks RENAME COLUMN decisions_digest TO digest", "decisions_digest"),
+        ("DROP TABLE decisions", "decisions"),
+        ("DROP TABLE orders", "orders"),
+        ("DROP TABLE hours", "hours"),
+        ("CREATE TRIGGER full BEFORE INSERT ON hours BEGIN SELECT RAISE(FAIL, 'no room'); END", "no room"),
+        ("DROP TABLE operator", "operator"),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.sqlite");
         let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
-        rusqlite::Connection::open(&path).unwrap().execute_batch(&format!("DROP TABLE {table}")).unwrap();
+        rusqlite::Connection::open(&path).unwrap().execute_batch(change).unwrap();
         let mut world = World::new();
         let pause = OperatorOrder::Pause(world.now);
-        assert!(!(journal.operator(pause, world.now).await && written(&journal, &mut world, 3).await), "{table}");
+        assert!(!(journal.operator(pause, world.now).await && written(&journal, &mut world, 3).await), "{change}");
         let problem = journal.health().problem.unwrap();
-        assert!(!journal.health().writable && problem.contains(table), "{table}: {problem}");
+        assert!(!journal.health().writable && problem.contains(named), "{change}: {problem}");
     }
+}
+
+#[tokio::test]
+async fn an_outcome_or_a_question_for_which_there_is_no_table_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE orders; DROP TABLE decisions").unwrap();
+    journal.outcome(
+        Order {
+            tier: "gold".to_owned(),
+            epoch: 7,
+            desired: 1,
+            launch: Vec::new(),
+            end: Vec::new(),
+            grace: Duration::ZERO,
+        },
+        "done".to_owned(),
+    );
+    assert!(!journal.settled(Duration::from_secs(30)).await);
+    assert!(journal.health().problem.unwrap().contains("orders"));
+    let error = JournalReader::new(&path).decisions(None, 1, false).unwrap_err();
+    assert!(error.to_string().contains("no such table: decisions"), "{error}");
 }
 
 #[tokio::test]
