@@ -34,7 +34,7 @@ bugs: ## Every planted bug of bugs/, and whether its test catches it (20 minutes
 
 mutants: ## Every small change to core, and whether a test notices it (hours)
 	@scripts/need mutants
-	cargo mutants --package evenkeel-core --profile mutants
+	cargo mutants --package evenkeel-core
 
 coverage: ## Lines that no test runs; core and controller have none (30 minutes)
 	@scripts/need coverage

@@ -50,7 +50,17 @@ pub fn figures(recommendation: &Recommendation) -> String {
     let policy = &recommendation.policy;
     match &recommendation.why {
         Why::Blind { signal, cause } => format!("{policy} cannot tell: {} {}", signal.name(), cause_in_words(*cause)),
-        Why::Demand { .. } => format!("{policy} wants {count}: {}", demand(&recommendation.why)),
+        Why::Demand {
+            requests_per_second: rate,
+            demand_replicas: demand,
+            peak_demand_replicas: peak,
+            staffing_gain: gain,
+            slowdown,
+            forecast_replicas: forecast,
+        } => format!(
+            "{policy} wants {count}: {rate:.2} requests/s are {demand:.2} replicas of demand inside the SLO, staffed x {gain:.3}{}",
+            besides(*demand, *peak, *slowdown, *forecast)
+        ),
         Why::Unachievable { metric, requests_per_second, throughput_replicas, slowdown } => format!(
             "{policy} wants {count}, for throughput alone: {requests_per_second:.2} requests/s fill {throughput_replicas:.2} replicas, and {} cannot be met at {slowdown:.2} x the declared time per token even on an idle replica",
             metric.name()
@@ -75,28 +85,16 @@ pub fn figures(recommendation: &Recommendation) -> String {
     }
 }
 
-/// The capacity policy's figures in words; of the others, nothing.
-fn demand(why: &Why) -> String {
-    let Why::Demand {
-        requests_per_second: rate,
-        demand_replicas: demand,
-        peak_demand_replicas: peak,
-        staffing_gain: gain,
-        slowdown,
-        forecast_replicas,
-    } = why
-    else {
-        return String::new();
-    };
-    let mut words =
-        format!("{rate:.2} requests/s are {demand:.2} replicas of demand inside the SLO, staffed x {gain:.3}");
-    if *peak > *demand + 0.005 {
+/// What besides the demand of this moment made the capacity policy's count.
+fn besides(demand: f64, peak: f64, slowdown: f64, forecast: Option<f64>) -> String {
+    let mut words = String::new();
+    if peak > demand + 0.005 {
         words.push_str(&format!("; within the hold it was {peak:.2}"));
     }
     if (slowdown - 1.0).abs() >= 0.05 {
         words.push_str(&format!("; replicas measure {slowdown:.2} x the declared time per token"));
     }
-    if let Some(forecast) = forecast_replicas {
+    if let Some(forecast) = forecast {
         words.push_str(&format!("; the forecast is {forecast:.2}"));
     }
     words

@@ -318,6 +318,7 @@ impl Live {
 
     fn report(&mut self, outcome: &Outcome, told: &Told, now: Time) {
         for violation in &outcome.violations {
+            // uncovered: only a bug in the decision gets here, and every test would be ended by it
             tracing::error!(?violation, "a decision breaks an invariant; it is not acted on");
             self.happened(&Happening::InvariantBroken(violation.clone()), now);
         }

@@ -4,8 +4,8 @@
 use evenkeel_controller::actuation::FailingReplica;
 use evenkeel_controller::gateway_view::GatewayView;
 use evenkeel_controller::journal::{Journal, JournalReader, TickRecord, replay};
-use evenkeel_controller::operator::OperatorOrders;
-use evenkeel_controller::ports::{BackendError, BackendReplica};
+use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
+use evenkeel_controller::ports::{BackendError, BackendReplica, Order};
 use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};
 use evenkeel_core::decision::{Override, Reason};
 use evenkeel_core::observe::{Cause, Latency, Offered, Reading, ReplicaId, ReplicaState, Signals};
@@ -112,7 +112,7 @@ impl World {
         outcome
     }
 
-    fn carry_out(&mut self, order: &evenkeel_controller::ports::Order) {
+    fn carry_out(&mut self, order: &Order) {
         let tier = self.replicas.get_mut(order.tier.as_str()).unwrap();
         tier.retain(|it| !order.end.contains(&it.id));
         tier.extend(order.launch.iter().map(|id| BackendReplica {
@@ -286,6 +286,25 @@ fn a_replica_that_served_and_is_not_ready_just_now_is_drained_also_while_the_gat
 }
 
 #[test]
+fn the_files_mode_is_in_force_until_an_operator_sets_another() {
+    let mut world = World::new();
+    let fleet = (**world.controller.fleet()).clone();
+    for (in_file, mode) in [
+        (evenkeel_fleet::model::Mode::Observe, Mode::Observe),
+        (evenkeel_fleet::model::Mode::Advise, Mode::Advise),
+        (evenkeel_fleet::model::Mode::Act, Mode::Act),
+    ] {
+        let mut changed = fleet.clone();
+        changed.controller.mode = in_file;
+        world.controller.reload(Arc::new(changed), world.now);
+        assert_eq!(world.controller.mode(&world.operator), mode);
+        assert_eq!(world.controller.permitted(&world.operator, world.now), mode == Mode::Act);
+    }
+    world.operator.take(OperatorOrder::Mode(Mode::Observe));
+    assert_eq!(world.controller.mode(&world.operator), Mode::Observe);
+}
+
+#[test]
 fn a_stop_that_is_broken_off_has_changed_no_decision() {
     let mut world = World::new();
     world.policy("latency: {objective: tpot p95, window: 60s}");
@@ -446,4 +465,137 @@ fn a_failing_replica_stays_where_all_fail_or_nothing_can_be_seen_or_the_journal_
 fn obeying<'a>(failing: impl IntoIterator<Item = &'a ReplicaId>) -> GatewayView {
     let applied = Some(RouteVersion { epoch: 7, number: u64::MAX });
     GatewayView { applied, failing: failing.into_iter().cloned().collect(), ..GatewayView::default() }
+}
+
+/// `ticks` ticks of a world that grows, on disk if they could be written.
+async fn written(journal: &Journal, world: &mut World, ticks: usize) -> bool {
+    for tick in 0..ticks {
+        let state = (tick == 0).then(|| world.controller.autoscaler().clone());
+        let Outcome { inputs, decisions, orders, .. } = world.tick();
+        journal.record(TickRecord { epoch: 7, inputs, decisions, orders, state });
+    }
+    journal.settled(Duration::from_secs(30)).await
+}
+
+#[tokio::test]
+async fn decisions_are_read_back_newest_first_by_tier_and_changes_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    let mut world = World::new();
+    world.offered = Some(20);
+    assert!(written(&journal, &mut world, 20).await);
+    let reader = JournalReader::new(&path);
+    let all = reader.decisions(None, 100, false).unwrap();
+    assert!(all.iter().any(|it| it.decision.tier == "silver") && all.is_sorted_by(|one, next| one.id > next.id));
+    let gold = reader.decisions(Some("gold"), 100, false).unwrap();
+    assert_eq!(gold.iter().map(|it| it.ticks).sum::<u64>(), 20, "runs of equal decisions cover every tick");
+    assert!(gold.iter().all(|it| it.decision.tier == "gold" && it.first_us <= it.last_us));
+    let changes = reader.decisions(Some("gold"), 100, true).unwrap();
+    assert!(!changes.is_empty() && changes.len() < gold.len());
+    assert!(changes.iter().all(|it| it.decision.desired != it.decision.supply.current()));
+    assert_eq!(reader.decisions(None, 1, false).unwrap(), all[..1]);
+
+    rusqlite::Connection::open(&path).unwrap().execute("UPDATE decisions SET decision = '{'", []).unwrap();
+    let error = reader.decisions(None, 1, false).unwrap_err();
+    assert!(error.is_damage() && error.to_string().contains("is damaged at tick"), "{error}");
+}
+
+#[tokio::test]
+async fn a_journal_of_another_version_is_refused_and_not_taken_for_a_damaged_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    assert!(journal.settled(Duration::from_secs(30)).await);
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let errors = [
+        Journal::open(&path, Span::from_secs(1_000_000), 8).map(|_| ()).unwrap_err(),
+        JournalReader::new(&path).orders().unwrap_err(),
+    ];
+    for error in errors {
+        assert!(!error.is_damage() && error.to_string().contains("has schema 99"), "{error}");
+    }
+    std::fs::write(&path, "this is no journal, and long enough to be taken for the head of a database file").unwrap();
+    std::fs::remove_file(path.with_extension("sqlite-wal")).ok();
+    let error = Journal::open(&path, Span::from_secs(1_000_000), 8).map(|_| ()).unwrap_err();
+    assert!(error.is_damage(), "{error}");
+}
+
+#[tokio::test]
+async fn a_journal_whose_tables_are_not_its_own_any_more_is_not_writable_and_names_what_is_wrong() {
+    for (change, named) in [
+        ("DROP TABLE ticks", "ticks"),
+        ("ALTER TABLE ticks RENAME COLUMN decisions_digest TO digest", "decisions_digest"),
+        ("DROP TABLE decisions", "decisions"),
+        ("DROP TABLE orders", "orders"),
+        ("DROP TABLE hours", "hours"),
+        ("CREATE TRIGGER full BEFORE INSERT ON hours BEGIN SELECT RAISE(FAIL, 'no room'); END", "no room"),
+        ("DROP TABLE operator", "operator"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.sqlite");
+        let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+        rusqlite::Connection::open(&path).unwrap().execute_batch(change).unwrap();
+        let mut world = World::new();
+        let pause = OperatorOrder::Pause(world.now);
+        assert!(!(journal.operator(pause, world.now).await && written(&journal, &mut world, 3).await), "{change}");
+        let problem = journal.health().problem.unwrap();
+        assert!(!journal.health().writable && problem.contains(named), "{change}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_or_a_question_for_which_there_is_no_table_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE orders; DROP TABLE decisions").unwrap();
+    journal.outcome(
+        Order {
+            tier: "gold".to_owned(),
+            epoch: 7,
+            desired: 1,
+            launch: Vec::new(),
+            end: Vec::new(),
+            grace: Duration::ZERO,
+        },
+        "done".to_owned(),
+    );
+    journal.settled(Duration::from_secs(30)).await;
+    assert!(journal.health().problem.unwrap().contains("orders"));
+    let error = JournalReader::new(&path).decisions(None, 1, false).unwrap_err();
+    assert!(error.to_string().contains("no such table: decisions"), "{error}");
+}
+
+#[tokio::test]
+async fn a_journal_whose_disk_hangs_takes_no_more_than_its_queue_holds_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut world = World::new();
+    let full = (0..2_000).any(|_| {
+        let Outcome { inputs, decisions, orders, .. } = world.tick();
+        journal.record(TickRecord { epoch: 7, inputs, decisions, orders, state: None });
+        journal.health().problem.is_some_and(|problem| problem.contains("queue is full"))
+    });
+    assert!(full && !journal.health().writable && journal.health().ticks_lost > 0);
+}
+
+#[tokio::test]
+async fn ticks_before_the_first_saved_state_are_skipped_by_a_replay_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (journal, _) = Journal::open(&path, Span::from_secs(1_000_000), 7).unwrap();
+    assert!(written(&journal, &mut World::new(), 10).await);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("UPDATE ticks SET state = NULL", []).unwrap();
+    let found = replay(&path).unwrap();
+    assert_eq!((found.ticks, found.skipped, found.gaps), (0, 10, 0));
+    // The deltas after a tick that is gone lead nowhere.
+    connection.execute("DELETE FROM ticks WHERE id = 4", []).unwrap();
+    let found = replay(&path).unwrap();
+    assert_eq!((found.ticks, found.skipped, found.gaps), (0, 9, 1));
 }

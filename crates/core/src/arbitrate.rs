@@ -7,7 +7,7 @@ use crate::observe::{Replica, ReplicaId, ReplicaState};
 use crate::propose::Proposal;
 use crate::spec::{FleetSpec, TierSpec};
 use alloc::vec::Vec;
-use core::cmp::Reverse;
+use core::cmp::{Ordering, Reverse};
 
 /// Decides over the whole fleet. `proposals` are in the order of the fleet's tiers.
 pub fn arbitrate(spec: &FleetSpec, mut proposals: Vec<Proposal>) -> Vec<Decision> {
@@ -159,29 +159,35 @@ fn neediest(claims: &[Claim], grants: &[u32]) -> Option<usize> {
 }
 
 fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
-    let current = proposal.supply.current();
-    let desired = chain.count;
-    if desired > current {
-        let raised = chain.clamps.iter().rev().find(|it| it.after > it.before);
-        return match raised.map(|it| it.guard) {
-            Some(Guard::Minimum) => Reason::GrewToMinimum,
-            Some(Guard::Override) => Reason::GrewForOverride,
-            Some(Guard::Freshness) => Reason::GrewWhenBlind,
-            Some(Guard::Window) => Reason::GrewInWindow,
-            // No policy could tell: what was decided before is restored.
-            _ if proposal.winner.is_none() => Reason::GrewWhenBlind,
-            _ => Reason::GrewForDemand,
-        };
+    match chain.count.cmp(&proposal.supply.current()) {
+        Ordering::Greater => grew(proposal, chain),
+        Ordering::Less => shrank(chain),
+        Ordering::Equal => held(proposal, chain),
     }
-    if desired < current {
-        let lowered = chain.clamps.iter().rev().find(|it| it.after < it.before);
-        return match lowered.map(|it| it.guard) {
-            Some(Guard::Override) => Reason::ShrankForOverride,
-            Some(Guard::SharedMaximum) => Reason::ShrankForPriority,
-            _ => Reason::ShrankUnneeded,
-        };
+}
+
+/// The last guard that raised the count, or else the winner.
+fn grew(proposal: &Proposal, chain: &Chain) -> Reason {
+    let raised = chain.clamps.iter().rev().find(|it| it.after > it.before);
+    match raised.map(|it| it.guard) {
+        Some(Guard::Minimum) => Reason::GrewToMinimum,
+        Some(Guard::Override) => Reason::GrewForOverride,
+        Some(Guard::Freshness) => Reason::GrewWhenBlind,
+        Some(Guard::Window) => Reason::GrewInWindow,
+        // No policy could tell: what was decided before is restored.
+        _ if proposal.winner.is_none() => Reason::GrewWhenBlind,
+        _ => Reason::GrewForDemand,
     }
-    held(proposal, chain)
+}
+
+/// The last guard that lowered the count, or else the winner.
+fn shrank(chain: &Chain) -> Reason {
+    let lowered = chain.clamps.iter().rev().find(|it| it.after < it.before);
+    match lowered.map(|it| it.guard) {
+        Some(Guard::Override) => Reason::ShrankForOverride,
+        Some(Guard::SharedMaximum) => Reason::ShrankForPriority,
+        _ => Reason::ShrankUnneeded,
+    }
 }
 
 fn held(proposal: &Proposal, chain: &Chain) -> Reason {

@@ -83,17 +83,6 @@ impl<T> Default for Reading<T> {
     }
 }
 
-impl Reading<f64> {
-    /// A reading of a measured number. NaN, infinity and negative values are refused here, at the door.
-    pub fn number(value: f64, at: Time) -> Self {
-        if value.is_finite() && value >= 0.0 {
-            Self::Fresh { value, at }
-        } else {
-            Self::Missing { cause: Cause::NotANumber }
-        }
-    }
-}
-
 impl Reading<Mean> {
     /// The same reading, refused when its sum is NaN, infinite or negative.
     #[must_use]

@@ -80,7 +80,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
     let wanted = winner.and_then(|index| advices[index].desired).unwrap_or_else(|| context.standing(&state));
     let mut chain = Chain { count: wanted, clamps: Vec::new() };
     guard::guard(&mut chain, &mut state, &context, blind);
-    let policy_change = advices.iter().filter_map(|advice| advice.until).filter(|&at| at > now).min();
+    let policy_change = advices.iter().filter_map(|advice| advice.until).min();
     let guard_change = guard::next_change(&state, &context);
     let proposal = Proposal {
         at: now,

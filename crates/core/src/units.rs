@@ -137,13 +137,6 @@ impl MicroUsd {
     }
 }
 
-impl Add for MicroUsd {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +147,13 @@ mod tests {
         let (early, late) = (Time::from_micros(5), Time::from_micros(9));
         assert_eq!(late.since(early), Span::from_micros(4));
         assert_eq!(early.since(late), Span::ZERO);
+    }
+
+    #[test]
+    fn seconds_round_to_whole_microseconds_and_what_is_no_number_is_none_of_them() {
+        assert_eq!(Span::from_secs_f64(0.25), Span::from_millis(250));
+        assert_eq!(Span::from_secs_f64(1.000_000_6), Span::from_micros(1_000_001));
+        assert_eq!([f64::NAN, f64::INFINITY].map(Span::from_secs_f64), [Span::ZERO; 2]);
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Journal {
         let problem = match self.queue.try_send(message) {
             Ok(()) => return true,
             Err(TrySendError::Full(_)) => "the journal's queue is full",
-            Err(TrySendError::Disconnected(_)) => "the journal's thread has ended",
+            Err(TrySendError::Disconnected(_)) => "the journal's thread has ended", // uncovered: it outlives every handle
         };
         let mut health = self.shared.health();
         health.writable = false;

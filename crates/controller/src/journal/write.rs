@@ -188,7 +188,7 @@ impl Writer {
             match message {
                 Message::Tick(tick) => bytes += self.write_tick(tick)?,
                 Message::Outcome { order, outcome } => self.write_outcome(order, outcome)?,
-                Message::Barrier(_) | Message::Operator(_) => {}
+                Message::Barrier(_) | Message::Operator(_) => {} // uncovered: `Waiting` has taken them out
             }
         }
         Ok(bytes)
@@ -308,11 +308,8 @@ impl Writer {
         }
         self.last_sweep = Some(now);
         let limit = (now - self.retention).as_micros();
-        let keep: Option<i64> = self.connection.query_row(
-            "SELECT MAX(id) FROM ticks WHERE state IS NOT NULL AND at_us < ?1",
-            [limit],
-            |row| row.get(0),
-        )?;
+        let states = "SELECT MAX(id) FROM ticks WHERE state IS NOT NULL AND at_us < ?1";
+        let keep: Option<i64> = self.connection.query_row(states, [limit], |row| row.get(0))?;
         self.connection.execute("DELETE FROM ticks WHERE id < ?1", [keep.unwrap_or(0)])?;
         self.connection.execute("DELETE FROM decisions WHERE last_us < ?1", [limit])?;
         self.connection.execute("DELETE FROM orders WHERE at_us < ?1", [limit])?;

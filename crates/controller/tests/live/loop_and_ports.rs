@@ -6,9 +6,10 @@ use evenkeel_controller::operator::{Mode, OperatorOrder};
 use evenkeel_controller::ports::BackendError;
 use evenkeel_controller::step::Stopping;
 use evenkeel_core::decision::Reason;
-use evenkeel_core::observe::{Cause, Reading, ReplicaId};
+use evenkeel_core::observe::{Cause, Reading, ReplicaId, ReplicaState};
 use evenkeel_core::units::Span;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -294,6 +295,56 @@ async fn a_replica_whose_tier_is_gone_is_shown_and_told_once() {
     let view = running.ticks(5).await;
     assert_eq!((view.strays[0].tier.as_str(), view.strays[0].replica.0.as_str()), ("copper", "old"));
     assert_eq!(running.kinds().iter().filter(|kind| **kind == "dev.evenkeel.alarm.stray_replica").count(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_file_is_in_force_from_the_next_tick_on_and_one_that_cannot_be_used_changes_nothing() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.ticks(2).await;
+    running.events();
+    let mut changed = World::fleet();
+    changed.spec.tiers[0].minimum = 4;
+    let reload = Command::Reload(Arc::new(changed), vec!["tiers.gold.replicas.minimum".to_owned()]);
+    assert!(running.published.commands.send(reload).await.is_ok());
+    running.ticks(2).await;
+    assert_eq!((world.backend.count("gold"), world.backend.count("silver")), (4, 1));
+    assert!(running.published.commands.send(Command::ReloadRefused("line 3".to_owned())).await.is_ok());
+    running.ticks(2).await;
+    assert_eq!(world.backend.count("gold"), 4);
+    let kinds = running.kinds();
+    for kind in ["dev.evenkeel.fleet.reloaded", "dev.evenkeel.alarm.reload_refused"] {
+        assert_eq!(kinds.iter().filter(|it| **it == kind).count(), 1, "{kinds:?}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_failed_is_told_once_and_replaced() {
+    let mut world = World::new();
+    let mut running = world.start().await;
+    running.ticks(2).await;
+    running.events();
+    world.backend.state.lock().unwrap().replicas.get_mut("gold").unwrap()[0].state = ReplicaState::Failed;
+    running.ticks(3).await;
+    assert_eq!(running.kinds().iter().filter(|kind| **kind == "dev.evenkeel.replica.failed").count(), 1);
+    assert_eq!(world.backend.count("gold"), 2, "the failed one and another in its place");
+    world.backend.state.lock().unwrap().replicas.get_mut("gold").unwrap()[1].state = ReplicaState::Starting;
+    running.tick().await;
+    assert_eq!(running.kinds(), [""; 0], "one that starts is no event");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sinks_that_take_no_event_hold_up_no_tick() {
+    let mut world = World::new();
+    world.room_for_events = 1;
+    let mut running = world.start().await;
+    world.tells("gold", Tells::Requests(30));
+    running.ticks(5).await;
+    assert!(world.backend.count("gold") > 2);
+    assert!(running.events().len() <= 1);
     running.stop().await;
 }
 

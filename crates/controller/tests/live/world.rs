@@ -14,6 +14,7 @@ use evenkeel_core::decision::Override;
 use evenkeel_core::observe::{Cause, Offered, Reading, ReplicaId, ReplicaState, Signals};
 use evenkeel_core::spec::Signal;
 use evenkeel_core::units::{Span, Time};
+use evenkeel_fleet::model::Fleet;
 use evenkeel_wire::routes::RouteState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -186,6 +187,8 @@ pub(crate) struct World {
     /// How long the journal keeps ticks, from the next start on.
     pub(crate) retention: Span,
     epoch: u64,
+    /// Events that nobody has taken yet, at most.
+    pub(crate) room_for_events: usize,
     /// Virtual time advances by itself when nothing but the journal's thread has work, unless a blocking task runs: this
     /// one runs until the world is dropped.
     _no_auto_advance: std::sync::mpsc::Sender<()>,
@@ -209,8 +212,19 @@ impl World {
             directory,
             retention: Span::from_secs(1_000_000),
             epoch: 0,
+            room_for_events: 10_000,
             _no_auto_advance: sender,
         }
+    }
+
+    /// Both tiers, in mode `act`.
+    pub(crate) fn fleet() -> Fleet {
+        let text = format!(
+            "fleet: pair\ntick: 1s\ncontroller: {{mode: act}}\ntiers:\n  gold:{}  silver:{}",
+            TIER.replace("MODEL", "a"),
+            TIER.replace("MODEL", "b")
+        );
+        evenkeel_fleet::read(&text, "pair.yaml").unwrap_or_else(|problems| panic!("{problems}"))
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
@@ -244,14 +258,9 @@ impl World {
     async fn begin(&mut self, journal: Option<Journal>, operator: OperatorOrders) -> Running {
         self.epoch += 1;
         let epoch = self.epoch;
-        let text = format!(
-            "fleet: pair\ntick: 1s\ncontroller: {{mode: act}}\ntiers:\n  gold:{}  silver:{}",
-            TIER.replace("MODEL", "a"),
-            TIER.replace("MODEL", "b")
-        );
-        let fleet = evenkeel_fleet::read(&text, "pair.yaml").unwrap_or_else(|problems| panic!("{problems}"));
+        let fleet = Self::fleet();
         let source = |tier| Box::new(ScriptedSource { tier, tells: self.tells.clone() }) as Box<dyn Source>;
-        let (events, received) = mpsc::channel(10_000);
+        let (events, received) = mpsc::channel(self.room_for_events);
         let (gateway, mut names, holds_fleet) = (self.gateway.clone(), 0, journal.is_some());
         let around = Surroundings {
             clock: self.clock.clone(),

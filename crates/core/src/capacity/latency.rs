@@ -116,10 +116,8 @@ impl<'a> Fleet<'a> {
     }
 
     /// P(W > t) = sum over n >= full of p(n) * P(at most n - full of a Poisson stream of the full rate end within t).
+    /// The bound is above zero, as that of every objective that an idle replica meets.
     fn wait_above(&self, states: &[f64], bound_ms: f64) -> f64 {
-        if bound_ms <= 0.0 {
-            return states.iter().skip(self.full).sum();
-        }
         let mean = self.full_rate * bound_ms / 1e3;
         let (mut within, mut above) = (0.0, 0.0);
         for (waiting, p) in states.iter().skip(self.full).enumerate() {

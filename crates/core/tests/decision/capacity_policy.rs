@@ -2,13 +2,39 @@
 
 use crate::specs::{capacity, gold, minutes, seconds};
 use crate::timeline::{Timeline, rate_for};
+use evenkeel_core::capacity::Table;
 use evenkeel_core::decision::{Forecast, Reason, Why};
 use evenkeel_core::observe::{Finished, Mean};
-use evenkeel_core::spec::{LatencyMetric, TierSpec};
+use evenkeel_core::spec::{LatencyMetric, Objective, TierSpec};
 use evenkeel_core::units::Span;
 
 /// 1.063 replicas for each replica of demand at 95 % (policy.md's cold line): 2.5 of demand are three.
 const GAIN: f64 = 1.063;
+
+#[test]
+fn every_kind_of_objective_limits_the_rate_and_a_longer_bound_lets_more_of_it_through() {
+    let mut tier = gold();
+    // A batch of four is soon full, one of 64 soon slow.
+    for (metric, batch, short, long) in [
+        (LatencyMetric::Ttft, 64, 200, 2_000),
+        (LatencyMetric::Tpot, 64, 8, 12),
+        (LatencyMetric::Itl, 64, 8, 18),
+        (LatencyMetric::E2e, 64, 900, 3_000),
+        (LatencyMetric::QueueTime, 4, 5, 200),
+    ] {
+        tier.profile.max_sequences = batch;
+        let table = |bound| {
+            let objective = Objective { metric, quantile: 0.95, bound: Span::from_millis(bound) };
+            Table::solve(&tier.profile, &tier.requests, &[objective], 4)
+        };
+        let (short, long) = (table(short), table(long));
+        for replicas in [1.0, 4.0] {
+            let (short, long) = (short.rate(replicas), long.rate(replicas));
+            assert!(short < long, "{metric:?} with {replicas} replicas: {short} and {long}");
+        }
+        assert!(long.rate(4.0) >= 4.0 * long.rate(1.0), "{metric:?}: four together carry four times as much at least");
+    }
+}
 
 #[test]
 fn more_demand_is_answered_on_the_very_tick_that_measures_it() {

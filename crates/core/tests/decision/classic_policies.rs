@@ -146,6 +146,15 @@ fn among_equal_recommendations_the_first_in_the_file_is_named() {
 }
 
 #[test]
+fn an_objective_that_the_tier_does_not_have_is_blind_and_not_met() {
+    let mut tier = Timeline::of(with(vec![PolicySpec::Latency { objective: 7, window: seconds(60) }])).with_ready(4);
+    tier.feed().latency = Some(Latency { count: 100, above: 0, ..Latency::default() });
+    tier.at(minutes(10)).expect(4).because(Reason::HeldBlind);
+    let cause = Cause::NotConfigured;
+    assert_eq!(tier.decision().recommendations[0].why, Why::Blind { signal: Signal::Latency, cause });
+}
+
+#[test]
 fn players_per_replica_gives_the_first_users_table() {
     // Players 100 / 500 / 1,000 / 5,000 / 10,000 (theory.md): the linear reading fits every band.
     for (per_replica, counts) in [(235.0, [1, 3, 5, 22, 43]), (435.0, [1, 2, 3, 12, 23]), (2_000.0, [1, 1, 1, 3, 5])] {

@@ -244,6 +244,21 @@ fn a_saved_state_decides_on_as_if_nothing_had_happened() {
     }
 }
 
+#[test]
+fn a_saved_state_of_other_policies_than_its_spec_has_begins_anew_and_removes_nothing() {
+    let latency = PolicySpec::Latency { objective: 0, window: minutes(1) };
+    let of = |policy: &PolicySpec| Timeline::of(TierSpec { policies: vec![policy.clone()], ..gold() }).with_ready(3);
+    let (mut other, mut timeline) = (of(&latency), of(&capacity()));
+    other.at(minutes(1));
+    timeline.demand(4.5);
+    timeline.at(minutes(1));
+    let mut saved = serde_json::to_value(&timeline.autoscaler).unwrap();
+    saved["states"][0]["policies"] = serde_json::to_value(&other.autoscaler).unwrap()["states"][0]["policies"].take();
+    timeline.autoscaler = serde_json::from_value(saved).unwrap();
+    timeline.tick();
+    timeline.expect(5);
+}
+
 /// 45 wanted; a step limit, an override, the maximum and the shared maximum each change it.
 fn through_every_guard() -> Decision {
     let step = StepLimit { replicas: 10, percent: 50, period: minutes(1) };

@@ -14,6 +14,7 @@ mod limits;
 mod operator;
 mod planted_faults;
 mod properties;
+mod readings;
 mod reload;
 mod repeatable;
 mod restart;

@@ -4,7 +4,7 @@ use crate::specs::{by_players, fleet, gold, minutes, seconds, silver, tracking};
 use crate::timeline::Timeline;
 use evenkeel_core::check::{Invariant, check};
 use evenkeel_core::decision::{Clamp, Decision, Guard, Override};
-use evenkeel_core::observe::{Cause, Latency, Mean, Offered, Reading, ReplicaId, ReplicaState, Signals};
+use evenkeel_core::observe::{Cause, Latency, Mean, Offered, Portion, Reading, ReplicaId, ReplicaState, Signals};
 use evenkeel_core::spec::{Per, PolicySpec, Signal, TierSpec};
 use evenkeel_core::units::Span;
 
@@ -198,6 +198,7 @@ fn seen(at: evenkeel_core::units::Time) -> Signals {
         kv_utilization: mean,
         engine_waiting: Reading::Fresh { value: 0, at },
         players: Reading::Fresh { value: 200, at },
+        prefix_cache_miss: Reading::Fresh { value: Portion { part: 1, whole: 4 }, at },
         ..Signals::default()
     }
 }
@@ -241,9 +242,17 @@ fn a_replica_removed_on_a_signal_that_may_not_be_used_is_caught() {
         assert_eq!(spoilt(&track(Signal::EngineWaiting), |it| spoil(&mut it.engine_waiting, way)), caught);
         assert_eq!(spoilt(&track(Signal::Pace), |it| spoil(&mut it.pace, way)), caught);
         assert_eq!(spoilt(&track(Signal::Players), |it| spoil(&mut it.players, way)), caught);
+        assert_eq!(spoilt(&track(Signal::Offered), |it| spoil(&mut it.offered, way)), caught);
+        assert_eq!(spoilt(&track(Signal::PrefixCacheMiss), |it| spoil(&mut it.prefix_cache_miss, way)), caught);
         // A signal that no policy lives on may be missing.
         assert_eq!(spoilt(&players, |it| spoil(&mut it.gpu_utilization, way)), []);
     }
+}
+
+#[test]
+fn a_latency_is_no_figure_to_track_so_nothing_may_be_removed_by_it() {
+    let tracked = shrunk(tracking(Signal::Latency, 50.0, Per::Replica));
+    assert_eq!(broken(&tracked, |_| ()), [Invariant::BlindRemovesNothing]);
 }
 
 #[test]

@@ -121,6 +121,19 @@ fn a_reload_of_a_shared_maximum_takes_nothing_from_anyone() {
 }
 
 #[test]
+fn a_shared_maximum_that_was_not_there_before_takes_nothing_before_the_windows_are_full() {
+    let tiers = vec![by_players(), TierSpec { policies: vec![capacity()], ..silver() }];
+    let mut both = Timeline::over(fleet(tiers, None));
+    both.tiers[0].feed.players = Some(400);
+    both.tiers[1].feed.requests_per_second = Some(crate::timeline::rate_for(&silver(), 5.5));
+    both.at(minutes(10)).expect_all(&[4, 6]);
+    both.reload(|it| it.shared_maximum = Some(10));
+    both.tiers[0].feed.players = Some(900);
+    both.at(minutes(15)).expect_all(&[4, 6]);
+    both.at(minutes(16)).expect_all(&[9, 1]);
+}
+
+#[test]
 fn another_priority_takes_nothing_before_the_windows_are_full() {
     let tiers = vec![by_players(), TierSpec { policies: vec![capacity()], ..silver() }];
     let mut both = Timeline::over(fleet(tiers, Some(10)));

@@ -75,6 +75,18 @@ fn an_order_to_shrink_not_yet_carried_out_is_not_taken_back_by_the_limit() {
 }
 
 #[test]
+fn when_one_period_ends_the_end_of_the_next_is_announced() {
+    let mut tier = stepping();
+    tier.feed().players = Some(300);
+    tier.at(seconds(4)).expect(3);
+    tier.feed().players = Some(5_000);
+    tier.at(seconds(5)).expect(5);
+    // What was added at +0 leaves its period now, what was added at +5 in five seconds.
+    tier.at(seconds(15));
+    assert_eq!(tier.decision().look_again, tier.decision().at + seconds(5));
+}
+
+#[test]
 fn the_end_of_a_period_of_shrinking_is_announced_as_such() {
     let mut tier = stepping().with_ready(9);
     tier.feed().players = Some(100);
