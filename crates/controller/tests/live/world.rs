@@ -245,7 +245,8 @@ impl World {
         self.epoch += 1;
         let epoch = self.epoch;
         let text = format!(
-            "fleet: pair\ntick: 1s\ncontroller: {{mode: act}}\ntiers:\n  gold:{}  silver:{}",
+            "fleet: pair\ntick: 1s\ncontroller: {{mode: act, retention: {}s}}\ntiers:\n  gold:{}  silver:{}",
+            self.retention.as_micros() / 1_000_000,
             TIER.replace("MODEL", "a"),
             TIER.replace("MODEL", "b")
         );
