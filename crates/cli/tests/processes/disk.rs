@@ -77,3 +77,10 @@ impl Disk {
         fs::remove_file(&self.filler).unwrap();
     }
 }
+
+/// Also where an assertion fails: a stop cannot be written down on a full disk, and would leave the replicas.
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.filler);
+    }
+}

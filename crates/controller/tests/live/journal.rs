@@ -97,6 +97,18 @@ async fn a_restarted_controller_adopts_every_replica_ends_none_and_replays_with_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_retention_keeps_little_more_than_it_says_and_what_it_keeps_replays() {
+    let mut world = World::new();
+    world.retention = Span::from_secs(600);
+    let mut running = world.start().await;
+    running.ticks(2_000).await;
+    running.stop().await;
+    let found = replay(&world.journal()).unwrap();
+    assert!((600..=800).contains(&found.ticks), "{found:?}");
+    assert_eq!((found.different, found.skipped), (vec![], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_changed_number_in_a_journalled_input_is_reported_as_different() {
     let mut world = World::new();
     world.tells("gold", Tells::Requests(20));

@@ -304,7 +304,7 @@ async fn a_changed_file_is_in_force_from_the_next_tick_on_and_one_that_cannot_be
     let mut running = world.start().await;
     running.ticks(2).await;
     running.events();
-    let mut changed = World::fleet();
+    let mut changed = world.fleet();
     changed.spec.tiers[0].minimum = 4;
     let reload = Command::Reload(Arc::new(changed), vec!["tiers.gold.replicas.minimum".to_owned()]);
     assert!(running.published.commands.send(reload).await.is_ok());

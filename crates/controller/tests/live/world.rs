@@ -218,9 +218,10 @@ impl World {
     }
 
     /// Both tiers, in mode `act`.
-    pub(crate) fn fleet() -> Fleet {
+    pub(crate) fn fleet(&self) -> Fleet {
         let text = format!(
-            "fleet: pair\ntick: 1s\ncontroller: {{mode: act}}\ntiers:\n  gold:{}  silver:{}",
+            "fleet: pair\ntick: 1s\ncontroller: {{mode: act, retention: {}s}}\ntiers:\n  gold:{}  silver:{}",
+            self.retention.as_micros() / 1_000_000,
             TIER.replace("MODEL", "a"),
             TIER.replace("MODEL", "b")
         );
@@ -258,7 +259,7 @@ impl World {
     async fn begin(&mut self, journal: Option<Journal>, operator: OperatorOrders) -> Running {
         self.epoch += 1;
         let epoch = self.epoch;
-        let fleet = Self::fleet();
+        let fleet = self.fleet();
         let source = |tier| Box::new(ScriptedSource { tier, tells: self.tells.clone() }) as Box<dyn Source>;
         let (events, received) = mpsc::channel(self.room_for_events);
         let (gateway, mut names, holds_fleet) = (self.gateway.clone(), 0, journal.is_some());
