@@ -2,7 +2,7 @@
 
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_wire::routes::RouteVersion;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Its last report.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +11,6 @@ pub struct GatewayView {
     pub applied: Option<RouteVersion>,
     /// Requests inside each replica.
     pub in_flight: BTreeMap<ReplicaId, u32>,
-    /// Replicas that it has taken out of rotation because they fail.
-    pub failing: BTreeSet<ReplicaId>,
+    /// Replicas that fail their requests, and how many they failed in a row.
+    pub failing: BTreeMap<ReplicaId, u32>,
 }

@@ -464,7 +464,7 @@ fn a_failing_replica_stays_where_all_fail_or_nothing_can_be_seen_or_the_journal_
 /// A gateway that obeys every table and finds these replicas failing.
 fn obeying<'a>(failing: impl IntoIterator<Item = &'a ReplicaId>) -> GatewayView {
     let applied = Some(RouteVersion { epoch: 7, number: u64::MAX });
-    GatewayView { applied, failing: failing.into_iter().cloned().collect(), ..GatewayView::default() }
+    GatewayView { applied, failing: failing.into_iter().map(|id| (id.clone(), 8)).collect(), ..GatewayView::default() }
 }
 
 /// `ticks` ticks of a world that grows, on disk if they could be written.

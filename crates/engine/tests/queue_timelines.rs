@@ -251,7 +251,7 @@ fn what_is_inside_a_replica_when_it_is_ejected_comes_back_without_the_retry_budg
     for id in ids {
         assert_eq!(sent_to(&queue.fail(ms(60_000), id, Failure::TimedOut)), ["good"]);
     }
-    assert!(queue.replica(&"silent").unwrap().failing);
+    assert_eq!(queue.replica(&"silent").unwrap().failed_in_a_row, 50);
     assert_eq!(queue.counters().failed, 0);
 }
 
@@ -409,6 +409,28 @@ fn when_all_fail_none_is_ejected() {
         assert_eq!(to.len(), 1, "each request still has somewhere to go");
         drop(queue.fail(ms(at), id, Failure::Error));
     }
+    assert!(
+        ["a", "b"].iter().all(|name| queue.replica(name).unwrap().failed_in_a_row > 0),
+        "which is told all the same"
+    );
+}
+
+#[test]
+fn a_tiers_only_replica_goes_on_and_is_told_as_failing_until_it_serves() {
+    let mut queue = queue(&[("only", 9)]);
+    for at in 0..4 {
+        let (id, _) = enqueue(&mut queue, at);
+        drop(queue.fail(ms(at), id, Failure::Error));
+    }
+    assert_eq!(queue.replica(&"only").unwrap().failed_in_a_row, 0, "four failures may be by chance");
+    let (fifth, _) = enqueue(&mut queue, 4);
+    drop(queue.fail(ms(4), fifth, Failure::Error));
+    let view = queue.replica(&"only").unwrap();
+    assert_eq!((view.failed_in_a_row, view.ejected), (5, false));
+    let (served, to) = enqueue(&mut queue, 5);
+    assert_eq!(to, ["only"]);
+    drop(queue.complete(ms(6), served));
+    assert_eq!(queue.replica(&"only").unwrap().failed_in_a_row, 0);
 }
 
 #[test]

@@ -63,9 +63,10 @@ pub struct ReplicaLoad {
     pub id: ReplicaId,
     /// Requests handed to it and not ended.
     pub in_flight: u32,
-    /// It is out of rotation, because it can be reached and fails its requests.
+    /// Requests that it failed since it last served one, where they were enough to take it out of rotation, in which it stays
+    /// all the same if no other is well; else 0.
     #[serde(default)]
-    pub failing: bool,
+    pub failed_in_a_row: u32,
 }
 
 /// A latency histogram. Each objective's bound is one of the edges, so 'above the bound' is exact.

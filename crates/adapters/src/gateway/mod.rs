@@ -141,7 +141,10 @@ fn view(report: &GatewayReport) -> GatewayView {
     GatewayView {
         applied: report.applied,
         in_flight: loads().map(|load| (load.id.clone(), load.in_flight)).collect(),
-        failing: loads().filter(|load| load.failing).map(|load| load.id.clone()).collect(),
+        failing: loads()
+            .filter(|load| load.failed_in_a_row > 0)
+            .map(|load| (load.id.clone(), load.failed_in_a_row))
+            .collect(),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) enum Event {
     Crash(usize, usize),
     /// A ready replica's health check is late for three seconds.
     Late(usize),
+    /// The gateway finds so many of the tier's ready replicas failing from now on.
+    Fails(usize, usize),
     Override(usize, Option<u32>, Option<u32>, i64),
     Mode(Mode),
     Pause(i64),
@@ -69,6 +71,7 @@ impl Event {
             | Self::Listed(tier, _)
             | Self::Crash(tier, _)
             | Self::Late(tier)
+            | Self::Fails(tier, _)
             | Self::Override(tier, ..) => Some(*tier),
             _ => None,
         }
@@ -198,6 +201,7 @@ fn to_a_tier() -> impl Strategy<Value = Event> {
         2 => (tier(), any::<bool>()).prop_map(|(tier, listed)| Event::Listed(tier, listed)),
         1 => (tier(), 1..4_usize).prop_map(|(tier, count)| Event::Crash(tier, count)),
         1 => tier().prop_map(Event::Late),
+        1 => (tier(), 0..4_usize).prop_map(|(tier, count)| Event::Fails(tier, count)),
         2 => (tier(), count(), count(), 0..20_i64)
             .prop_map(|(tier, least, most, long)| Event::Override(tier, least, most, long)),
     ]

@@ -1,12 +1,13 @@
 //! What surrounds the controller on a made-up day, and what must hold at every tick of it.
 
 use crate::day::{Answers, Event, Gateway, TIERS, Tells, seconds};
+use evenkeel_controller::actuation::FailingReplica;
 use evenkeel_controller::gateway_view::GatewayView;
 use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
 use evenkeel_controller::ports::{BackendError, BackendReplica, Order};
 use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};
 use evenkeel_core::autoscaler::Evenkeel;
-use evenkeel_core::decision::{Decision, Override};
+use evenkeel_core::decision::{Decision, Override, Reason};
 use evenkeel_core::observe::{Cause, Mean, Offered, Reading, ReplicaId, ReplicaState, Signals};
 use evenkeel_core::spec::{PolicySpec, Signal, TierSpec};
 use evenkeel_core::units::{Span, Time};
@@ -26,6 +27,11 @@ struct Replica {
     since: Time,
 }
 
+/// Requests in a row that a failing replica fails.
+const FAILED: u32 = 8;
+/// No replica is replaced for failing before this.
+const FAILS_FOR: Span = seconds(10);
+
 /// An order at the backend.
 struct Waiting {
     order: Order,
@@ -39,6 +45,8 @@ struct Truth {
     tells: Tells,
     answers: Answers,
     listed: bool,
+    /// Fail their requests.
+    failing: BTreeSet<ReplicaId>,
     waiting: VecDeque<Waiting>,
     /// Launches of which the backend did not know whether it carried them out. They come to be at this tick.
     unknown: Vec<(usize, ReplicaId)>,
@@ -149,6 +157,8 @@ pub(crate) struct World {
     stopping: bool,
     gateway: Gateway,
     applied: GatewayView,
+    /// Since when the gateway has said, at each tick, that it finds a replica failing.
+    failing_since: BTreeMap<ReplicaId, Time>,
     table: RouteTable,
     tiers: Vec<Truth>,
     /// Until then each tier may not shrink by itself: its windows are not full.
@@ -171,6 +181,7 @@ impl World {
             tells: Tells::Load(20),
             answers: Answers::Done(0),
             listed: true,
+            failing: BTreeSet::new(),
             waiting: VecDeque::new(),
             unknown: Vec::new(),
         };
@@ -187,6 +198,7 @@ impl World {
             stopping: false,
             gateway: Gateway::Follows(false),
             applied: GatewayView::default(),
+            failing_since: BTreeMap::new(),
             table: RouteTable::default(),
             tiers: TIERS.iter().map(|_| truth()).collect(),
             launched: BTreeSet::new(),
@@ -211,6 +223,7 @@ impl World {
                 Event::Tells(tier, Tells::Load(30)),
                 Event::Answers(tier, Answers::Done(0)),
                 Event::Listed(tier, true),
+                Event::Fails(tier, 0),
                 Event::Override(tier, None, None, 0),
             ] {
                 self.happen(event);
@@ -243,6 +256,10 @@ impl World {
                 if let Some(it) = replicas.find(|it| it.state == ReplicaState::Ready) {
                     (it.state, it.since) = (ReplicaState::Starting, now + seconds(1));
                 }
+            }
+            Event::Fails(tier, count) => {
+                let failing = self.tiers[tier].ready().take(count).map(|it| it.id.clone()).collect();
+                self.tiers[tier].failing = failing;
             }
             Event::Override(tier, at_least, at_most, long) => {
                 let order = Override { at_least, at_most, until: now + seconds(long), because: "a test".to_owned() };
@@ -398,10 +415,15 @@ impl World {
         match self.gateway {
             Gateway::Follows(busy) => {
                 let in_flight = draining().map(|it| (it.id.clone(), u32::from(busy))).collect();
-                self.applied = GatewayView { applied: Some(self.table.version), in_flight, ..GatewayView::default() };
+                let failing = self.tiers.iter().flat_map(|it| &it.failing).map(|id| (id.clone(), FAILED)).collect();
+                self.applied = GatewayView { applied: Some(self.table.version), in_flight, failing };
             }
             Gateway::Lags => {}
             Gateway::Gone => self.applied = GatewayView::default(),
+        }
+        self.failing_since.retain(|id, _| self.applied.failing.contains_key(id));
+        for id in self.applied.failing.keys() {
+            self.failing_since.entry(id.clone()).or_insert(self.now);
         }
         let tier = |it: &Truth| TierGathered {
             signals: it.signals(self.now),
@@ -423,6 +445,11 @@ impl World {
             self.judge_victims(index, &fleet.spec.tiers[index], decision);
         }
         let before = self.victims.clone();
+        for failing in outcome.failing.iter().filter(|it| it.replaced) {
+            assert!(acts && self.may_shrink, "nothing may be ended: {outcome:#?}");
+            self.judge_replacement(failing);
+            self.victims.insert(failing.replica.clone());
+        }
         let listed = || outcome.decisions.iter().zip(&self.tiers).filter(|(_, tier)| tier.listed);
         if acts && self.may_shrink {
             self.victims.extend(listed().flat_map(|(decision, _)| decision.victims.iter().cloned()));
@@ -446,6 +473,17 @@ impl World {
         }
         assert!(!self.tiers[index].is_blind(spec), "shrinks while it cannot see: {decision:#?}");
         assert!(self.now >= self.quiet[index], "shrinks before its windows are full: {decision:#?}");
+    }
+
+    /// A replica goes for failing only after some time of it, and while another serves, none starts and the tier is seen.
+    fn judge_replacement(&self, failing: &FailingReplica) {
+        let index = TIERS.iter().position(|name| *name == failing.tier).unwrap();
+        let tier = &self.tiers[index];
+        assert!(tier.listed && self.now.since(self.failing_since[&failing.replica]) >= FAILS_FOR, "{failing:?}");
+        assert!(tier.ready().any(|it| !self.applied.failing.contains_key(&it.id)), "none would serve: {failing:?}");
+        assert!(tier.replicas.iter().all(|it| it.state != ReplicaState::Starting), "one starts: {failing:?}");
+        let before = self.seen.last().map(|seen| seen[index].0.reason);
+        assert!(before != Some(Reason::HeldBlind), "the tier cannot be seen: {failing:?}");
     }
 
     fn judge_order(&mut self, order: &Order, outcome: &Outcome, fleet: &Fleet) {

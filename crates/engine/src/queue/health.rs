@@ -39,11 +39,13 @@ pub(super) struct Health {
     pub(super) trust: Trust,
     /// Suspensions in a row, for the back-off.
     strikes: u32,
+    /// Requests that failed since it last served one.
+    failed: u32,
 }
 
 impl Health {
     pub(super) fn new() -> Self {
-        Self { trust: Trust::Full { failures: 0 }, strikes: 0 }
+        Self { trust: Trust::Full { failures: 0 }, strikes: 0, failed: 0 }
     }
 
     pub(super) fn doubt(&self) -> Option<Doubt> {
@@ -51,6 +53,15 @@ impl Health {
             Trust::Full { .. } => None,
             Trust::None { doubt, .. } | Trust::Probe { doubt, .. } => Some(doubt),
         }
+    }
+
+    /// Requests in a row that it failed, if they were enough to take it out: also where it is trusted again for want of others.
+    pub(super) fn failed_in_a_row(&self) -> u32 {
+        let taken_out = match self.doubt() {
+            Some(doubt) => doubt == Doubt::Failing,
+            None => self.strikes > 0,
+        };
+        if taken_out { self.failed } else { 0 }
     }
 
     /// Requests that it may have besides those it has, as far as trust goes.
@@ -70,6 +81,7 @@ impl Health {
 
     /// While it is doubted only its probe counts: what else was under way began before the doubt.
     pub(super) fn learn(&mut self, id: RequestId, sign: Sign, now: Time, settings: &QueueSettings) {
+        self.failed = self.failed.saturating_add(u32::from(sign == Sign::Failed));
         match (self.trust, sign) {
             (Trust::None { .. }, _) => {}
             (Trust::Probe { request, .. }, _) if request != Some(id) => {}

@@ -72,8 +72,9 @@ pub struct ReplicaView<'a, R> {
     pub max_outstanding: u32,
     /// It gets no work, or one request at a time, because it failed or could not be reached.
     pub ejected: bool,
-    /// The same, because it failed requests: it can be reached.
-    pub failing: bool,
+    /// Requests that it failed since it last served one, if so many that it was ejected for them, and is unless all are;
+    /// 0 for one that is well or cannot be reached.
+    pub failed_in_a_row: u32,
 }
 
 #[derive(Debug)]
@@ -227,7 +228,7 @@ impl<R: Ord + Clone> Replicas<R> {
             outstanding: entry.outstanding,
             max_outstanding: entry.max_outstanding,
             ejected: entry.health.doubt().is_some(),
-            failing: entry.health.doubt() == Some(Doubt::Failing),
+            failed_in_a_row: entry.health.failed_in_a_row(),
         }
     }
 

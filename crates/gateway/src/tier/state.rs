@@ -151,11 +151,11 @@ impl State {
             match loads.last_mut().filter(|last| last.id == *id) {
                 Some(same) => {
                     same.in_flight += view.outstanding;
-                    same.failing |= view.failing;
+                    same.failed_in_a_row += view.failed_in_a_row;
                 }
                 None => {
-                    let (in_flight, failing) = (view.outstanding, view.failing);
-                    loads.push(ReplicaLoad { id: id.clone(), in_flight, failing });
+                    let (in_flight, failed_in_a_row) = (view.outstanding, view.failed_in_a_row);
+                    loads.push(ReplicaLoad { id: id.clone(), in_flight, failed_in_a_row });
                 }
             }
         }

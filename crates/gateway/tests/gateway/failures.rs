@@ -149,7 +149,7 @@ async fn a_replica_that_says_nothing_holds_up_what_is_inside_it_once_and_no_requ
     assert!(silent.asked().len() >= 20, "more came back from it at once than the budget of retries allows");
     let gold = stage.tier("gold").await;
     assert_eq!(gold.failed, 0);
-    let out: Vec<&str> = gold.replicas.iter().filter(|it| it.failing).map(|it| it.id.0.as_str()).collect();
+    let out: Vec<&str> = gold.replicas.iter().filter(|it| it.failed_in_a_row > 0).map(|it| it.id.0.as_str()).collect();
     assert_eq!(out, ["silent"], "and the report says that it is out of rotation");
 }
 
