@@ -8,6 +8,7 @@ mod commands;
 mod control;
 mod failure;
 mod fleet_file;
+mod open_files;
 mod output;
 mod probe;
 mod result_file;
@@ -112,10 +113,6 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Threads for what may block: short looks at files and at `/proc`, and orders. They come from many replicas at once, and
-/// each thread keeps the memory of its largest look: with tokio's 512 a controller of 20 replicas had 15 of them and 44 MiB.
-const BLOCKING_THREADS: usize = 4;
-
 /// One thread for a command that waits, more for one that serves.
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = if threads == 1 {
@@ -125,7 +122,6 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     };
     builder
         .worker_threads(threads)
-        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format!("no runtime: {error}")))

@@ -14,11 +14,12 @@ use evenkeel_core::spec::Signal;
 use evenkeel_core::units::Time;
 use evenkeel_fleet::model::PlayersSource;
 use reqwest::Client;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
+use tokio::task::JoinHandle;
 
 /// A document with a number in it is small; a larger one is the wrong address.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -51,7 +52,7 @@ impl PlayersPush {
 enum From {
     Http { address: Address, client: Client, pointer: String },
     Push(PlayersPush),
-    File { path: PathBuf, pointer: Option<String> },
+    File { path: PathBuf, pointer: Option<String>, reading: OneRead },
 }
 
 /// The player count as a source.
@@ -81,21 +82,24 @@ impl Players {
                 From::Http { address, client, pointer: pointer.clone() }
             }
             PlayersSource::Push => From::Push(push),
-            PlayersSource::File { path, pointer } => From::File { path: path.clone(), pointer: pointer.clone() },
+            PlayersSource::File { path, pointer } => {
+                From::File { path: path.clone(), pointer: pointer.clone(), reading: OneRead::default() }
+            }
         };
         Ok(Self { from, shares: shares.into_iter().collect() })
     }
 
     /// The total and when it held. A file or a document says nothing of its age, so it holds when it is read.
-    async fn total(&self, now: Time) -> Result<(f64, Time), SourceError> {
-        match &self.from {
+    async fn total(&mut self, now: Time) -> Result<(f64, Time), SourceError> {
+        match &mut self.from {
             From::Http { address, client, pointer } => {
                 let body = fetch::get(client, address, MOST_BYTES as usize).await?;
                 Ok((document::number(&body, Some(pointer))?, now))
             }
             From::Push(push) => push.latest(),
-            From::File { path, pointer } => {
-                let text = contents(path).await?;
+            From::File { path, pointer, reading } => {
+                let path = path.clone();
+                let text = reading.next(move || contents(&path)).await?;
                 Ok((document::number(&text, pointer.as_deref())?, now))
             }
         }
@@ -123,18 +127,65 @@ impl Source for Players {
     }
 }
 
-async fn contents(path: &Path) -> Result<Vec<u8>, SourceError> {
+/// A read that may hang, as of a file on a server that is gone. While it does, the next one waits for it too, or each would
+/// hold a thread more.
+#[derive(Debug, Default)]
+struct OneRead(Option<JoinHandle<Result<Vec<u8>, SourceError>>>);
+
+impl OneRead {
+    async fn next(
+        &mut self,
+        read: impl FnOnce() -> Result<Vec<u8>, SourceError> + Send + 'static,
+    ) -> Result<Vec<u8>, SourceError> {
+        let under_way = self.0.get_or_insert_with(|| tokio::task::spawn_blocking(read));
+        let ended = under_way.await;
+        self.0 = None;
+        ended.unwrap_or_else(|error| Err(SourceError { cause: Cause::Unreachable, detail: error.to_string() }))
+    }
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, SourceError> {
     let failed = |error: std::io::Error| {
         let refused = error.kind() == ErrorKind::PermissionDenied;
         let cause = if refused { Cause::Refused } else { Cause::Unreachable };
         SourceError { cause, detail: format!("the player file {} cannot be read: {error}", path.display()) }
     };
-    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let malformed = |what: &str| {
+        let detail = format!("the player file {} {what}", path.display());
+        SourceError { cause: Cause::Malformed, detail }
+    };
+    // Looked at before it is opened, which waits for ever on a pipe without a writer.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(malformed("is no ordinary file"));
+    }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).await.map_err(failed)?;
+    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > MOST_BYTES {
-        let detail = format!("the player file {} is larger than {MOST_BYTES} bytes", path.display());
-        return Err(SourceError { cause: Cause::Malformed, detail });
+        return Err(malformed(&format!("is larger than {MOST_BYTES} bytes")));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn a_file_that_hangs_holds_one_thread_and_is_read_anew_once_it_has_come() {
+        let (release, hangs) = mpsc::channel();
+        let (mut reading, mut hangs) = (OneRead::default(), Some(hangs));
+        for _ in 0..3 {
+            let hangs = hangs.take();
+            let read = move || {
+                hangs.expect("only the first one is begun").recv().expect("the test lets it go");
+                Ok(b"1".to_vec())
+            };
+            let given_up = tokio::time::timeout(Duration::from_millis(20), reading.next(read)).await;
+            assert!(given_up.is_err());
+        }
+        release.send(()).expect("it waits");
+        assert_eq!(reading.next(|| Ok(b"2".to_vec())).await.map_err(|error| error.detail), Ok(b"1".to_vec()));
+        assert_eq!(reading.next(|| Ok(b"2".to_vec())).await.map_err(|error| error.detail), Ok(b"2".to_vec()));
+    }
 }

@@ -113,6 +113,18 @@ async fn a_file_is_read_anew_each_time() {
 }
 
 #[tokio::test]
+async fn a_pipe_is_no_player_file_as_its_reader_would_wait_for_a_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("players");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let source = PlayersSource::File { path, pointer: None };
+    let mut players = players(&source, &PlayersPush::default(), PATIENT);
+    let error = read(&mut players, 0).await.unwrap_err();
+    assert_eq!(error.cause, Cause::Malformed);
+    assert!(error.detail.contains("is no ordinary file"), "{}", error.detail);
+}
+
+#[tokio::test]
 async fn an_address_that_is_none_is_refused_at_the_start() {
     let source = PlayersSource::Http { url: "players.example".to_owned(), pointer: String::new() };
     let error = Players::new(&source, PlayersPush::default(), [], PATIENT).unwrap_err();

@@ -1,6 +1,7 @@
 //! A replica's process group: engines are process trees, so every signal goes to the group and the replica has ended
 //! only when the group is empty.
 
+use super::blocking::blocking;
 use super::process_table::{self, Environment, Identity, Process, to_pid};
 use evenkeel_wire::intent;
 use rustix::process::{
@@ -222,7 +223,7 @@ fn gone_is_fine(error: io::Error) -> io::Result<()> {
 
 /// Reading `/proc` takes milliseconds on a machine with many processes: not on a thread that serves requests.
 async fn table() -> io::Result<Vec<Process>> {
-    tokio::task::spawn_blocking(process_table::read_all).await.map_err(io::Error::other)?
+    blocking(process_table::read_all).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! - Dropping the backend leaves the replicas running.
 
 mod adopt;
+mod blocking;
 mod breaker;
 mod fence;
 mod group;
@@ -36,6 +37,7 @@ pub use stop::{Stopped, clear_stopped, is_stopped, mark_stopped, stop_fleet, unm
 
 use adopt::{Found, Processes};
 use async_trait::async_trait;
+use blocking::blocking;
 use evenkeel_controller::ports::{Backend, BackendError, BackendReplica, Capabilities, Clock, Order};
 use evenkeel_core::observe::{ReplicaId, ReplicaState};
 use evenkeel_core::units::Span;
@@ -202,7 +204,7 @@ impl Backend for LocalBackend {
     async fn apply(&self, order: &Order) -> Result<(), BackendError> {
         let (shared, order) = (Arc::clone(&self.shared), order.clone());
         // Files, locks and forks; and once begun it is carried out even if nobody waits for it any more.
-        tokio::task::spawn_blocking(move || carry_out(&shared, &order))
+        blocking(move || carry_out(&shared, &order))
             .await
             .unwrap_or_else(|error| Err(BackendError::Unknown(error.to_string())))
     }
@@ -332,7 +334,7 @@ async fn adopt_all(shared: &Arc<Shared>) -> io::Result<()> {
         }
         io::Result::Ok(search.found)
     };
-    let found = tokio::task::spawn_blocking(look).await.map_err(io::Error::other)??;
+    let found = blocking(look).await.map_err(io::Error::other)??;
     let (known, unknown): (Vec<Found>, Vec<Found>) =
         found.into_iter().partition(|found| shared.registry().entries.contains_key(&found.place.id));
     let in_charge = shared.in_charge().await;

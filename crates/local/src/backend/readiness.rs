@@ -1,5 +1,6 @@
 //! Whether a replica serves: its ready path answers 2xx, and it is the replica itself that answers.
 
+use super::blocking::blocking;
 use super::listener::{Listener, listener_of};
 use hyper::client::conn::http1;
 use hyper::{Request, Uri, header};
@@ -42,7 +43,7 @@ pub(crate) async fn ask(port: u16, path: &str, group: i32, intent: &str, not_pro
 /// Who listens on `port`, seen from a replica.
 pub(crate) async fn owner(port: u16, group: i32, intent: &str) -> Listener {
     let intent = intent.to_owned();
-    tokio::task::spawn_blocking(move || listener_of(port, group, &intent)).await.unwrap_or(Listener::Unknown)
+    blocking(move || listener_of(port, group, &intent)).await.unwrap_or(Listener::Unknown)
 }
 
 /// The status of a GET on loopback.

@@ -1,5 +1,6 @@
 //! What the backend and the tasks that tend its replicas have in common.
 
+use super::blocking::blocking;
 use super::fence::Fence;
 use super::log_file::LogLimits;
 use super::registry::{Entry, Registry};
@@ -68,7 +69,7 @@ impl Shared {
         job: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Option<T> {
         let shared = Arc::clone(self);
-        tokio::task::spawn_blocking(move || job(&shared)).await.ok()
+        blocking(move || job(&shared)).await.ok()
     }
 
     /// Whether something may be done without an order, as far as the operator is concerned.

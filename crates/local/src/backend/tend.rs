@@ -1,5 +1,6 @@
 //! The task beside each replica: it watches the process, asks the ready path, and ends the replica when told.
 
+use super::blocking::blocking;
 use super::breaker::STABLE_AFTER;
 use super::group::Group;
 use super::launch;
@@ -197,7 +198,7 @@ impl Tender {
         self.end_leftovers().await;
         let busy = self.place.port;
         let (shared, settings, place) = (Arc::clone(&self.shared), self.settings.clone(), self.place.clone());
-        let restarted = tokio::task::spawn_blocking(move || restart(&shared, &settings, place)).await;
+        let restarted = blocking(move || restart(&shared, &settings, place)).await;
         match restarted {
             Ok(Ok((place, group))) => {
                 let who = if let Stop::PortTaken(who) = stop { who } else { "another process" };
@@ -245,7 +246,7 @@ impl Tender {
     async fn rotate_log(&self) {
         let log = log_path(&self.shared.state_dir, &self.place.tier, &self.place.id);
         let limits = self.shared.logs;
-        let rotated = tokio::task::spawn_blocking(move || log_file::rotate(&log, limits)).await;
+        let rotated = blocking(move || log_file::rotate(&log, limits)).await;
         if let Ok(Err(error)) = rotated {
             tracing::debug!(id = %self.place.id, %error, "could not rotate a log");
         }
