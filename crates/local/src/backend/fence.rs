@@ -11,7 +11,7 @@ use evenkeel_controller::ports::BackendError;
 use evenkeel_core::units::Time;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -131,9 +131,11 @@ fn read_holder(file: &mut File) -> HeldBy {
 }
 
 fn write_holder(file: &mut File, holder: HeldBy) -> io::Result<()> {
-    file.set_len(0)?;
+    let text = serde_json::to_string(&holder)?;
     file.rewind()?;
-    file.write_all(serde_json::to_string(&holder)?.as_bytes())
+    // Over the earlier holder, whose room is there on a full disk, too.
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 /// The durable epoch.
@@ -212,8 +214,23 @@ impl Fence {
     }
 
     fn write(&self, epoch: u64) -> io::Result<()> {
-        write_atomically(&self.epoch_file, format!("{epoch}\n").as_bytes(), true)
+        let text = format!("{epoch}\n");
+        match write_atomically(&self.epoch_file, text.as_bytes(), true) {
+            Err(full) if matches!(full.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                overwrite(&self.epoch_file, text.as_bytes()).map_err(|_| full)
+            }
+            written => written,
+        }
     }
+}
+
+/// A full disk has no room for a new file, but for the one that is there. A crash in mid write leaves a damaged number, and
+/// the next holder writes one above all in its place.
+fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(content)?;
+    file.set_len(content.len() as u64)?;
+    file.sync_all()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::adopt::{Found, find, forget};
 use super::fence::{Fence, FleetLock};
-use super::state_files::{Record, write_atomically};
+use super::state_files::{Record, create_private, write_atomically};
 use evenkeel_core::observe::ReplicaId;
 use futures::future::join_all;
 use std::io;
@@ -17,7 +17,10 @@ const MARK: &str = "stopped";
 /// # Errors
 /// When the mark cannot be written.
 pub fn mark_stopped(state_dir: &Path) -> io::Result<()> {
-    write_atomically(&state_dir.join(MARK), b"ended by `evenkeel stop`; the next `evenkeel run` removes this\n", true)
+    let mark = state_dir.join(MARK);
+    let whole = write_atomically(&mark, b"ended by `evenkeel stop`; the next `evenkeel run` removes this\n", true);
+    // What counts is that it is there, and an empty one fits on a full disk.
+    whole.or_else(|_| create_private(&mark).map(drop))
 }
 
 /// Takes the word back: the fleet was not stopped after all.
