@@ -4,9 +4,13 @@
 //! those of the thread that asks): a request is carried from its first byte to its last without waking another thread. A
 //! runtime that shares its tasks among threads wakes them to share, which costs more than the small work of passing a
 //! request on.
+//!
+//! As nothing moves later, a client goes to the thread with the fewest: streams that stay for minutes would else pile up on
+//! one thread as chance has it.
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -23,6 +27,8 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
+    /// Held by each of its tasks as well, which counts them.
+    tasks: Arc<()>,
     /// Dropped, it ends the thread.
     _running: oneshot::Sender<()>,
 }
@@ -38,10 +44,17 @@ impl Workers {
         Ok(Self { workers, next: 0 })
     }
 
-    /// Starts `task` on the next thread, for `tasks` to wait for.
+    /// Starts `task` on the thread that has the fewest, the next one where several have, for `tasks` to wait for.
     pub(crate) fn spawn(&mut self, tasks: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
         self.next = (self.next + 1) % self.workers.len().max(1);
-        if let Some(worker) = self.workers.get(self.next) {
+        let (before, from_next) = self.workers.split_at(self.next);
+        let in_turn = from_next.iter().chain(before);
+        if let Some(worker) = in_turn.min_by_key(|worker| Arc::strong_count(&worker.tasks)) {
+            let counted = Arc::clone(&worker.tasks);
+            let task = async move {
+                task.await;
+                drop(counted);
+            };
             tasks.spawn_on(task, &worker.runtime);
         }
     }
@@ -57,7 +70,7 @@ impl Worker {
             let _ = runtime.block_on(ended);
         };
         thread::Builder::new().name(format!("client-{number}")).spawn(serve)?;
-        Ok(Self { runtime: handle, _running: running })
+        Ok(Self { runtime: handle, tasks: Arc::default(), _running: running })
     }
 }
 
@@ -86,5 +99,28 @@ mod tests {
         while let Some(ended) = tasks.join_next().await {
             assert!(ended.unwrap_err().is_cancelled());
         }
+    }
+
+    #[tokio::test]
+    async fn what_stays_is_spread_whatever_came_and_went_between() {
+        let mut workers = Workers::start().unwrap();
+        let cores = workers.workers.len();
+        let (tell, told) = mpsc::channel();
+        let mut staying = JoinSet::new();
+        for _ in 0..cores {
+            let tell = tell.clone();
+            workers.spawn(&mut staying, async move {
+                tell.send(format!("{:?}", thread::current().id())).unwrap();
+                std::future::pending().await
+            });
+            // One after the other, as many as bring the turn round to the same thread.
+            for _ in 1..cores {
+                let mut passing = JoinSet::new();
+                workers.spawn(&mut passing, async {});
+                passing.join_all().await;
+            }
+        }
+        let threads: BTreeSet<String> = told.iter().take(cores).collect();
+        assert_eq!(threads.len(), cores);
     }
 }

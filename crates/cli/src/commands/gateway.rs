@@ -4,10 +4,9 @@ use crate::failure::Failure;
 use crate::output;
 use crate::state_dir::StateArgument;
 use crate::whereabouts::refuse_another_fleet;
-use crate::{fleet_file, signals};
+use crate::{fleet_file, open_files, signals};
 use evenkeel_gateway::{GatewayError, Options, StateError};
 use evenkeel_local::backend::who_listens;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,18 +34,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         state_directory: Some(state.gateway()),
         ..Options::default()
     };
-    open_many_files();
+    open_files::take_all();
     let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
     output::note(format_args!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address()));
     bound.run(signals::ended()).await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Takes as many file descriptors as the system lets it: each client needs one, and one to its replica.
-fn open_many_files() {
-    let limit = getrlimit(Resource::Nofile);
-    // With fewer, fewer clients are accepted at once.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Why a gateway cannot run where the fleet file wants it at `address`; as a rule because another one does.

@@ -11,7 +11,7 @@ use crate::failure::{CRITERION, Failure};
 use crate::output::{self, Format};
 use crate::probe::ControllerProbe;
 use crate::result_file::ResultFile;
-use crate::{fleet_file, signals, target_key};
+use crate::{fleet_file, open_files, signals, target_key};
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::{Criterion, Fleet};
 use evenkeel_load::render::{self, Colors};
@@ -54,6 +54,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
+    open_files::take_all();
     let fleet = arguments.fleet.as_deref().map(fleet_file::load).transpose()?;
     let plan = plan(&arguments, fleet.as_deref())?;
     if let Traffic::Players(players) = &plan.traffic {

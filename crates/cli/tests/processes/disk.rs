@@ -1,6 +1,6 @@
 //! A disk that is full: a small file system in memory, in a mount namespace of its own.
 
-use crate::world::{World, ready};
+use crate::world::{World, ready, said};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::Write;
@@ -49,6 +49,24 @@ fn on_a_full_disk_growing_goes_on_and_shrinking_waits_and_what_was_not_journalle
     assert_gaps(&world);
 }
 
+#[test]
+fn a_full_disk_keeps_no_fleet_from_being_stopped() {
+    let mut world = World::new("");
+    if let Err(why) = world.keep_state_on_a_disk_of(16) {
+        eprintln!("not tested: this process may not mount ({why})");
+        return;
+    }
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "only observes");
+    Disk::of(&world).fill();
+    let output = world.evenkeel(&["stop", world.fleet.to_str().unwrap(), "--grace", "1"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!((world.exit_code(first), world.exit_code(second)), (Some(0), Some(0)));
+    assert!(world.replicas().is_empty());
+}
+
 /// The journal replays to the same decisions, and tells that ticks are missing.
 fn assert_gaps(world: &World) {
     let output = world.evenkeel(&["replay", world.fleet.to_str().unwrap(), "-o", "json"]);
@@ -75,12 +93,5 @@ impl Disk {
 
     fn free(&self) {
         fs::remove_file(&self.filler).unwrap();
-    }
-}
-
-/// Also where an assertion fails: a stop cannot be written down on a full disk, and would leave the replicas.
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.filler);
     }
 }
