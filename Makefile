@@ -19,13 +19,13 @@ faults: ## Every failpoint with every action, from the seed EVENKEEL_SEED (15 mi
 	@scripts/need test
 	EVENKEEL_ALL_ACTIONS=1 cargo test --locked --package evenkeel-cli --test processes cut::
 
-drill: ## Half of gold killed, the controller dead for 5 minutes, signal to spawn, a silent replica (20 minutes)
-	@scripts/need bench
+drill: ## Half of gold killed, the controller dead for 5 minutes, signal to spawn, 10,000 players, a silent replica (25 minutes)
+	@scripts/need demo
 	@scripts/drill drill::
 
 long-run: MINUTES = 60
 long-run: ## The demo's fleet for MINUTES=60 at compressed days: memory, files, threads, journal
-	@scripts/need bench
+	@scripts/need demo
 	@EVENKEEL_LONG_RUN_MINUTES=$(MINUTES) scripts/drill long_run::
 
 bugs: ## Every planted bug of bugs/, and whether its test catches it (20 minutes)
@@ -40,7 +40,7 @@ coverage: ## Lines that no test runs; core and controller have none (30 minutes)
 	@scripts/need coverage
 	@scripts/coverage
 
-bench: ## A line per goal, and the same as JSON in target/bench.json
+bench: ## A line per goal, the drills' among them, and the same as JSON in target/bench.json (40 minutes)
 	@scripts/need bench
 	@scripts/bench
 

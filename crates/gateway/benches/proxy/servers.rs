@@ -25,11 +25,10 @@ const TOKEN: &[u8] = b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n
 pub(crate) struct Servers {
     pub(crate) upstream: SocketAddr,
     pub(crate) gateway: SocketAddr,
-    /// `None` where nginx is not installed.
-    pub(crate) nginx: Option<SocketAddr>,
+    pub(crate) nginx: SocketAddr,
     /// Ours are killed, nginx is told to stop: killed, it would leave its workers behind.
     ours: Vec<Child>,
-    nginx_process: Option<Child>,
+    nginx_process: Child,
     directory: tempfile::TempDir,
 }
 
@@ -38,7 +37,7 @@ impl Servers {
         let directory = tempfile::tempdir().unwrap();
         let (upstream_process, upstream) = start_self(&["upstream"]);
         let (gateway_process, gateway) = start_self(&["gateway", &upstream.to_string()]);
-        let (nginx_process, nginx) = start_nginx(directory.path(), upstream).unzip();
+        let (nginx_process, nginx) = start_nginx(directory.path(), upstream);
         Self { upstream, gateway, nginx, ours: vec![upstream_process, gateway_process], nginx_process, directory }
     }
 }
@@ -49,11 +48,9 @@ impl Drop for Servers {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if let Some(nginx) = &mut self.nginx_process {
-            let configuration = self.directory.path().join("nginx.conf");
-            let _ = Command::new("nginx").arg("-c").arg(configuration).args(["-s", "stop"]).status();
-            let _ = nginx.wait();
-        }
+        let configuration = self.directory.path().join("nginx.conf");
+        let _ = Command::new("nginx").arg("-c").arg(configuration).args(["-s", "stop"]).status();
+        let _ = self.nginx_process.wait();
     }
 }
 
@@ -66,7 +63,7 @@ fn start_self(arguments: &[&str]) -> (Child, SocketAddr) {
     (child, line.trim().parse().unwrap())
 }
 
-fn start_nginx(directory: &std::path::Path, upstream: SocketAddr) -> Option<(Child, SocketAddr)> {
+fn start_nginx(directory: &std::path::Path, upstream: SocketAddr) -> (Child, SocketAddr) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let path = directory.display();
     let configuration = format!(
@@ -81,14 +78,14 @@ fn start_nginx(directory: &std::path::Path, upstream: SocketAddr) -> Option<(Chi
     );
     let file = directory.join("nginx.conf");
     std::fs::write(&file, configuration).unwrap();
-    let child = Command::new("nginx").arg("-c").arg(&file).stderr(Stdio::null()).spawn().ok()?;
+    let child = Command::new("nginx").arg("-c").arg(&file).stderr(Stdio::null()).spawn().expect("nginx is installed");
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let began = Instant::now();
     while std::net::TcpStream::connect(address).is_err() {
         assert!(began.elapsed() < Duration::from_secs(10), "nginx does not listen");
         std::thread::yield_now();
     }
-    Some((child, address))
+    (child, address)
 }
 
 fn print_address(address: SocketAddr) {

@@ -17,20 +17,13 @@ wrk.body = '{"model":"gold","messages":[{"role":"user","content":"hello wide wor
 "#;
 
 pub(crate) fn measure(servers: &Servers) {
-    let Some(nginx) = servers.nginx else {
-        println!("gateway_throughput_of_nginx\tskipped: nginx is not installed");
-        return;
-    };
     let directory = tempfile::tempdir().unwrap();
     let script = directory.path().join("post.lua");
     std::fs::write(&script, SCRIPT).unwrap();
     let run = |address: SocketAddr| requests_per_second(address, &script);
     let (mut ours, mut theirs, mut shares, mut direct) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..PAIRS {
-        let (Some(mine), Some(other), Some(none)) = (run(servers.gateway), run(nginx), run(servers.upstream)) else {
-            println!("gateway_throughput_of_nginx\tskipped: wrk is not installed");
-            return;
-        };
+        let (mine, other, none) = (run(servers.gateway), run(servers.nginx), run(servers.upstream));
         shares.push(mine / other);
         ours.push(mine);
         theirs.push(other);
@@ -41,13 +34,14 @@ pub(crate) fn measure(servers: &Servers) {
     tell("gateway_throughput_of_nginx", share, "ratio", ">= 0.8", share >= GOAL);
 }
 
-fn requests_per_second(address: SocketAddr, script: &std::path::Path) -> Option<f64> {
+fn requests_per_second(address: SocketAddr, script: &std::path::Path) -> f64 {
     let url = format!("http://{address}");
-    let output = Command::new("wrk").args(["-t1", "-c64", "-d", SECONDS, "-s"]).arg(script).arg(url).output().ok()?;
+    let output = Command::new("wrk").args(["-t1", "-c64", "-d", SECONDS, "-s"]).arg(script).arg(url).output();
+    let output = output.expect("wrk is installed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if let Some(bad) = text.lines().find(|line| line.contains("Non-2xx")) {
         panic!("{address}: {bad}");
     }
-    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"))?;
-    line.trim().parse().ok()
+    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    line.and_then(|line| line.trim().parse().ok()).unwrap_or_else(|| panic!("{address}: {text}"))
 }

@@ -20,7 +20,7 @@ fn killing_half_of_gold_under_load_fails_no_request_without_a_first_byte() {
     let (controller, load) = under_load(&mut world, 200, 150);
     let before = gold(&world);
     let count = ready(&before);
-    let calm = waiting(&before);
+    let calm = waiting(&before).expect("the gateway tells who waits");
     let pids = gold_replicas(&world);
     let killed = Instant::now();
     pids.iter().take(pids.len() / 2).for_each(|pid| signal(*pid, Signal::KILL));
@@ -66,36 +66,39 @@ struct Story {
 impl Story {
     fn take(&mut self, gold: &Value, at: f64, count: u64, calm: u64) {
         self.lost |= ready(gold) < count;
-        self.longest = self.longest.max(waiting(gold));
+        self.longest = self.longest.max(waiting(gold).unwrap_or(0));
         if self.capacity_back.is_none() && self.lost && ready(gold) >= count {
             self.capacity_back = Some(at);
-            self.backlog = waiting(gold);
-            self.arrivals = gold["requests_per_second"].as_f64().unwrap_or(0.0);
-            let demand = gold["demand_replicas"].as_f64().unwrap_or(1.0);
+            self.backlog = waiting(gold).expect("the gateway tells who waits");
+            self.arrivals = gold["requests_per_second"].as_f64().expect("players are asking");
+            let demand = gold["demand_replicas"].as_f64().expect("the policy has a demand");
             // What one replica carries inside the SLO by the policy's own figure.
-            self.capacity = ready(gold) as f64 * self.arrivals / demand.max(0.1);
+            self.capacity = ready(gold) as f64 * self.arrivals / demand;
         }
-        if self.capacity_back.is_some() && self.backlog_gone.is_none() && waiting(gold) <= calm && within_bounds(gold) {
+        let calm_again = waiting(gold).is_some_and(|waiting| waiting <= calm);
+        if self.capacity_back.is_some() && self.backlog_gone.is_none() && calm_again && within_bounds(gold) {
             self.backlog_gone = Some(at);
         }
     }
 
     fn clearing_seconds(&self) -> f64 {
-        self.backlog as f64 / (self.capacity - self.arrivals).max(0.1)
+        let (capacity, arrivals) = (self.capacity, self.arrivals);
+        assert!(capacity > arrivals, "{capacity} requests/s are carried of {arrivals}: no backlog would ever clear");
+        self.backlog as f64 / (capacity - arrivals)
     }
 }
 
-fn waiting(gold: &Value) -> u64 {
-    gold["signals"]["queue_depth"]["fresh"]["value"].as_u64().unwrap_or(u64::MAX)
+fn waiting(gold: &Value) -> Option<u64> {
+    gold["signals"]["queue_depth"]["fresh"]["value"].as_u64()
 }
 
-/// No more requests were above each objective's bound than its quantile allows.
+/// No more requests were above each objective's bound than its quantile allows, as far as it is known.
 fn within_bounds(gold: &Value) -> bool {
     let objectives = gold["objectives"].as_array().unwrap().iter();
     let readings = gold["signals"]["latency"].as_array().unwrap();
     objectives.zip(readings).all(|(objective, reading)| {
         let value = &reading["fresh"]["value"];
-        let (Some(count), Some(above)) = (value["count"].as_f64(), value["above"].as_f64()) else { return true };
+        let (Some(count), Some(above)) = (value["count"].as_f64(), value["above"].as_f64()) else { return false };
         above <= count * (1.0 - objective["quantile"].as_f64().unwrap()) + 1e-9
     })
 }

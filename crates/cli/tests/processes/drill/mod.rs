@@ -5,6 +5,7 @@ mod controller_dead;
 mod half_of_gold;
 mod silent;
 mod spawning;
+mod ten_thousand;
 
 use crate::world::{World, ready};
 use serde_json::Value;
