@@ -120,7 +120,8 @@ pub fn fit(observations: &[Observation]) -> Result<Fit, Unfit> {
     if knots.len() < 3 || of_line <= LINE_SUFFICES {
         return Ok(line);
     }
-    let table = fit_with(observations, &knots)?;
+    // A table has more constants, and may leave one open that the line does not.
+    let Ok(table) = fit_with(observations, &knots) else { return Ok(line) };
     Ok(if table.errors[&Kind::Decode].mean < TABLE_IMPROVES * of_line { table } else { line })
 }
 
@@ -249,16 +250,25 @@ fn constants(unknowns: &[f64], knots: &[u32]) -> Constants {
         below = knot;
         decode_steps.push(DecodeStep { sequences: knot, added_ms: added });
     }
+    let per_sequence_ms = beyond(&decode_steps).unwrap_or(slopes[0]);
     let last = unknowns.len() - 1;
     Constants {
         overhead_ms: unknowns[0],
         iteration_ms: unknowns[1],
         decode_steps,
-        per_sequence_ms: slopes.last().copied().unwrap_or(0.0),
+        per_sequence_ms,
         per_cached_token_ms: unknowns[last - 2],
         per_prefill_token_ms: unknowns[last - 1],
         per_prefill_token_squared_ms: unknowns[last],
     }
+}
+
+/// What each sequence beyond the table adds: as in its upper half, since a single stretch may be flat by chance.
+fn beyond(steps: &[DecodeStep]) -> Option<f64> {
+    let top = steps.last()?;
+    let half = steps.iter().rfind(|step| 2 * step.sequences <= top.sequences);
+    let (sequences, added) = half.map_or((0, 0.0), |step| (step.sequences, step.added_ms));
+    Some((top.added_ms - added) / f64::from(top.sequences - sequences))
 }
 
 #[cfg(test)]

@@ -111,6 +111,16 @@ fn where_no_line_fits_decoding_becomes_a_table_that_never_falls() {
 }
 
 #[test]
+fn a_flat_last_stretch_does_not_make_sequences_beyond_the_table_free() {
+    let flat_at_the_end = |n: u32| (BENT.sequences)(n.min(12));
+    let fit = fit(&Truth { sequences: flat_at_the_end, ..BENT }.sweep()).unwrap();
+    let steps = &fit.constants.decode_steps;
+    near(steps[7].added_ms, steps[6].added_ms, 1e-3);
+    // From 8 to 16 sequences only four added anything.
+    near(fit.constants.per_sequence_ms, 2.7 / 2.0, 1e-3);
+}
+
+#[test]
 fn a_few_wild_measurements_move_the_constants_little() {
     let mut sweep = [LINE.sweep(), LINE.sweep(), LINE.sweep()].concat();
     // The machine paused four times, and once tokens came together so that a gap all but vanished.

@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 pub(super) struct Run {
     pub(super) sent: Vec<Sent>,
     pub(super) latencies: Latencies,
+    /// How much later than due each request was sent, ms.
+    pub(super) lags: Vec<f64>,
 }
 
 /// Sends the requests and waits for all answers.
@@ -24,11 +26,15 @@ pub(super) async fn run(client: &Arc<Client>, arrivals: Vec<Arrival>, length: Sp
     let mut asked = JoinSet::new();
     while let Some(Paced::Due(arrival)) = pacer.due.recv().await {
         let client = Arc::clone(client);
-        asked.spawn(async move { client.ask(arrival.prompt_tokens, arrival.output_tokens).await });
+        let due = started + arrival.at.to_duration();
+        asked.spawn(async move { (due, client.ask(arrival.prompt_tokens, arrival.output_tokens).await) });
     }
-    let mut run = Run { sent: Vec::new(), latencies: Latencies::default() };
-    while let Some(answer) = asked.join_next().await {
-        run.take(&answer.map_err(|_| CalibrationError::Interrupted)??, started);
+    let mut run = Run { sent: Vec::new(), latencies: Latencies::default(), lags: Vec::new() };
+    while let Some(ended) = asked.join_next().await {
+        let (due, answer) = ended.map_err(|_| CalibrationError::Interrupted)?;
+        let answer = answer?;
+        run.lags.push(milliseconds(due, answer.sent));
+        run.take(&answer, started);
     }
     Ok(run)
 }

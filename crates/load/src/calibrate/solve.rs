@@ -1,7 +1,7 @@
 //! Least squares whose unknowns cannot be negative: no part of an engine's work gives time back.
 
-/// Columns scaled to length 1 whose part outside of the others is smaller than this cannot be told apart: noise of a
-/// thousandth would move them by their whole size.
+/// Columns scaled to length 1 whose part outside of the others has a square smaller than this cannot be told apart: noise of
+/// a thousandth would move them by their whole size.
 const LEAST_INDEPENDENCE: f64 = 1e-6;
 
 /// A column that others explain, or that no row has: its unknown has no value of its own.

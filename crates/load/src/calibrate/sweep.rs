@@ -187,7 +187,7 @@ fn mixed_observations(answers: &[Answer], joined: &Answer) -> Option<[Observatio
 
 /// Cached tokens of all sequences in the iteration that begins at `moment`.
 fn cached(answers: &[Answer], moment: Instant) -> f64 {
-    answers.iter().map(|answer| f64::from(answer.prompt_tokens) + answer.tokens_by(moment) as f64).sum()
+    answers.iter().map(|answer| f64::from(answer.prompt_tokens) + answer.tokens_by(moment)).sum()
 }
 
 /// Sends so many requests at once and waits for all.

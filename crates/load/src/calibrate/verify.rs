@@ -1,8 +1,8 @@
 //! How far a profile may be trusted: the model's latencies beside measured ones, at loads that the fit has not seen.
 //!
-//! A machine drifts, so calibrations and runs alternate: calibrate, measure all loads, calibrate again. Each repeat is
-//! compared with the model of the two calibrations around it, and the runs' own spread stands beside the errors: no model
-//! can be nearer to a run than runs are to each other.
+//! A machine drifts, so calibrations and runs alternate: calibrate, measure a load, calibrate again, measure the next one.
+//! Each run is compared with the model of the two calibrations around it, and the runs' own spread stands beside the errors:
+//! no model can be nearer to a run than runs are to each other.
 
 use super::latencies::{Figure, quantile};
 use super::model::{self, Sent};
@@ -57,6 +57,8 @@ pub struct LoadComparison {
     pub requests_per_second: f64,
     /// Requests in each repeat.
     pub requests: usize,
+    /// How late requests were sent, 99th percentile over all repeats, ms: what of the measured may be our own doing.
+    pub own_lag_p99_ms: f64,
     /// The figures.
     pub figures: BTreeMap<Figure, FigureComparison>,
 }
@@ -111,8 +113,19 @@ struct Load {
     share: f64,
     requests_per_second: f64,
     arrivals: Vec<Arrival>,
-    /// For each repeat: which requests were sent when, and the figures measured.
-    runs: Vec<(Vec<Sent>, BTreeMap<Figure, f64>)>,
+    /// One for each repeat.
+    runs: Vec<Run>,
+    /// How late requests were sent in any repeat, ms.
+    lags: Vec<f64>,
+}
+
+/// One measurement of a load.
+struct Run {
+    /// Calibrations before it.
+    after: usize,
+    /// Which requests were sent when.
+    sent: Vec<Sent>,
+    figures: BTreeMap<Figure, f64>,
 }
 
 /// Calibrates and measures by turns; gives the calibration over everything measured, and the comparison.
@@ -135,16 +148,17 @@ pub async fn verify(
             told(&format!("repeat {repeat} of {}: {share:.0} %, {rate:.2} requests/s", comparing.repeats));
             let run = open_run::run(&engine.client, load.arrivals.clone(), comparing.length).await?;
             let figures = Figure::ALL.map(|figure| (figure, run.latencies.figure(figure, itl_bound_ms)));
-            load.runs.push((run.sent, figures.into()));
+            load.runs.push(Run { after: calibrations.len(), sent: run.sent, figures: figures.into() });
+            load.lags.extend(run.lags);
+            calibrations.push(engine.measure(told).await?);
         }
-        calibrations.push(engine.measure(told).await?);
     }
     let profiles = profiles(engine, &calibrations)?;
     let loads = loads.into_iter().map(|load| load.compare(&profiles, itl_bound_ms)).collect::<Result<_, _>>()?;
     Ok((engine.calibration(calibrations.concat())?, Comparison { itl_bound_ms, loads }))
 }
 
-/// A profile for each repeat: of the calibrations before and after it.
+/// A profile for each run: of the calibrations before and after it.
 fn profiles(engine: &Engine, calibrations: &[Vec<Observation>]) -> Result<Vec<Profile>, CalibrationError> {
     calibrations.windows(2).map(|around| Ok(engine.calibration(around.concat())?.profile)).collect()
 }
@@ -172,7 +186,7 @@ impl Comparing {
             let requests_per_second = share * capacity;
             let players = PlayersSeries::constant(requests_per_second, self.length);
             let arrivals = Arrivals::new(&players, std::slice::from_ref(&traffic), self.length, seed + index as u64);
-            Load { share, requests_per_second, arrivals: arrivals.collect(), runs: Vec::new() }
+            Load { share, requests_per_second, arrivals: arrivals.collect(), runs: Vec::new(), lags: Vec::new() }
         };
         Ok(self.loads.iter().enumerate().map(load).collect())
     }
@@ -180,10 +194,10 @@ impl Comparing {
 
 impl Load {
     fn compare(self, profiles: &[Profile], itl_bound_ms: f64) -> Result<LoadComparison, CalibrationError> {
-        let models = profiles.iter().zip(&self.runs).map(|(profile, (sent, _))| model::latencies(profile, sent));
+        let models = self.runs.iter().map(|run| model::latencies(&profiles[run.after - 1], &run.sent));
         let models = models.collect::<Result<Vec<_>, _>>()?;
         let compared = |figure: Figure| {
-            let measured = self.runs.iter().map(|(_, figures)| figures[&figure]).collect();
+            let measured = self.runs.iter().map(|run| run.figures[&figure]).collect();
             let model = models.iter().map(|model| model.figure(figure, itl_bound_ms)).collect();
             (figure, FigureComparison::new(figure, measured, model))
         };
@@ -191,6 +205,7 @@ impl Load {
             share: self.share,
             requests_per_second: self.requests_per_second,
             requests: self.arrivals.len(),
+            own_lag_p99_ms: quantile(&self.lags, 0.99),
             figures: Figure::ALL.map(compared).into(),
         })
     }

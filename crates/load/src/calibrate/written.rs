@@ -24,6 +24,13 @@ pub fn yaml(calibration: &Calibration, date: &str, address: &str) -> String {
     if unsteady(calibration) {
         text += "# Measurements of the same differ widely: the engine or this machine had other work. Measure again.\n";
     }
+    let most = calibration.profile.max_sequences;
+    let tried = calibration.observations.iter().map(|it| it.sequences).max().unwrap_or(0);
+    if tried < most {
+        text += &format!(
+            "# More than {tried} sequences at once were not measured; how long {most} take is extrapolated.\n"
+        );
+    }
     text += "profile:\n  source: measured\n";
     for (key, value) in entries(&calibration.profile) {
         // Writing to a string does not fail.

@@ -24,7 +24,7 @@ pub(super) struct Verify {
     /// With --verify: output length
     #[arg(long, value_name = "MEAN[,SIGMA]", default_value = "40,0.4", value_parser = values::lengths)]
     output_tokens: Lengths,
-    /// With --verify: how often each load is measured, a calibration before and after
+    /// With --verify: how often each load is measured, each time with a calibration before and after
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeats: u32,
     /// With --verify: how long requests are sent at each load, seconds
@@ -66,6 +66,8 @@ pub(super) fn table(comparison: &Comparison) -> String {
         if comparison.holds() { "the model holds at every load" } else { "the model is off where it says so" };
     // Writing to a string does not fail.
     let _ = write!(text, "\n{verdict}; gaps are counted above {:.1} ms", comparison.itl_bound_ms);
+    let lag = comparison.loads.iter().map(|load| load.own_lag_p99_ms).fold(0.0, f64::max);
+    let _ = write!(text, "\nrequests were sent up to {lag:.1} ms late (p99), which is this client's part");
     text
 }
 
