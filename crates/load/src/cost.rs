@@ -1,7 +1,7 @@
 //! What the replicas cost while a run lasted.
 
+use crate::fleet_point::FleetPoint;
 use crate::scaling::usual_distance;
-use crate::summary::FleetPoint;
 use serde::{Deserialize, Serialize};
 
 /// A sample's price is taken to hold on at most for so many usual distances of samples; beyond that nothing is known.

@@ -2,11 +2,11 @@
 
 use crate::probe::FleetRecord;
 use crate::record::{Micros, Record, TierRecord};
-use crate::render::{count, milliseconds, percent, quantile_name};
-use crate::summary::{CriterionResult, NotJudged, Observed, Verdict};
+use crate::words::{count, milliseconds, percent, quantile_name};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A latency is judged only where this machine's own lag, at the same quantile, is at most the bound over this.
@@ -14,6 +14,70 @@ const BOUND_OVER_LAG: u32 = 4;
 
 /// A level sampled from the fleet is judged only when this share of the samples told it.
 const SAMPLED_SHARE: f64 = 0.5;
+
+/// One criterion's outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CriterionResult {
+    /// Which kind: `latency`, `objective_attainment`, and so on.
+    pub kind: String,
+    /// The tier; `None` for the fleet.
+    pub tier: Option<String>,
+    /// The criterion in words.
+    pub statement: String,
+    /// The outcome.
+    pub verdict: Verdict,
+    /// What was seen; `None` where nothing was.
+    pub observed: Option<Observed>,
+    /// What kept it from being judged; `None` where it was.
+    #[serde(default)]
+    pub not_judged: Option<NotJudged>,
+    /// Why it was not judged, or what the figure rests on.
+    pub reason: Option<String>,
+}
+
+/// A criterion's outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It held.
+    Passed,
+    /// It did not hold.
+    Failed,
+    /// The run cannot tell.
+    NotJudged,
+}
+
+/// What keeps a criterion from being judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotJudged {
+    /// This machine sent its requests too late for the bound.
+    OwnLag,
+    /// Its figure was not given once in the whole run: missing, which is not zero.
+    NeverRead,
+    /// What it speaks of did not occur: no request of the tier, too few replicas.
+    NoOccasion,
+    /// Its figure was given too seldom.
+    TooFewSamples,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed {
+    /// A latency quantile, milliseconds.
+    LatencyMs(f64),
+    /// Objective attainment, 0 to 1.
+    ObjectiveAttainment(f64),
+    /// Failed requests.
+    FailedRequests(u64),
+    /// Mean GPU utilization, 0 to 1.
+    GpuUtilization(f64),
+    /// The largest number of waiting requests.
+    QueueDepth(u64),
+    /// Requests that were accepted and not answered.
+    UnansweredRequests(u64),
+}
 
 /// What judging a criterion gives.
 struct Judgement {

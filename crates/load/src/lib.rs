@@ -7,6 +7,7 @@ mod connections;
 pub mod cost;
 mod deferred;
 mod failure;
+mod fleet_point;
 mod judge;
 mod measured;
 mod pacer;
@@ -28,6 +29,7 @@ pub mod threshold;
 mod ticket;
 mod token_stream;
 mod windows;
+pub mod words;
 
 pub use failure::Failure;
 pub use plan::{ApiKey, Options, Plan, PlanError, TierPlan, Traffic, longest_of};

@@ -1,8 +1,8 @@
 //! Says when each request is due.
 
-use crate::summary::Ended;
 use evenkeel_core::units::Span;
 use evenkeel_workload::Arrival;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +14,18 @@ const LONGEST_NAP: Duration = Duration::from_millis(50);
 /// Requests that came due and wait for the sender. When it is full the sender is behind, and each request's lag,
 /// which counts from its scheduled time, says so.
 const BACKLOG: usize = 4_096;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// All was sent.
+    Completed,
+    /// The limit of requests was reached.
+    RequestLimit,
+    /// It was stopped.
+    Interrupted,
+}
 
 /// What the pacer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! What the controller says about the fleet while the run lasts. Clients cannot see it, and some criteria need it.
 
 use crate::cost::Cost;
+use crate::fleet_point::FleetPoint;
 use crate::scaling::Scaling;
-use crate::summary::{FleetPoint, TierFleet};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +47,19 @@ pub struct TierSample {
     pub queue_depth: Option<u64>,
     /// Mean GPU utilization of its replicas, 0 to 1.
     pub gpu_utilization: Option<f64>,
+}
+
+/// One tier's replicas over the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TierFleet {
+    /// The tier.
+    pub tier: String,
+    /// How fast it scaled; `None` where the samples do not tell.
+    pub scaling: Option<Scaling>,
+    /// What it cost; `None` where no sample told a price.
+    pub cost: Option<Cost>,
+    /// Samples in order of time.
+    pub timeline: Vec<FleetPoint>,
 }
 
 /// Points kept of each tier's timeline. When it is full every other one is dropped, and from then on only every other

@@ -1,6 +1,6 @@
 //! Progress while a run lasts.
 
-use crate::render::{count, milliseconds};
+use crate::words::{count, milliseconds};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};

@@ -7,7 +7,7 @@
 //! scale-up, whenever it was ordered. Demand is in replicas, as the capacity policy tells it. A tier whose policies tell
 //! none is counted by what was ordered instead.
 
-use crate::summary::FleetPoint;
+use crate::fleet_point::FleetPoint;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::ops::Range;

@@ -5,13 +5,17 @@ use crate::judge;
 use crate::plan::Plan;
 use crate::probe::FleetRecord;
 use crate::record::{Micros, Record, TierRecord};
-use crate::scaling::Scaling;
 use crate::slices::{Slice, Slices};
 use evenkeel_core::spec::{LatencyMetric, Objective};
 use evenkeel_core::units::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use crate::fleet_point::FleetPoint;
+pub use crate::judge::{CriterionResult, NotJudged, Observed, Verdict};
+pub use crate::pacer::Ended;
+pub use crate::probe::TierFleet;
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,18 +56,6 @@ pub struct Summary {
     pub players: Vec<PlayersPoint>,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ended {
-    /// All was sent.
-    Completed,
-    /// The limit of requests was reached.
-    RequestLimit,
-    /// It was stopped.
-    Interrupted,
-}
-
 /// What a run shows as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,70 +94,6 @@ impl Outcome {
             _ => Self::Held,
         }
     }
-}
-
-/// One criterion's outcome.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CriterionResult {
-    /// Which kind: `latency`, `objective_attainment`, and so on.
-    pub kind: String,
-    /// The tier; `None` for the fleet.
-    pub tier: Option<String>,
-    /// The criterion in words.
-    pub statement: String,
-    /// The outcome.
-    pub verdict: Verdict,
-    /// What was seen; `None` where nothing was.
-    pub observed: Option<Observed>,
-    /// What kept it from being judged; `None` where it was.
-    #[serde(default)]
-    pub not_judged: Option<NotJudged>,
-    /// Why it was not judged, or what the figure rests on.
-    pub reason: Option<String>,
-}
-
-/// A criterion's outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It held.
-    Passed,
-    /// It did not hold.
-    Failed,
-    /// The run cannot tell.
-    NotJudged,
-}
-
-/// What keeps a criterion from being judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotJudged {
-    /// This machine sent its requests too late for the bound.
-    OwnLag,
-    /// Its figure was not given once in the whole run: missing, which is not zero.
-    NeverRead,
-    /// What it speaks of did not occur: no request of the tier, too few replicas.
-    NoOccasion,
-    /// Its figure was given too seldom.
-    TooFewSamples,
-}
-
-/// What was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Observed {
-    /// A latency quantile, milliseconds.
-    LatencyMs(f64),
-    /// Objective attainment, 0 to 1.
-    ObjectiveAttainment(f64),
-    /// Failed requests.
-    FailedRequests(u64),
-    /// Mean GPU utilization, 0 to 1.
-    GpuUtilization(f64),
-    /// The largest number of waiting requests.
-    QueueDepth(u64),
-    /// Requests that were accepted and not answered.
-    UnansweredRequests(u64),
 }
 
 /// One tier.
@@ -302,42 +230,6 @@ pub struct FailureCount {
     pub first_seconds: f64,
     /// When the last of them was to be sent.
     pub last_seconds: f64,
-}
-
-/// One tier's replicas over the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TierFleet {
-    /// The tier.
-    pub tier: String,
-    /// How fast it scaled; `None` where the samples do not tell.
-    pub scaling: Option<Scaling>,
-    /// What it cost; `None` where no sample told a price.
-    pub cost: Option<Cost>,
-    /// Samples in order of time.
-    pub timeline: Vec<FleetPoint>,
-}
-
-/// One sample. What was not known is `null`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FleetPoint {
-    /// Since the start of the run.
-    pub at_seconds: f64,
-    /// Replicas that served.
-    pub ready: Option<u32>,
-    /// Replicas ordered, not yet serving.
-    pub starting: Option<u32>,
-    /// Replicas finishing their work.
-    pub draining: Option<u32>,
-    /// Replicas wanted.
-    pub desired: Option<u32>,
-    /// Demand in replicas, where a policy tells it.
-    pub demand_replicas: Option<f64>,
-    /// What all its replicas cost.
-    pub cost_usd_per_hour: Option<f64>,
-    /// Requests waiting.
-    pub queue_depth: Option<u64>,
-    /// Mean GPU utilization, 0 to 1.
-    pub gpu_utilization: Option<f64>,
 }
 
 impl Summary {

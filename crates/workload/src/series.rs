@@ -1,7 +1,6 @@
 //! Players over time.
 
 use evenkeel_core::units::Span;
-use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -105,23 +104,6 @@ pub enum SeriesError {
 }
 
 impl PlayersSeries {
-    /// Reads a file of lines `unix_s,value[,flag]`, plain or gzip, with or without a header line. A flag other than
-    /// `ok` marks a value that was filled in, not measured.
-    ///
-    /// # Errors
-    /// The first line that makes no sense, or an unreadable file.
-    pub fn open(path: &Path) -> Result<Self, SeriesError> {
-        Self::from_bytes(&crate::series_file::read(path)?)
-    }
-
-    /// The same from memory; gzip is recognized by its first two bytes.
-    ///
-    /// # Errors
-    /// The first line that makes no sense.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SeriesError> {
-        crate::series_file::parse(bytes)
-    }
-
     /// Players that never change.
     pub fn constant(players: f64, duration: Span) -> Self {
         let end = Point { at: duration, players };

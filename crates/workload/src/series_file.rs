@@ -13,6 +13,25 @@ const LIMIT_BYTES: u64 = 256 << 20;
 /// Times beyond this many seconds (the year 5138) are written in milliseconds or worse, and would overflow.
 pub(crate) const LATEST_UNIX_S: f64 = 1e11;
 
+impl PlayersSeries {
+    /// Reads a file of lines `unix_s,value[,flag]`, plain or gzip, with or without a header line. A flag other than
+    /// `ok` marks a value that was filled in, not measured.
+    ///
+    /// # Errors
+    /// The first line that makes no sense, or an unreadable file.
+    pub fn open(path: &Path) -> Result<Self, SeriesError> {
+        Self::from_bytes(&read(path)?)
+    }
+
+    /// The same from memory; gzip is recognized by its first two bytes.
+    ///
+    /// # Errors
+    /// The first line that makes no sense.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SeriesError> {
+        parse(bytes)
+    }
+}
+
 /// The file's bytes.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SeriesError> {
     std::fs::read(path).map_err(|source| SeriesError::Read { path: path.display().to_string(), source })
@@ -23,7 +42,7 @@ pub(crate) fn unpacked(bytes: &[u8]) -> Result<Cow<'_, [u8]>, SeriesError> {
     unpack(bytes, LIMIT_BYTES)
 }
 
-pub(crate) fn parse(bytes: &[u8]) -> Result<PlayersSeries, SeriesError> {
+fn parse(bytes: &[u8]) -> Result<PlayersSeries, SeriesError> {
     let bytes = unpacked(bytes)?;
     let mut points: Vec<Point> = Vec::new();
     let mut first_and_previous: Option<(f64, f64)> = None;

@@ -3,8 +3,8 @@
 use super::chart::{Chart, Series, Style};
 use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::{moments, sampled};
-use crate::render::{count, money, seconds};
 use crate::summary::{Summary, TierFleet};
+use crate::words::{count, money, seconds};
 
 pub(super) fn section(summary: &Summary) -> String {
     let heading = "What it cost";

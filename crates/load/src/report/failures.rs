@@ -5,8 +5,8 @@ use super::chart::{Chart, Series, Style};
 use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::moments;
 use super::traffic::by_slice;
-use crate::render::{count, percent};
 use crate::summary::{FailureCount, Summary, TierSummary};
+use crate::words::{count, percent};
 use std::collections::BTreeMap;
 
 pub(super) fn section(summary: &Summary) -> String {

@@ -4,8 +4,8 @@ use super::chart::{Chart, Series, Style};
 use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::moments;
 use super::traffic::by_slice;
-use crate::render::{count, milliseconds, percent, quantile_name};
 use crate::summary::{Distribution, Quantiles, Summary, TierSummary};
+use crate::words::{count, milliseconds, percent, quantile_name};
 use evenkeel_core::spec::LatencyMetric;
 use std::collections::BTreeSet;
 

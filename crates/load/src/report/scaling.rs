@@ -4,9 +4,9 @@ use super::axis::moment;
 use super::chart::{Chart, Series, Style};
 use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::{moments, sampled};
-use crate::render::{self, count};
 use crate::scaling::{Basis, Shortage, ShortageEnd, Times};
 use crate::summary::{FleetPoint, Summary, TierFleet};
+use crate::words::{self, count};
 
 const DEFINITION: &str = "Scale-up time counts from the first sample in which demand exceeds the ready replicas until the \
      first one in which ready replicas cover it again: deciding, starting and loading all lie in it. Scale-down time counts \
@@ -27,7 +27,7 @@ pub(super) fn section(summary: &Summary) -> String {
 
 /// A time read off samples a second apart: a tenth is as fine as it goes.
 pub(super) fn seconds(value: f64) -> String {
-    render::seconds((value * 10.0).round() / 10.0)
+    words::seconds((value * 10.0).round() / 10.0)
 }
 
 /// Scale-up times of all tiers together.

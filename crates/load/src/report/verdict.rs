@@ -3,9 +3,10 @@
 use super::About;
 use super::markup::{NO_DATA, escaped};
 use super::scaling::{self, fleet_order_to_ready, fleet_scale_down, fleet_scale_up};
-use crate::render::{count, money, outcome, outcome_in_words, percent, seconds};
+use crate::render::{outcome, outcome_in_words};
 use crate::scaling::Times;
 use crate::summary::{CriterionResult, Ended, Outcome, Summary, Verdict};
+use crate::words::{count, money, percent, seconds};
 
 pub(super) fn section(summary: &Summary, about: &About) -> String {
     let (class, word) = match summary.outcome {

@@ -2,8 +2,9 @@
 
 use super::About;
 use super::markup::{escaped, section as html_section};
-use crate::render::{count, generator_in_words, milliseconds, seconds};
+use crate::render::generator_in_words;
 use crate::summary::Summary;
+use crate::words::{count, milliseconds, seconds};
 use std::fmt::Write;
 
 pub(super) fn section(summary: &Summary, about: &About) -> String {

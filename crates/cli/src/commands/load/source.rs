@@ -3,7 +3,7 @@
 use super::{limits, values};
 use crate::failure::Failure;
 use evenkeel_load::Traffic;
-use evenkeel_load::render::count;
+use evenkeel_load::words::count;
 use evenkeel_workload::{Day, PlayersSeries, RequestTrace, Shape};
 use std::path::{Path, PathBuf};
 
