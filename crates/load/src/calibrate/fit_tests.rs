@@ -136,6 +136,18 @@ fn a_few_wild_measurements_move_the_constants_little() {
 }
 
 #[test]
+fn what_takes_now_this_long_and_now_that_is_fitted_by_its_mean() {
+    let with = |factor: f64| {
+        LINE.sweep().into_iter().map(move |it| Observation { measured_ms: factor * it.measured_ms, ..it })
+    };
+    // The machine is quick at first, and slow for as long.
+    let fit = fit(&with(0.8).chain(with(1.3)).collect::<Vec<_>>()).unwrap();
+    near(fit.constants.iteration_ms, 1.05 * LINE.iteration, 0.005);
+    near(fit.constants.per_sequence_ms, 1.05 * 1.2, 0.005);
+    near(fit.constants.per_prefill_token_ms, 1.05 * LINE.prefill, 0.005);
+}
+
+#[test]
 fn measurements_that_vary_too_little_are_refused_with_the_constant_they_leave_open() {
     let one_length: Vec<Observation> = LINE
         .sweep()
