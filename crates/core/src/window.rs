@@ -2,28 +2,48 @@
 
 use crate::units::{Span, Time};
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// The ratio of two sums over a window: a rate (count over seconds), a share (part over whole) or a plain mean
 /// (value over one).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct RatioWindow {
+    /// When the first and the last entry were read.
+    first: Time,
+    last: Time,
     entries: VecDeque<RatioEntry>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// 16 bytes: a minute has 60 of them, and a tier several windows of minutes.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct RatioEntry {
-    at: Time,
     over: f64,
-    under: f64,
+    /// Seconds, or a count: exact up to 16 million in each tick.
+    under: f32,
+    /// Since the entry before, microseconds; 0 for the first.
+    after: u32,
 }
 
 impl RatioWindow {
-    /// Adds what was read at `at` and forgets what is `length` old or older.
+    /// Adds what was read at `at` and forgets what is `length` old or older. A gap of more than 71 minutes
+    /// begins it anew; time that goes back counts as standing still.
     pub fn push(&mut self, at: Time, over: f64, under: f64, length: Span) {
-        self.entries.push_back(RatioEntry { at, over, under });
-        while self.entries.front().is_some_and(|entry| at.since(entry.at) >= length) {
+        let after = u32::try_from(at.since(self.last).as_micros());
+        let follows = after.is_ok() && !self.entries.is_empty();
+        if !follows {
+            self.entries.clear();
+            self.first = at;
+        }
+        let after = if follows { after.unwrap_or_default() } else { 0 };
+        self.entries.push_back(RatioEntry { over, under: under as f32, after });
+        self.last = at.max(self.last);
+        while !self.entries.is_empty() && at.since(self.first) >= length {
             self.entries.pop_front();
+            if let Some(next) = self.entries.front_mut() {
+                self.first = self.first + Span::from_micros(i64::from(core::mem::take(&mut next.after)));
+            }
         }
     }
 
@@ -31,8 +51,42 @@ impl RatioWindow {
     /// the window and not on what went through it.
     pub fn ratio(&self) -> Option<f64> {
         let (over, under) =
-            self.entries.iter().fold((0.0, 0.0), |(over, under), entry| (over + entry.over, under + entry.under));
+            self.entries.iter().fold((0.0, 0.0), |(over, under), it| (over + it.over, under + f64::from(it.under)));
         (under > 0.0).then(|| over / under)
+    }
+}
+
+/// A window as it is written down, each entry with its time.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    entries: Vec<WrittenEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenEntry {
+    at: Time,
+    over: f64,
+    under: f64,
+}
+
+impl From<RatioWindow> for Written {
+    fn from(window: RatioWindow) -> Self {
+        let mut at = window.first;
+        let entry = |it: &RatioEntry| {
+            at = at + Span::from_micros(i64::from(it.after));
+            WrittenEntry { at, over: it.over, under: f64::from(it.under) }
+        };
+        Self { entries: window.entries.iter().map(entry).collect() }
+    }
+}
+
+impl From<Written> for RatioWindow {
+    fn from(written: Written) -> Self {
+        let mut window = Self::default();
+        for WrittenEntry { at, over, under } in written.entries {
+            window.push(at, over, under, Span::from_micros(i64::MAX));
+        }
+        window
     }
 }
 
@@ -116,6 +170,25 @@ mod tests {
         assert_eq!(window.ratio(), Some(15.0));
         window.push(at(2), 0.0, 1.0, Span::from_secs(2));
         assert_eq!(window.ratio(), Some(10.0));
+        window.push(at(2 + 72 * 60), 7.0, 1.0, Span::from_secs(86_400));
+        assert_eq!(window.ratio(), Some(7.0), "what was before a long gap is none of it");
+        window.push(at(3), 5.0, 1.0, Span::from_secs(86_400));
+        assert_eq!(window.ratio(), Some(6.0), "time that goes back stands still");
+    }
+
+    #[test]
+    fn a_rate_is_the_same_after_it_was_written_down() {
+        let mut window = RatioWindow::default();
+        for second in 0..90 {
+            window.push(at(second), second as f64 * 1.5, 0.999_873, Span::from_secs(60));
+        }
+        let written = serde_json::to_string(&window).unwrap();
+        let mut read: RatioWindow = serde_json::from_str(&written).unwrap();
+        assert_eq!(read, window);
+        for window in [&mut window, &mut read] {
+            window.push(at(95), 3.0, 1.0, Span::from_secs(60));
+        }
+        assert_eq!((read.ratio(), read.entries.len()), (window.ratio(), 55));
     }
 
     #[test]
