@@ -50,17 +50,21 @@ fn on_a_full_disk_growing_goes_on_and_shrinking_waits_and_what_was_not_journalle
 }
 
 #[test]
-fn a_full_disk_keeps_no_fleet_from_being_stopped() {
+fn a_full_disk_keeps_no_controller_from_starting_and_no_fleet_from_being_stopped() {
     let mut world = World::new("");
     if let Err(why) = world.keep_state_on_a_disk_of(16) {
         eprintln!("not tested: this process may not mount ({why})");
         return;
     }
-    let first = world.start("run");
+    let killed = world.start("run");
     world.wait_for("the first replica", |gold| ready(gold) == 1);
+    Disk::of(&world).fill();
+    world.kill(killed);
+    let first = world.start("run");
+    world.wait_for("the replica adopted", |gold| ready(gold) == 1);
+    world.wait_for_log("run", first, "dev.evenkeel.alarm.journal_unwritable");
     let second = world.start("run");
     world.wait_for_log("run", second, "only observes");
-    Disk::of(&world).fill();
     let output = world.evenkeel(&["stop", world.fleet.to_str().unwrap(), "--grace", "1"]);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!((world.exit_code(first), world.exit_code(second)), (Some(0), Some(0)));
