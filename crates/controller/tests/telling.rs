@@ -138,6 +138,7 @@ fn every_guard_and_every_cause_has_words_of_its_own() {
         Cause::Partial,
         Cause::NoReplica,
         Cause::NoRequest,
+        Cause::Contradicted,
         Cause::FutureDated,
         Cause::Stale,
     ];
