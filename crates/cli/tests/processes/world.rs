@@ -1,6 +1,6 @@
 //! A small fleet in a directory of its own, and everything that was started for it, ended when the test ends.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -102,6 +102,9 @@ impl World {
             state.display()
         );
         let mut unshare = Command::new("unshare");
+        if !geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
         unshare.args(["--mount", "--propagation", "private", "sh", "-c", &mount]).stdin(Stdio::null());
         let holder = unshare.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut holder = holder.map_err(|error| format!("unshare: {error}"))?;
@@ -365,6 +368,9 @@ pub(crate) fn until(what: &str, reached: impl Fn() -> bool) {
 /// The program in the mount namespace of the process `holder`.
 fn entering(holder: u32) -> Command {
     let mut command = Command::new("nsenter");
+    if !geteuid().is_root() {
+        command.arg(format!("--user=/proc/{holder}/ns/user")).arg("--preserve-credentials");
+    }
     command.arg(format!("--mount=/proc/{holder}/ns/mnt")).arg("--").arg(program());
     command
 }
