@@ -30,14 +30,12 @@ impl RatioWindow {
     /// Adds what was read at `at` and forgets what is `length` old or older. A gap of more than 71 minutes
     /// begins it anew; time that goes back counts as standing still.
     pub fn push(&mut self, at: Time, over: f64, under: f64, length: Span) {
-        let after = u32::try_from(at.since(self.last).as_micros());
-        let follows = after.is_ok() && !self.entries.is_empty();
-        if !follows {
+        let follows_by = u32::try_from(at.since(self.last).as_micros()).ok().filter(|_| !self.entries.is_empty());
+        if follows_by.is_none() {
             self.entries.clear();
             self.first = at;
         }
-        let after = if follows { after.unwrap_or_default() } else { 0 };
-        self.entries.push_back(RatioEntry { over, under: under as f32, after });
+        self.entries.push_back(RatioEntry { over, under: under as f32, after: follows_by.unwrap_or(0) });
         self.last = at.max(self.last);
         while !self.entries.is_empty() && at.since(self.first) >= length {
             self.entries.pop_front();

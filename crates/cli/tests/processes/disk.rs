@@ -10,11 +10,7 @@ use std::time::Duration;
 
 #[test]
 fn on_a_full_disk_growing_goes_on_and_shrinking_waits_and_what_was_not_journalled_is_adopted() {
-    let mut world = World::new("");
-    if let Err(why) = world.keep_state_on_a_disk_of(16) {
-        eprintln!("not tested: this process may not mount ({why})");
-        return;
-    }
+    let Some(mut world) = on_a_small_disk() else { return };
     let controller = world.start("run");
     world.start("gateway");
     world.wait_for("the first replica", |gold| ready(gold) == 1);
@@ -51,11 +47,7 @@ fn on_a_full_disk_growing_goes_on_and_shrinking_waits_and_what_was_not_journalle
 
 #[test]
 fn a_full_disk_keeps_no_controller_from_starting_and_no_fleet_from_being_stopped() {
-    let mut world = World::new("");
-    if let Err(why) = world.keep_state_on_a_disk_of(16) {
-        eprintln!("not tested: this process may not mount ({why})");
-        return;
-    }
+    let Some(mut world) = on_a_small_disk() else { return };
     let killed = world.start("run");
     world.wait_for("the first replica", |gold| ready(gold) == 1);
     Disk::of(&world).fill();
@@ -69,6 +61,13 @@ fn a_full_disk_keeps_no_controller_from_starting_and_no_fleet_from_being_stopped
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!((world.exit_code(first), world.exit_code(second)), (Some(0), Some(0)));
     assert!(world.replicas().is_empty());
+}
+
+/// A fleet whose state has 16 MiB; `None` where this process may not mount.
+fn on_a_small_disk() -> Option<World> {
+    let mut world = World::new("");
+    let kept = world.keep_state_on_a_disk_of(16);
+    kept.inspect_err(|why| eprintln!("not tested: this process may not mount ({why})")).ok().map(|()| world)
 }
 
 /// The journal replays to the same decisions, and tells that ticks are missing.

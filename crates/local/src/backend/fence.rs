@@ -131,11 +131,14 @@ fn read_holder(file: &mut File) -> HeldBy {
 }
 
 fn write_holder(file: &mut File, holder: HeldBy) -> io::Result<()> {
-    let text = serde_json::to_string(&holder)?;
     file.rewind()?;
-    // Over the earlier holder, whose room is there on a full disk, too.
-    file.write_all(text.as_bytes())?;
-    file.set_len(text.len() as u64)
+    write_over(file, &serde_json::to_vec(&holder)?)
+}
+
+/// In place, from where `file` stands: a full disk has no room for a new file, but for what is there.
+fn write_over(file: &mut File, content: &[u8]) -> io::Result<()> {
+    file.write_all(content)?;
+    file.set_len(content.len() as u64)
 }
 
 /// The durable epoch.
@@ -217,20 +220,18 @@ impl Fence {
         let text = format!("{epoch}\n");
         match write_atomically(&self.epoch_file, text.as_bytes(), true) {
             Err(full) if matches!(full.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                overwrite(&self.epoch_file, text.as_bytes()).map_err(|_| full)
+                self.write_in_place(text.as_bytes()).map_err(|_| full)
             }
             written => written,
         }
     }
-}
 
-/// A full disk has no room for a new file, but for the one that is there. A crash in mid write leaves a damaged number, and
-/// the next holder writes one above all in its place.
-fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    file.write_all(content)?;
-    file.set_len(content.len() as u64)?;
-    file.sync_all()
+    /// A crash in mid write leaves a damaged number, and the next holder writes one above all in its place.
+    fn write_in_place(&self, text: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(&self.epoch_file)?;
+        write_over(&mut file, text)?;
+        file.sync_all()
+    }
 }
 
 #[cfg(test)]
