@@ -1,7 +1,8 @@
 //! The gateway's speed beside nginx with upstream keepalive, and what it adds to a direct connection.
 //!
 //! `cargo bench -p evenkeel-gateway --bench proxy` prints a line for each goal: name, figure, unit, goal, ok or short.
-//! Every server is a process of its own, runs are interleaved, figures are medians. Needs `nginx` and `wrk`.
+//! Every server is a process of its own, runs are interleaved, figures are medians. Needs `nginx` and `wrk`. LiteLLM's proxy
+//! stands beside where `EVENKEEL_LITELLM` names its program: `pip install 'litellm[proxy]'` brings it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process};
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -26,10 +27,13 @@ pub(crate) struct Servers {
     pub(crate) upstream: SocketAddr,
     pub(crate) gateway: SocketAddr,
     pub(crate) nginx: SocketAddr,
-    /// Ours are killed, nginx is told to stop: killed, it would leave its workers behind.
+    /// Only where `EVENKEEL_LITELLM` names its program.
+    pub(crate) litellm: Option<SocketAddr>,
     ours: Vec<Child>,
-    nginx_process: Child,
-    directory: tempfile::TempDir,
+    /// Told to stop: killed, they would leave their workers behind.
+    others: Vec<Child>,
+    /// Their configuration.
+    _directory: tempfile::TempDir,
 }
 
 impl Servers {
@@ -38,7 +42,11 @@ impl Servers {
         let (upstream_process, upstream) = start_self(&["upstream"]);
         let (gateway_process, gateway) = start_self(&["gateway", &upstream.to_string()]);
         let (nginx_process, nginx) = start_nginx(directory.path(), upstream);
-        Self { upstream, gateway, nginx, ours: vec![upstream_process, gateway_process], nginx_process, directory }
+        let litellm = std::env::var_os("EVENKEEL_LITELLM").map(|it| start_litellm(&it, directory.path(), upstream));
+        let (litellm_process, litellm) = litellm.unzip();
+        let others = litellm_process.into_iter().chain([nginx_process]).collect();
+        let ours = vec![upstream_process, gateway_process];
+        Self { upstream, gateway, nginx, litellm, ours, others, _directory: directory }
     }
 }
 
@@ -48,9 +56,10 @@ impl Drop for Servers {
             let _ = child.kill();
             let _ = child.wait();
         }
-        let configuration = self.directory.path().join("nginx.conf");
-        let _ = Command::new("nginx").arg("-c").arg(configuration).args(["-s", "stop"]).status();
-        let _ = self.nginx_process.wait();
+        for child in &mut self.others {
+            let _ = kill_process(Pid::from_child(child), Signal::TERM);
+            let _ = child.wait();
+        }
     }
 }
 
@@ -64,7 +73,7 @@ fn start_self(arguments: &[&str]) -> (Child, SocketAddr) {
 }
 
 fn start_nginx(directory: &std::path::Path, upstream: SocketAddr) -> (Child, SocketAddr) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = free_address();
     let path = directory.display();
     let configuration = format!(
         "daemon off; pid {path}/pid; error_log {path}/error.log; worker_processes auto;
@@ -72,20 +81,51 @@ fn start_nginx(directory: &std::path::Path, upstream: SocketAddr) -> (Child, Soc
          http {{ access_log off; client_body_temp_path {path}; proxy_temp_path {path}; fastcgi_temp_path {path};
            uwsgi_temp_path {path}; scgi_temp_path {path};
            upstream replicas {{ server {upstream}; keepalive 1024; }}
-           server {{ listen 127.0.0.1:{port}; keepalive_requests 1000000;
+           server {{ listen {address}; keepalive_requests 1000000;
              location / {{ proxy_pass http://replicas; proxy_http_version 1.1; proxy_set_header Connection \"\";
                proxy_buffering off; }} }} }}"
     );
     let file = directory.join("nginx.conf");
     std::fs::write(&file, configuration).unwrap();
     let child = Command::new("nginx").arg("-c").arg(&file).stderr(Stdio::null()).spawn().expect("nginx is installed");
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    wait_until_listening(address, "nginx");
+    (child, address)
+}
+
+/// LiteLLM's proxy with two workers, as this machine has two cores, and one deployment. Its list of prices is the one that
+/// it brings along, and it reports to nobody.
+fn start_litellm(program: &std::ffi::OsStr, directory: &std::path::Path, upstream: SocketAddr) -> (Child, SocketAddr) {
+    let address = free_address();
+    let file = directory.join("litellm.yaml");
+    let configuration = format!(
+        "model_list: [{{model_name: gold, litellm_params: {{model: hosted_vllm/served, api_base: 'http://{upstream}/v1'}}}}]"
+    );
+    std::fs::write(&file, configuration).unwrap();
+    let child = Command::new(program)
+        .arg("--config")
+        .arg(&file)
+        .args(["--host", "127.0.0.1", "--num_workers", "2", "--telemetry", "False", "--port"])
+        .arg(address.port().to_string())
+        .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        .env("LITELLM_LOG", "ERROR")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("EVENKEEL_LITELLM names a program");
+    wait_until_listening(address, "LiteLLM");
+    (child, address)
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn wait_until_listening(address: SocketAddr, name: &str) {
     let began = Instant::now();
     while std::net::TcpStream::connect(address).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "nginx does not listen");
-        std::thread::yield_now();
+        assert!(began.elapsed() < Duration::from_secs(120), "{name} does not listen");
+        std::thread::sleep(Duration::from_millis(20));
     }
-    (child, address)
 }
 
 fn print_address(address: SocketAddr) {

@@ -1,4 +1,4 @@
-//! Requests a second through the gateway and through nginx, by wrk with 64 connections.
+//! Requests a second through the gateway and through nginx, and LiteLLM where it is there, by wrk with 64 connections.
 
 use crate::servers::Servers;
 use crate::{median, tell};
@@ -30,6 +30,9 @@ pub(crate) fn measure(servers: &Servers) {
         direct.push(none);
     }
     println!("# requests/s: gateway {:.0}, nginx {:.0}, direct {:.0}", median(ours), median(theirs), median(direct));
+    if let Some(litellm) = servers.litellm {
+        println!("# requests/s: LiteLLM {:.0}", median((0..PAIRS).map(|_| run(litellm)).collect()));
+    }
     let share = median(shares);
     tell("gateway_throughput_of_nginx", share, "ratio", ">= 0.8", share >= GOAL);
 }
