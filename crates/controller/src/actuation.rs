@@ -4,7 +4,7 @@
 use crate::failing::Failing;
 use crate::gateway_view::GatewayView;
 use crate::ports::{BackendError, BackendReplica, Order};
-use evenkeel_core::decision::{Decision, Reason};
+use evenkeel_core::decision::Decision;
 use evenkeel_core::observe::{Replica, ReplicaId, ReplicaState};
 use evenkeel_core::units::{Span, Time};
 use evenkeel_wire::routes::RouteVersion;
@@ -19,8 +19,6 @@ pub struct Actuation {
     /// Replicas that were seen ready, and so may have work whatever their state is now.
     served: BTreeSet<ReplicaId>,
     failing: Failing,
-    /// The last decision could see: while blind nothing is taken out of service.
-    sighted: bool,
     refused: Option<String>,
 }
 
@@ -52,7 +50,7 @@ struct Drain {
     ending: bool,
     /// It drains for a stop of the fleet, which may be broken off. For decisions it is there as before: a stop is none.
     for_stop: bool,
-    /// It fails its requests, so it is never taken back.
+    /// It fails its requests, so growth does not take it back.
     for_failing: bool,
 }
 
@@ -136,7 +134,7 @@ impl Actuation {
         let starts = !self.launched.is_empty() || listed.iter().any(|it| it.state == ReplicaState::Starting);
         let replaces = self.draining.values().any(|drain| drain.for_failing);
         let due = self.failing.due(&ready, deadlines.start, now);
-        if let Some(id) = due.filter(|_| may && self.sighted && !starts && !replaces) {
+        if let Some(id) = due.filter(|_| may && !starts && !replaces) {
             self.draining.insert(id.clone(), Drain { for_failing: true, ..Drain::since(now) });
             told.push((id, true));
         }
@@ -158,7 +156,6 @@ impl Actuation {
         new_intent: &mut dyn FnMut() -> ReplicaId,
         may_shrink: bool,
     ) -> (Vec<ReplicaId>, Vec<ReplicaId>) {
-        self.sighted = decision.reason != Reason::HeldBlind;
         let (mut launch, mut end) = (Vec::new(), Vec::new());
         let missing = decision.desired.saturating_sub(decision.supply.current());
         let revived = self.revive(missing);

@@ -13,4 +13,6 @@ pub struct GatewayView {
     pub in_flight: BTreeMap<ReplicaId, u32>,
     /// Replicas that fail their requests, and how many they failed in a row.
     pub failing: BTreeMap<ReplicaId, u32>,
+    /// Requests that each replica has answered to their end, counted from some moment on.
+    pub served: BTreeMap<ReplicaId, u64>,
 }

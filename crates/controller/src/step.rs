@@ -215,7 +215,8 @@ impl Controller {
         for (index, tier) in gathered.tiers.iter().enumerate() {
             let Ok(listed) = &tier.listed else { continue };
             let deadlines = deadlines(&self.fleet.tiers[index]);
-            let told = self.tiers[index].doubt(listed, &gathered.gateway, gathered.now, &deadlines, may_replace);
+            let may = may_replace && !self.autoscaler.is_blind(index);
+            let told = self.tiers[index].doubt(listed, &gathered.gateway, gathered.now, &deadlines, may);
             let name = &self.fleet.spec.tiers[index].name;
             let found = told.into_iter();
             failing.extend(found.map(|(replica, replaced)| FailingReplica { tier: name.clone(), replica, replaced }));

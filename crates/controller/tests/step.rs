@@ -28,6 +28,8 @@ struct World {
     unlisted: Option<&'static str>,
     offered: Option<u64>,
     gateway: GatewayView,
+    /// No replica is asked anything, so none answers.
+    quiet: bool,
     may_shrink: bool,
     /// What the backend answers instead of carrying out an order.
     fails: Option<BackendError>,
@@ -52,6 +54,7 @@ impl World {
             unlisted: None,
             offered: Some(0),
             gateway: GatewayView::default(),
+            quiet: false,
             may_shrink: true,
             fails: None,
             latency: None,
@@ -90,10 +93,21 @@ impl World {
         TierGathered { signals, load: BTreeMap::new(), listed, schedule: None, forecast: None }
     }
 
+    /// Each ready replica of gold in which the gateway finds no fault answers one more request.
+    fn serve(&mut self) {
+        let GatewayView { failing, served, .. } = &mut self.gateway;
+        for replica in self.replicas["gold"].iter().filter(|it| !failing.contains_key(&it.id)) {
+            *served.entry(replica.id.clone()).or_insert(0) += 1;
+        }
+    }
+
     /// One second and one tick.
     fn tick(&mut self) -> Outcome {
         self.now = self.now + Span::from_secs(1);
         let tiers = vec![self.tier("gold"), self.tier("silver")];
+        if !self.quiet {
+            self.serve();
+        }
         let gathered = Gathered { now: self.now, tiers, gateway: self.gateway.clone() };
         let names = &mut self.names;
         let mut new_intent = || {
@@ -459,6 +473,45 @@ fn a_failing_replica_stays_where_all_fail_or_nothing_can_be_seen_or_the_journal_
     }
     worlds[2].may_shrink = true;
     assert!(worlds[2].tick().failing[0].replaced, "and goes once that is over");
+}
+
+#[test]
+fn a_fault_behind_all_replicas_replaces_none_also_when_a_new_one_becomes_ready() {
+    let mut world = World::new();
+    world.bound(Some(2), None);
+    world.ticks(3);
+    // 0 s: what both of them load their model from is gone.
+    let ids: Vec<ReplicaId> = world.replicas["gold"].iter().map(|it| it.id.clone()).collect();
+    (world.gateway, world.quiet) = (obeying(&ids), true);
+    world.ticks(60);
+    // 60 s: a third comes, of which the gateway knows no fault yet.
+    world.bound(Some(3), None);
+    world.ticks(60);
+    assert_eq!(world.replicas["gold"].iter().filter(|it| ids.contains(&it.id)).count(), 2);
+    // 120 s: it does serve, so the fault is theirs: they go, one after the other.
+    world.quiet = false;
+    world.ticks(60);
+    assert_eq!(world.replicas["gold"].len(), 3);
+    assert!(!world.replicas["gold"].iter().any(|it| ids.contains(&it.id)));
+}
+
+#[test]
+fn a_failing_replica_stays_while_its_tier_is_blind_also_where_another_guard_hides_that() {
+    let mut world = World::new();
+    // Nobody tells the utilization.
+    world.policy(
+        "capacity: {window: 2s, hold: 5s}}, {target_tracking: {signal: gpu_utilization, target: 75%, window: 2s}",
+    );
+    world.offered = Some(10_000);
+    world.ticks(5);
+    let broken = world.replicas["gold"][0].id.clone();
+    world.gateway = obeying([&broken]);
+    for _ in 0..60 {
+        let outcome = world.tick();
+        assert_eq!(outcome.decisions[0].supply.ready, 9);
+        assert!(matches!(outcome.decisions[0].reason, Reason::HeldInCooldown | Reason::HeldAtMaximum));
+        assert_eq!(outcome.failing.iter().filter(|it| it.replaced).count(), 0);
+    }
 }
 
 /// A gateway that obeys every table and finds these replicas failing.

@@ -43,6 +43,11 @@ impl Evenkeel {
         &self.spec
     }
 
+    /// Whether the last decision of the tier at `index` could not see all that its policies go by.
+    pub fn is_blind(&self, index: usize) -> bool {
+        self.states[index].blind_since.is_some()
+    }
+
     /// Takes over a changed fleet at `now`. Tiers are known by their names; a tier that changed keeps what it learned
     /// and lets nothing go until its windows are full again. Under a shared maximum a change of one tier may take from
     /// any other, so there all wait.

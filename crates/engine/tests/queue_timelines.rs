@@ -378,6 +378,27 @@ fn a_fast_failing_replica_is_ejected_and_probed_by_a_single_request() {
 }
 
 #[test]
+fn what_an_ejected_replica_still_answers_ends_its_row_of_failures_and_not_the_doubt() {
+    let mut queue = queue(&[("a", 99)]);
+    let ids: Vec<_> = (0..20).map(|at| enqueue(&mut queue, at).0).collect();
+    drop(queue.add_replica(ms(20), "b", 99));
+    for id in &ids[..7] {
+        drop(queue.fail(ms(21), *id, Failure::Error));
+    }
+    let view = |queue: &Queue| {
+        let view = queue.replica(&"a").unwrap();
+        (view.ejected, view.failed_in_a_row, view.served)
+    };
+    assert_eq!(view(&queue), (true, 7, 0));
+    drop(queue.complete(ms(22), ids[7]));
+    assert_eq!(view(&queue), (true, 0, 1));
+    for id in &ids[8..11] {
+        drop(queue.fail(ms(23), *id, Failure::Error));
+    }
+    assert_eq!(view(&queue), (true, 3, 1));
+}
+
+#[test]
 fn a_failed_probe_doubles_the_ejection_up_to_its_limit() {
     let mut limits = settings();
     limits.ejection_failures = 1;

@@ -67,6 +67,9 @@ pub struct ReplicaLoad {
     /// all the same if no other is well; else 0.
     #[serde(default)]
     pub failed_in_a_row: u32,
+    /// Requests that it has answered to their end since it came into the routes or the gateway began.
+    #[serde(default)]
+    pub served: u64,
 }
 
 /// A latency histogram. Each objective's bound is one of the edges, so 'above the bound' is exact.

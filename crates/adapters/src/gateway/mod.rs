@@ -145,6 +145,7 @@ fn view(report: &GatewayReport) -> GatewayView {
             .filter(|load| load.failed_in_a_row > 0)
             .map(|load| (load.id.clone(), load.failed_in_a_row))
             .collect(),
+        served: loads().map(|load| (load.id.clone(), load.served)).collect(),
     }
 }
 

@@ -43,8 +43,8 @@ fn report(second: i64, requests: u64) -> GatewayReport {
         oldest_queued_us: Span::from_millis(1_500),
         in_flight: 4,
         replicas: vec![
-            ReplicaLoad { id: ReplicaId("a".to_owned()), in_flight: 4, failed_in_a_row: 6 },
-            ReplicaLoad { id: ReplicaId("gone".to_owned()), in_flight: 9, failed_in_a_row: 0 },
+            ReplicaLoad { id: ReplicaId("a".to_owned()), in_flight: 4, failed_in_a_row: 6, served: 2 },
+            ReplicaLoad { id: ReplicaId("gone".to_owned()), in_flight: 9, failed_in_a_row: 0, served: 7 },
         ],
         succeeded: requests - requests / 10,
         prompt_tokens: requests * 10,

@@ -7,7 +7,7 @@ use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
 use evenkeel_controller::ports::{BackendError, BackendReplica, Order};
 use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};
 use evenkeel_core::autoscaler::Evenkeel;
-use evenkeel_core::decision::{Decision, Override, Reason};
+use evenkeel_core::decision::{Decision, Override};
 use evenkeel_core::observe::{Cause, Mean, Offered, Reading, ReplicaId, ReplicaState, Signals};
 use evenkeel_core::spec::{PolicySpec, Signal, TierSpec};
 use evenkeel_core::units::{Span, Time};
@@ -159,6 +159,10 @@ pub(crate) struct World {
     applied: GatewayView,
     /// Since when the gateway has said, at each tick, that it finds a replica failing.
     failing_since: BTreeMap<ReplicaId, Time>,
+    /// When the gateway last told that a replica had answered one more request.
+    served_at: BTreeMap<ReplicaId, Time>,
+    /// Which tiers could not be seen at the tick before.
+    were_blind: Vec<bool>,
     table: RouteTable,
     tiers: Vec<Truth>,
     /// Until then each tier may not shrink by itself: its windows are not full.
@@ -199,6 +203,8 @@ impl World {
             gateway: Gateway::Follows(false),
             applied: GatewayView::default(),
             failing_since: BTreeMap::new(),
+            served_at: BTreeMap::new(),
+            were_blind: vec![true; TIERS.len()],
             table: RouteTable::default(),
             tiers: TIERS.iter().map(|_| truth()).collect(),
             launched: BTreeSet::new(),
@@ -345,6 +351,8 @@ impl World {
         self.controller.stop(self.stopping);
         let outcome = self.controller.step(&gathered, &self.operator, self.may_shrink, &mut new_intent);
         self.judge(&outcome);
+        let specs = &self.controller.fleet().spec.tiers;
+        self.were_blind = self.tiers.iter().zip(specs).map(|(tier, spec)| tier.is_blind(spec)).collect();
         let inputs = serde_json::to_string(&outcome.inputs).unwrap();
         self.journal.push(Line::Tick(inputs, outcome.decisions.clone()));
         let of = |tier: &str| outcome.orders.iter().filter(|it| it.tier == tier).cloned().collect();
@@ -409,6 +417,18 @@ impl World {
         Some((order, outcome))
     }
 
+    /// Where there is load, every replica that serves answers one more request: how many each has by now.
+    fn serve(&mut self) -> BTreeMap<ReplicaId, u64> {
+        let mut served = std::mem::take(&mut self.applied.served);
+        for tier in self.tiers.iter().filter(|it| matches!(it.tells, Tells::Load(load) if load > 0)) {
+            for replica in tier.ready().filter(|it| !tier.failing.contains(&it.id)) {
+                *served.entry(replica.id.clone()).or_insert(0) += 1;
+                self.served_at.insert(replica.id.clone(), self.now);
+            }
+        }
+        served
+    }
+
     fn gather(&mut self) -> Gathered {
         let draining =
             || self.table.tiers.iter().flat_map(|it| &it.replicas).filter(|it| it.state == RouteState::Draining);
@@ -416,7 +436,8 @@ impl World {
             Gateway::Follows(busy) => {
                 let in_flight = draining().map(|it| (it.id.clone(), u32::from(busy))).collect();
                 let failing = self.tiers.iter().flat_map(|it| &it.failing).map(|id| (id.clone(), FAILED)).collect();
-                self.applied = GatewayView { applied: Some(self.table.version), in_flight, failing };
+                let served = self.serve();
+                self.applied = GatewayView { applied: Some(self.table.version), in_flight, failing, served };
             }
             Gateway::Lags => {}
             Gateway::Gone => self.applied = GatewayView::default(),
@@ -475,15 +496,18 @@ impl World {
         assert!(self.now >= self.quiet[index], "shrinks before its windows are full: {decision:#?}");
     }
 
-    /// A replica goes for failing only after some time of it, and while another serves, none starts and the tier is seen.
+    /// A replica goes for failing only after some time of it, and once another has served since, none starts and the tier
+    /// was seen.
     fn judge_replacement(&self, failing: &FailingReplica) {
         let index = TIERS.iter().position(|name| *name == failing.tier).unwrap();
         let tier = &self.tiers[index];
         assert!(tier.listed && self.now.since(self.failing_since[&failing.replica]) >= FAILS_FOR, "{failing:?}");
-        assert!(tier.ready().any(|it| !self.applied.failing.contains_key(&it.id)), "none would serve: {failing:?}");
+        let since = self.failing_since[&failing.replica];
+        let serves = |id: &ReplicaId| self.served_at.get(id).is_some_and(|&at| at > since);
+        let mut others = tier.ready().filter(|it| !self.applied.failing.contains_key(&it.id));
+        assert!(others.any(|it| serves(&it.id)), "none is known to serve: {failing:?}");
         assert!(tier.replicas.iter().all(|it| it.state != ReplicaState::Starting), "one starts: {failing:?}");
-        let before = self.seen.last().map(|seen| seen[index].0.reason);
-        assert!(before != Some(Reason::HeldBlind), "the tier cannot be seen: {failing:?}");
+        assert!(!self.were_blind[index], "the tier cannot be seen: {failing:?}");
     }
 
     fn judge_order(&mut self, order: &Order, outcome: &Outcome, fleet: &Fleet) {

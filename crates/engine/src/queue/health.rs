@@ -79,9 +79,13 @@ impl Health {
         }
     }
 
-    /// While it is doubted only its probe counts: what else was under way began before the doubt.
+    /// While it is doubted only its probe changes the trust in it: what else was under way began before the doubt.
     pub(super) fn learn(&mut self, id: RequestId, sign: Sign, now: Time, settings: &QueueSettings) {
-        self.failed = self.failed.saturating_add(u32::from(sign == Sign::Failed));
+        match sign {
+            Sign::Served => self.failed = 0,
+            Sign::Failed => self.failed = self.failed.saturating_add(1),
+            Sign::Unreached | Sign::Nothing => {}
+        }
         match (self.trust, sign) {
             (Trust::None { .. }, _) => {}
             (Trust::Probe { request, .. }, _) if request != Some(id) => {}

@@ -30,6 +30,7 @@ struct Entry<R> {
     outstanding: u32,
     /// When it was last given work, counted in dispatches: the longest unused goes first among equals.
     turn: u64,
+    served: u64,
     health: Health,
 }
 
@@ -75,6 +76,8 @@ pub struct ReplicaView<'a, R> {
     /// Requests that it failed since it last served one, if so many that it was ejected for them, and is unless all are;
     /// 0 for one that is well or cannot be reached.
     pub failed_in_a_row: u32,
+    /// Requests that it has answered to their end.
+    pub served: u64,
 }
 
 #[derive(Debug)]
@@ -121,7 +124,8 @@ impl<R: Ord + Clone> Replicas<R> {
         self.added += 1;
         self.names.insert(name.clone(), slot);
         let (standing, health) = (Standing::Serving, Health::new());
-        self.entries.insert(slot, Entry { name, standing, max_outstanding, outstanding: 0, turn: 0, health });
+        self.entries
+            .insert(slot, Entry { name, standing, max_outstanding, outstanding: 0, turn: 0, served: 0, health });
         self.index(slot);
     }
 
@@ -171,6 +175,7 @@ impl<R: Ord + Clone> Replicas<R> {
     ) -> Option<R> {
         self.update(slot, |entry| {
             entry.outstanding -= 1;
+            entry.served += u64::from(sign == Sign::Served);
             entry.health.learn(id, sign, now, settings);
         });
         let entry = self.entry(slot);
@@ -229,6 +234,7 @@ impl<R: Ord + Clone> Replicas<R> {
             max_outstanding: entry.max_outstanding,
             ejected: entry.health.doubt().is_some(),
             failed_in_a_row: entry.health.failed_in_a_row(),
+            served: entry.served,
         }
     }
 

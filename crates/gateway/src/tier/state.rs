@@ -152,10 +152,11 @@ impl State {
                 Some(same) => {
                     same.in_flight += view.outstanding;
                     same.failed_in_a_row += view.failed_in_a_row;
+                    same.served += view.served;
                 }
                 None => {
-                    let (in_flight, failed_in_a_row) = (view.outstanding, view.failed_in_a_row);
-                    loads.push(ReplicaLoad { id: id.clone(), in_flight, failed_in_a_row });
+                    let (in_flight, failed_in_a_row, served) = (view.outstanding, view.failed_in_a_row, view.served);
+                    loads.push(ReplicaLoad { id: id.clone(), in_flight, failed_in_a_row, served });
                 }
             }
         }
