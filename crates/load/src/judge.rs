@@ -185,12 +185,24 @@ fn unmeasurable(tier: &TierRecord, metric: LatencyMetric) -> Judgement {
     }
 }
 
-/// A failed request has no latency and counts as above every bound.
+/// A failed request has no latency and counts as above every bound: as one value, or, of what an answer has many of, as
+/// many as an answered one had on average.
+fn weighed_failures(tier: &TierRecord, metric: LatencyMetric, values: u64) -> u64 {
+    let failed = tier.all_failed();
+    match metric {
+        LatencyMetric::Itl if tier.succeeded > 0 => {
+            (failed as f64 * values as f64 / tier.succeeded as f64).ceil() as u64
+        }
+        _ => failed,
+    }
+}
+
 fn latency(tier: &TierRecord, lag: &Micros, metric: LatencyMetric, quantile: f64, bound: Span) -> Judgement {
     if let Some(reason) = too_much_lag(lag, quantile, bound) {
         return Judgement::not_judged(NotJudged::OwnLag, reason);
     }
-    let (counted, failed) = (tier.against(metric, bound), tier.all_failed());
+    let counted = tier.against(metric, bound);
+    let failed = weighed_failures(tier, metric, counted.count);
     if counted.count == 0 && tier.succeeded > 0 {
         return unmeasurable(tier, metric);
     }
@@ -200,7 +212,7 @@ fn latency(tier: &TierRecord, lag: &Micros, metric: LatencyMetric, quantile: f64
         Some(values) => Judgement::seen(holds, Observed::LatencyMs(values.quantile(rank).as_secs_f64() * 1e3)),
         None => Judgement::judged(holds, None).because(format!(
             "{} of {} requests failed",
-            count(failed),
+            count(tier.all_failed()),
             count(tier.offered)
         )),
     }
