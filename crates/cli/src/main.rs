@@ -22,6 +22,7 @@ use failure::Failure;
 use output::Format;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Keeps tiered GPU inference on its latency objective at the lowest bill.
 #[derive(Parser)]
@@ -90,19 +91,19 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let format = cli.output;
     match cli.command {
-        Command::Demo(arguments) => runtime(2)?.block_on(commands::demo::run(arguments)),
-        Command::Run(arguments) => runtime(2)?.block_on(commands::run::run(arguments)),
-        Command::Gateway(arguments) => runtime(1)?.block_on(commands::gateway::run(arguments)),
-        Command::Replica(arguments) => runtime(1)?.block_on(commands::replica::run(arguments)),
-        Command::Load(arguments) => runtime(2)?.block_on(commands::load::run(*arguments, format)),
-        Command::Calibrate(arguments) => runtime(1)?.block_on(commands::calibrate::run(*arguments, format)),
-        Command::Status(arguments) => runtime(1)?.block_on(commands::status::run(arguments, format)),
+        Command::Demo(arguments) => on_threads(2, commands::demo::run(arguments)),
+        Command::Run(arguments) => on_threads(2, commands::run::run(arguments)),
+        Command::Gateway(arguments) => on_threads(1, commands::gateway::run(arguments)),
+        Command::Replica(arguments) => on_threads(1, commands::replica::run(arguments)),
+        Command::Load(arguments) => on_threads(2, commands::load::run(*arguments, format)),
+        Command::Calibrate(arguments) => on_threads(1, commands::calibrate::run(*arguments, format)),
+        Command::Status(arguments) => on_threads(1, commands::status::run(arguments, format)),
         Command::Explain(arguments) => commands::explain::run(arguments, format),
         Command::Check(arguments) => commands::check::run(arguments, format),
-        Command::Stop(arguments) => runtime(1)?.block_on(commands::stop::run(arguments, format)),
-        Command::Pause(arguments) => runtime(1)?.block_on(commands::operator::pause(arguments)),
-        Command::Override(arguments) => runtime(1)?.block_on(commands::operator::overriding(arguments)),
-        Command::Mode(arguments) => runtime(1)?.block_on(commands::operator::mode(arguments)),
+        Command::Stop(arguments) => on_threads(1, commands::stop::run(arguments, format)),
+        Command::Pause(arguments) => on_threads(1, commands::operator::pause(arguments)),
+        Command::Override(arguments) => on_threads(1, commands::operator::overriding(arguments)),
+        Command::Mode(arguments) => on_threads(1, commands::operator::mode(arguments)),
         Command::Replay(arguments) => commands::replay::run(arguments, format),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -113,7 +114,18 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// One thread for a command that waits, more for one that serves.
+/// How long a command that has ended waits for what it left under way.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// Runs a command: on one thread where it waits, on more where it serves. What hangs in the operating system when it has
+/// ended, such as reading a file on a server that is gone, does not keep the process.
+fn on_threads(threads: usize, command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = runtime(threads)?;
+    let ended = runtime.block_on(command);
+    runtime.shutdown_timeout(LAST_WORK);
+    ended
+}
+
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = if threads == 1 {
         tokio::runtime::Builder::new_current_thread()
@@ -130,6 +142,17 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn what_hangs_when_a_command_has_ended_does_not_keep_the_process() {
+        let (_never, hangs) = mpsc::channel::<()>();
+        let command = async {
+            tokio::task::spawn_blocking(move || hangs.recv());
+            Ok(ExitCode::SUCCESS)
+        };
+        assert!(on_threads(2, command).is_ok());
+    }
 
     fn refused(line: &str) -> String {
         let parsed = Cli::try_parse_from(std::iter::once("evenkeel").chain(line.split_whitespace()));

@@ -89,7 +89,7 @@ impl Players {
         Ok(Self { from, shares: shares.into_iter().collect() })
     }
 
-    /// The total and when it held. A file or a document says nothing of its age, so it holds when it is read.
+    /// The total and when it held. A file or a document says nothing of its age, so it holds when it is asked for.
     async fn total(&mut self, now: Time) -> Result<(f64, Time), SourceError> {
         match &mut self.from {
             From::Http { address, client, pointer } => {
@@ -99,8 +99,8 @@ impl Players {
             From::Push(push) => push.latest(),
             From::File { path, pointer, reading } => {
                 let path = path.clone();
-                let text = reading.next(move || contents(&path)).await?;
-                Ok((document::number(&text, pointer.as_deref())?, now))
+                let (text, at) = reading.next(now, move || contents(&path)).await?;
+                Ok((document::number(&text, pointer.as_deref())?, at))
             }
         }
     }
@@ -128,19 +128,28 @@ impl Source for Players {
 }
 
 /// A read that may hang, as of a file on a server that is gone. While it does, the next one waits for it too, or each would
-/// hold a thread more.
+/// hold a thread more. What it reads held when it began.
 #[derive(Debug, Default)]
-struct OneRead(Option<JoinHandle<Result<Vec<u8>, SourceError>>>);
+struct OneRead(Option<Begun>);
+
+#[derive(Debug)]
+struct Begun {
+    at: Time,
+    read: JoinHandle<Result<Vec<u8>, SourceError>>,
+}
 
 impl OneRead {
     async fn next(
         &mut self,
+        now: Time,
         read: impl FnOnce() -> Result<Vec<u8>, SourceError> + Send + 'static,
-    ) -> Result<Vec<u8>, SourceError> {
-        let under_way = self.0.get_or_insert_with(|| tokio::task::spawn_blocking(read));
-        let ended = under_way.await;
+    ) -> Result<(Vec<u8>, Time), SourceError> {
+        let begun = self.0.get_or_insert_with(|| Begun { at: now, read: tokio::task::spawn_blocking(read) });
+        let (at, ended) = (begun.at, (&mut begun.read).await);
         self.0 = None;
-        ended.unwrap_or_else(|error| Err(SourceError { cause: Cause::Unreachable, detail: error.to_string() }))
+        let text =
+            ended.unwrap_or_else(|error| Err(SourceError { cause: Cause::Unreachable, detail: error.to_string() }))?;
+        Ok((text, at))
     }
 }
 
@@ -175,17 +184,20 @@ mod tests {
     async fn a_file_that_hangs_holds_one_thread_and_is_read_anew_once_it_has_come() {
         let (release, hangs) = mpsc::channel();
         let (mut reading, mut hangs) = (OneRead::default(), Some(hangs));
-        for _ in 0..3 {
+        let at = |secs: i64| Time::from_micros(secs * 1_000_000);
+        for second in 0..3 {
             let hangs = hangs.take();
             let read = move || {
                 hangs.expect("only the first one is begun").recv().expect("the test lets it go");
                 Ok(b"1".to_vec())
             };
-            let given_up = tokio::time::timeout(Duration::from_millis(20), reading.next(read)).await;
+            let given_up = tokio::time::timeout(Duration::from_millis(20), reading.next(at(second), read)).await;
             assert!(given_up.is_err());
         }
         release.send(()).expect("it waits");
-        assert_eq!(reading.next(|| Ok(b"2".to_vec())).await.map_err(|error| error.detail), Ok(b"1".to_vec()));
-        assert_eq!(reading.next(|| Ok(b"2".to_vec())).await.map_err(|error| error.detail), Ok(b"2".to_vec()));
+        for (second, text, held) in [(30, b"1", at(0)), (31, b"2", at(31))] {
+            let read = reading.next(at(second), || Ok(b"2".to_vec())).await;
+            assert_eq!(read.map_err(|error| error.detail), Ok((text.to_vec(), held)));
+        }
     }
 }
