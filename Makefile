@@ -49,7 +49,7 @@ fuzz: ## Ten minutes of mutated input for every reader of something from outside
 	@scripts/fuzz
 
 real-engine: ## A fleet of real vLLM replicas from 1 to 3 and back; EVENKEEL_VLLM says where vLLM is (15 minutes)
-	@scripts/need bench
+	@scripts/need demo
 	@scripts/real-engine fleet
 
 audit: ## Known weaknesses of the libraries in use; needs a network

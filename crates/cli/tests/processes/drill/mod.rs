@@ -64,7 +64,7 @@ fn failed_before_a_byte(summary: &Value) -> u64 {
     let tiers = summary["tiers"].as_array().unwrap().iter();
     let failures = tiers.flat_map(|tier| tier["failures"].as_array().unwrap());
     let broken_off = |failure: &&Value| failure["kind"] == "truncated" || failure["kind"] == "error_event";
-    failures.filter(|it| !broken_off(it)).map(|failure| failure["count"].as_u64().unwrap()).sum()
+    failures.filter(|it| !broken_off(it)).map(|failure| failure["requests"].as_u64().unwrap()).sum()
 }
 
 /// Waits for a load test to end: what it found.
@@ -75,4 +75,12 @@ fn end_of(world: &mut World, load: usize) -> Value {
         sleep(Duration::from_millis(500));
     }
     world.summary(load)
+}
+
+#[test]
+fn failures_are_counted_but_for_those_whose_client_had_part_of_an_answer() {
+    let of = |kind, requests| serde_json::json!({"kind": kind, "requests": requests});
+    let gold = serde_json::json!({"failures": [of("http_502", 3), of("truncated", 4), of("error_event", 5)]});
+    let silver = serde_json::json!({"failures": [of("timed_out", 2)]});
+    assert_eq!(failed_before_a_byte(&serde_json::json!({"tiers": [gold, silver]})), 5);
 }

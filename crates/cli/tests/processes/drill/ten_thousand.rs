@@ -5,6 +5,11 @@ use crate::world::{World, ready};
 
 /// The load is late by less than a tenth of what is judged: gold's bound for a token, 300 ms.
 const LATE: f64 = 30.0;
+/// What the shape comes to at 3.4 requests a player and minute, and how much of it has to be sent: chance decides the rest.
+const REQUESTS: f64 = 3.4 / 60.0 * (100.0 * 20.0 + 500.0 * 20.0 + 1_000.0 * 20.0 + 5_000.0 * 30.0 + 10_000.0 * 40.0);
+const SENT: f64 = 0.95;
+/// Of all requests, those answered within the objective. What comes while replicas still start is held, not refused.
+const GOODPUT: f64 = 0.95;
 /// Made for a small machine: short answers, and replicas that carry many.
 const FLEET: &str = "
 fleet: crowd
@@ -38,6 +43,10 @@ fn ten_thousand_players_are_served_and_the_load_is_not_the_limit() {
     let gold = &summary["tiers"][0];
     let (offered, failed) = (gold["offered_requests"].as_u64().unwrap(), gold["failed_requests"].as_u64().unwrap());
     println!("{offered} requests of 100 to 10,000 players");
+    assert_eq!(summary["ended"], "completed");
+    assert!(offered as f64 >= SENT * REQUESTS, "of about {REQUESTS:.0} only {offered} requests were sent");
+    let outside = 1.0 - gold["goodput_share"].as_f64().unwrap();
+    at_most("10,000 players: outside the objective", 100.0 * outside, "%", 100.0 * (1.0 - GOODPUT));
     at_most("10,000 players: failed", failed as f64, "requests", 0.0);
     at_most("10,000 players: the load's own lag, p99", summary["lag"]["p99_ms"].as_f64().unwrap(), "ms", LATE);
 }
