@@ -21,6 +21,7 @@ const PAIRS: usize = 5;
 const CONNECTIONS: usize = 64;
 const RATE: usize = 5_000;
 const HELD: Duration = Duration::from_secs(3);
+const GRAIN: Duration = Duration::from_millis(1);
 const OPEN_STREAMS: usize = 500;
 const PROBES: usize = 400;
 
@@ -64,19 +65,19 @@ fn request(path: &str) -> Request<Full<Bytes>> {
 }
 
 /// Sends at a fixed rate whatever the answers do. Each request is measured from when it was due, so that one that has to
-/// wait for a connection counts with its wait. Due is when this thread's timer woke: its lateness, at most a millisecond,
-/// would hit all ways alike and drown the difference.
+/// wait for a connection, or for this thread, counts with its wait. The timer's own grain is not counted: it hits all ways
+/// alike and would drown the difference.
 async fn held_rate_p99(address: SocketAddr) -> f64 {
     let (places, idle) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Mutex::new(Vec::new())));
     for _ in 0..CONNECTIONS {
         let connected = connect(address).await;
         idle.lock().unwrap().push(connected);
     }
-    let (mut asked, mut tick, began) = (JoinSet::new(), interval(Duration::from_millis(1)), Instant::now());
+    let (mut asked, mut tick, began) = (JoinSet::new(), interval(GRAIN), Instant::now());
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    while began.elapsed() < HELD {
+    for number in 0..HELD.as_millis() as u32 {
         tick.tick().await;
-        let due = Instant::now();
+        let due = Instant::now().min(began + GRAIN * (number + 1));
         for _ in 0..RATE / 1_000 {
             let (places, idle) = (Arc::clone(&places), Arc::clone(&idle));
             asked.spawn(async move {
@@ -91,10 +92,7 @@ async fn held_rate_p99(address: SocketAddr) -> f64 {
             });
         }
     }
-    let took = asked.join_all().await;
-    let due = HELD.as_millis() as usize * RATE / 1_000;
-    assert!(took.len() * 100 >= due * 99, "only {} of {due} requests were sent: this machine is too slow", took.len());
-    p99(took)
+    p99(asked.join_all().await)
 }
 
 async fn first_byte_p99(address: SocketAddr) -> f64 {
