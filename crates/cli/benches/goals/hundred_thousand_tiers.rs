@@ -1,4 +1,4 @@
-//! A fleet of 100,000 tiers with classic policies, decided on one core: the longest of five ticks.
+//! A fleet of 100,000 tiers with classic policies, decided on one core: the longest tick once every window is full.
 
 use crate::goal::Goal;
 use crate::tier_day::{self, TICK, TierDay, moment};
@@ -8,7 +8,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 const TIERS: usize = 100_000;
-const TICKS: u32 = 5;
+/// The longest default window and cooldown have passed.
+const FULL: u32 = 300;
+const TICKS: u32 = FULL + 30;
 /// Few replicas each: a fleet of this many tiers is one of small ones.
 const PEAK_PER_SECOND: f64 = 10.0;
 
@@ -24,7 +26,9 @@ pub(crate) fn measure() -> Vec<Goal> {
         let inputs = FleetInputs { now, tiers: vec![day.inputs(now); TIERS] };
         let began = Instant::now();
         let decisions = black_box(autoscaler.decide(black_box(&inputs)));
-        longest = longest.max(began.elapsed().as_secs_f64());
+        if tick >= FULL {
+            longest = longest.max(began.elapsed().as_secs_f64());
+        }
         day.obey(&decisions[0]);
     }
     vec![Goal::at_most("decide_100000_classic_tiers", longest, "s/tick", 1.0)]
