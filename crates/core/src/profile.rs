@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```text
 /// iteration_ms + per_sequence_ms * n + per_cached_token_ms * kv
-///     + sum over chunks of (per_prefill_token_ms * chunk + per_prefill_token_squared_ms * chunk * (done + chunk / 2))
+///     + sum over chunks of (per_prefill_chunk_ms + per_prefill_token_ms * chunk
+///                           + per_prefill_token_squared_ms * chunk * (done + chunk / 2))
 /// ```
 ///
 /// milliseconds, where `done` counts the prompt tokens computed before the chunk. Fitted by least squares over batch
@@ -26,6 +27,9 @@ pub struct Profile {
     pub decode_steps: Vec<DecodeStep>,
     /// Added by each cached token of the decoding sequences, ms (`g`).
     pub per_cached_token_ms: f64,
+    /// Added by each chunk of a prompt, however short, ms.
+    #[serde(default)]
+    pub per_prefill_chunk_ms: f64,
     /// Added by each prompt token computed, ms (`c`).
     pub per_prefill_token_ms: f64,
     /// Attention's quadratic share of prefill, ms per token squared (`q`).
@@ -73,9 +77,11 @@ impl Profile {
         self.iteration_ms + self.sequences_ms(sequences) + self.per_cached_token_ms * cached_tokens
     }
 
-    /// Time in ms that computing `tokens` prompt tokens adds, `done` of the prompt being computed already.
-    pub fn prefill_ms(&self, done: f64, tokens: f64) -> f64 {
-        self.per_prefill_token_ms * tokens + self.per_prefill_token_squared_ms * tokens * (done + tokens / 2.0)
+    /// Time in ms that computing a prompt of `tokens` in so many `chunks` adds to their iterations together.
+    pub fn prefill_ms(&self, tokens: f64, chunks: f64) -> f64 {
+        self.per_prefill_chunk_ms * chunks
+            + self.per_prefill_token_ms * tokens
+            + self.per_prefill_token_squared_ms * tokens * tokens / 2.0
     }
 
     /// The same engine, every duration multiplied by `factor`: how a slower machine, or a slower day, looks.
@@ -89,6 +95,7 @@ impl Profile {
                 .map(|step| DecodeStep { added_ms: step.added_ms * factor, ..*step })
                 .collect(),
             per_cached_token_ms: self.per_cached_token_ms * factor,
+            per_prefill_chunk_ms: self.per_prefill_chunk_ms * factor,
             per_prefill_token_ms: self.per_prefill_token_ms * factor,
             per_prefill_token_squared_ms: self.per_prefill_token_squared_ms * factor,
             overhead_ms: self.overhead_ms * factor,
@@ -111,6 +118,7 @@ mod tests {
             decode_steps: vec![step(1, 7.0), step(2, 14.0), step(8, 32.0)],
             per_cached_token_ms: 0.001,
             per_prefill_token_ms: 0.0,
+            per_prefill_chunk_ms: 0.0,
             per_prefill_token_squared_ms: 0.0,
             max_batched_tokens: 512,
             max_sequences: 16,

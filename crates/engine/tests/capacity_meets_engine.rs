@@ -67,6 +67,14 @@ fn silver_with_large_batches() -> Tier {
     tier
 }
 
+/// Silver on an engine that spends much on each prompt, however short: 24 ms beside some 30 for its tokens.
+fn silver_with_costly_chunks() -> Tier {
+    let mut tier = Tier::of_the_game("silver");
+    let profile = &mut tier.spec.profile;
+    (profile.per_prefill_chunk_ms, profile.per_prefill_token_ms) = (24.0, 0.1);
+    tier
+}
+
 #[test]
 fn the_pace_of_large_batches_is_lost_where_the_chain_says() {
     let gold = gold_with_large_batches();
@@ -95,6 +103,12 @@ fn silvers_first_tokens_are_late_where_the_chain_says() {
 }
 
 #[test]
+fn what_each_prompt_costs_besides_its_tokens_is_paid_where_the_chain_says() {
+    let silver = silver_with_costly_chunks();
+    SIZES.into_iter().for_each(|replicas| check(&silver, replicas, OUTSIDE));
+}
+
+#[test]
 fn bronzes_queue_is_too_long_where_the_chain_says() {
     let bronze = Tier::of_the_game("bronze");
     SIZES.into_iter().for_each(|replicas| check(&bronze, replicas, OUTSIDE));
@@ -119,6 +133,7 @@ fn a_table_of_both_rates() {
         ("gold, batches of 64", gold_with_large_batches()),
         ("silver", Tier::of_the_game("silver")),
         ("silver, batches of 32", silver_with_large_batches()),
+        ("silver, costly chunks", silver_with_costly_chunks()),
         ("bronze", Tier::of_the_game("bronze")),
     ];
     println!("{:<22} replicas     chain    engine  chain/engine", "requests/s");

@@ -120,6 +120,7 @@ prop_compose! {
         per_sequence_ms in 0.0..2.0,
         decode_steps in decode_steps(),
         per_cached_token_ms in prop_oneof![Just(0.0), 0.0..0.01],
+        per_prefill_chunk_ms in prop_oneof![Just(0.0), 0.0..3.0],
         per_prefill_token_ms in 0.0..1.0,
         per_prefill_token_squared_ms in prop_oneof![Just(0.0), 0.0..0.001],
         max_batched_tokens in 1_u32..64,
@@ -129,8 +130,8 @@ prop_compose! {
         overhead_ms in prop_oneof![Just(0.0), 0.0..30.0],
     ) -> Profile {
         Profile {
-            iteration_ms, per_sequence_ms, decode_steps, per_cached_token_ms, per_prefill_token_ms,
-            per_prefill_token_squared_ms,
+            iteration_ms, per_sequence_ms, decode_steps, per_cached_token_ms,
+            per_prefill_chunk_ms, per_prefill_token_ms, per_prefill_token_squared_ms,
             max_batched_tokens, max_sequences, kv_tokens, max_model_tokens: 4_096, prefix_hit_share, overhead_ms,
         }
     }

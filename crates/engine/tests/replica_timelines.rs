@@ -14,6 +14,7 @@ fn profile() -> Profile {
         decode_steps: Vec::new(),
         per_cached_token_ms: 0.0,
         per_prefill_token_ms: 0.1,
+        per_prefill_chunk_ms: 0.0,
         per_prefill_token_squared_ms: 0.0,
         max_batched_tokens: 1_000,
         max_sequences: 16,

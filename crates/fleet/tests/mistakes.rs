@@ -52,7 +52,7 @@ fn a_tab_in_the_indentation_is_called_by_its_name_and_line() {
         ("    slack: 3\n", "\tslack: 3\n", 24),
         ("  freshness: 5s\n", "  \tfreshness: 5s\n", 8),
         ("  mode: advise\n", "\tmode: advise\n", 7),
-        ("    start_up: 180s\n", "\n\n  \t  start_up: 180s\n", 49),
+        ("    start_up: 180s\n", "\n\n  \t  start_up: 180s\n", 50),
     ] {
         let problems = read(&sound.replace(from, to), "x").unwrap_err();
         let [problem] = problems.list() else { panic!("{problems}") };

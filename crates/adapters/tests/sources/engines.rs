@@ -252,6 +252,7 @@ async fn a_living_emulated_replica_is_read_while_it_works() {
         decode_steps: Vec::new(),
         per_cached_token_ms: 0.0,
         per_prefill_token_ms: 0.0,
+        per_prefill_chunk_ms: 0.0,
         per_prefill_token_squared_ms: 0.0,
         max_batched_tokens: 512,
         max_sequences: 1,

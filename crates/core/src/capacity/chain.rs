@@ -36,8 +36,12 @@ impl Service {
     /// Iterations that a request stays for: one for each output token, the first of which comes with its last prefill
     /// chunk.
     fn iterations(&self, k: f64) -> f64 {
-        let chunks = (self.prefill_tokens / self.prefill_room(k)).max(1.0);
-        self.requests.output_tokens.mean.max(1.0) - 1.0 + chunks
+        self.requests.output_tokens.mean.max(1.0) - 1.0 + self.chunks(k)
+    }
+
+    /// Chunks that a request's prompt is computed in.
+    fn chunks(&self, k: f64) -> f64 {
+        (self.prefill_tokens / self.prefill_room(k)).max(1.0)
     }
 
     /// Mean length in ms of an iteration while `k` requests are inside: decoding, and the prefill that keeps `k` there
@@ -45,7 +49,7 @@ impl Service {
     pub fn iteration_ms(&self, k: f64) -> f64 {
         let context = self.requests.prompt_tokens.mean + self.requests.output_tokens.mean / 2.0;
         self.profile.decode_iteration_ms(k, k * context)
-            + k * self.profile.prefill_ms(0.0, self.prefill_tokens) / self.iterations(k)
+            + k * self.profile.prefill_ms(self.prefill_tokens, self.chunks(k)) / self.iterations(k)
     }
 
     /// Length in ms of an iteration in which `k` requests only decode.
@@ -57,14 +61,14 @@ impl Service {
     /// What one prefill chunk adds to an iteration with `k` requests, ms, and how many chunks a request needs.
     pub(super) fn chunk(&self, k: f64) -> (f64, f64) {
         let tokens = self.prefill_tokens.min(self.prefill_room(k));
-        (self.profile.prefill_ms(0.0, tokens), (self.prefill_tokens / tokens.max(1.0)).max(1.0))
+        (self.profile.prefill_ms(tokens, 1.0), (self.prefill_tokens / tokens.max(1.0)).max(1.0))
     }
 
     /// From the start of its prefill to the first token of a prompt of `tokens`, ms, while `k` others decode.
     pub(super) fn first_token_ms(&self, k: f64, tokens: f64) -> f64 {
         let computed = tokens * (1.0 - self.profile.prefix_hit_share);
         let chunks = libm::ceil(computed / self.prefill_room(k)).max(1.0);
-        self.profile.overhead_ms + self.profile.prefill_ms(0.0, computed) + chunks * self.decode_only_ms(k)
+        self.profile.overhead_ms + self.profile.prefill_ms(computed, chunks) + chunks * self.decode_only_ms(k)
     }
 
     /// Requests a second that one replica finishes with `k` inside.

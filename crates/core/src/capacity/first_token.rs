@@ -58,7 +58,9 @@ pub(super) fn above(service: &Service, traffic: &Traffic, bound: f64) -> f64 {
 /// is shared by them so that the mean stays.
 struct Prompts {
     step: f64,
-    /// Linear and quadratic cost of a prompt token, ms. A prompt that fills iterations pays for their decoding too.
+    /// Cost of a prompt, ms: fixed, and linear and quadratic in its tokens. A prompt that fills iterations pays for their
+    /// decoding and for a chunk in each too.
+    fixed: f64,
     linear: f64,
     quadratic: f64,
     /// Mean work, and that of its square.
@@ -75,10 +77,11 @@ impl Prompts {
         let (profile, lengths) = (&service.profile, &service.requests.prompt_tokens);
         // An engine computes one token at least, even of a prompt that it knows.
         let computed = (1.0 - profile.prefix_hit_share).max(1.0 / lengths.mean.max(1.0));
-        let decode = service.decode_only_ms(inside) / service.prefill_room(inside);
+        let filled = (service.decode_only_ms(inside) + profile.per_prefill_chunk_ms) / service.prefill_room(inside);
         let mut prompts = Self {
             step: bound / CELLS as f64,
-            linear: (profile.per_prefill_token_ms + decode) * computed,
+            fixed: profile.per_prefill_chunk_ms,
+            linear: (profile.per_prefill_token_ms + filled) * computed,
             quadratic: profile.per_prefill_token_squared_ms * computed * computed / 2.0,
             mean: 0.0,
             square: 0.0,
@@ -93,12 +96,14 @@ impl Prompts {
 
     /// What prompts of at most so many tokens add to the mean of the work and to that of its square.
     fn moments_upto(&self, lengths: &Lengths, tokens: f64) -> (f64, f64) {
-        let moment = |power: f64| moment_upto(lengths, power, tokens);
-        let (second, third, fourth) = (moment(2.0), moment(3.0), moment(4.0));
-        let mean = self.linear * moment(1.0) + self.quadratic * second;
-        let square = self.linear * self.linear * second
-            + 2.0 * self.linear * self.quadratic * third
-            + self.quadratic * self.quadratic * fourth;
+        let [all, first, second, third, fourth] = [0.0, 1.0, 2.0, 3.0, 4.0].map(|it| moment_upto(lengths, it, tokens));
+        let (fixed, linear, quadratic) = (self.fixed, self.linear, self.quadratic);
+        let mean = fixed * all + linear * first + quadratic * second;
+        let square = fixed * fixed * all
+            + 2.0 * fixed * linear * first
+            + (linear * linear + 2.0 * fixed * quadratic) * second
+            + 2.0 * linear * quadratic * third
+            + quadratic * quadratic * fourth;
         (mean, square)
     }
 
@@ -116,8 +121,9 @@ impl Prompts {
         (0..=CELLS).map(limited).unzip()
     }
 
-    /// Tokens of a prompt of so much work.
+    /// Tokens of a prompt of so much work; 0 where no prompt has so little.
     fn tokens(&self, work: f64) -> f64 {
+        let work = (work - self.fixed).max(0.0);
         let root = libm::sqrt(self.linear * self.linear + 4.0 * self.quadratic * work);
         2.0 * work / (self.linear + root)
     }
@@ -199,6 +205,7 @@ mod tests {
             per_sequence_ms: 0.12,
             decode_steps: Vec::new(),
             per_cached_token_ms: 1.1e-4,
+            per_prefill_chunk_ms: 0.0,
             per_prefill_token_ms: 0.2035,
             per_prefill_token_squared_ms: quadratic,
             max_batched_tokens: 2_048,
@@ -237,8 +244,9 @@ mod tests {
     #[test]
     fn prompts_keep_their_mean_in_cells_and_work_its_tokens() {
         // In the second a whole prompt of 40 tokens is a small part of a cell.
-        for (bound, mean_tokens) in [(2_000.0, 300.0), (60_000.0, 40.0)] {
+        for (bound, mean_tokens, chunk) in [(2_000.0, 300.0, 0.0), (60_000.0, 40.0, 0.0), (2_000.0, 300.0, 20.0)] {
             let mut service = silver(1e-4, 0.5);
+            service.profile.per_prefill_chunk_ms = chunk;
             service.requests.prompt_tokens.mean = mean_tokens;
             let prompts = Prompts::new(&service, 5.0, bound);
             let mean = |cells: &[f64]| -> f64 {
@@ -250,7 +258,8 @@ mod tests {
             for cells in [&prompts.whole, &prompts.under_way] {
                 assert!((cells.iter().sum::<f64>() - 1.0).abs() < 1e-3, "{bound}");
             }
-            let work = prompts.linear * 400.0 + prompts.quadratic * 160_000.0;
+            assert_eq!(prompts.tokens(chunk), 0.0, "a prompt of no tokens takes its fixed time");
+            let work = chunk + prompts.linear * 400.0 + prompts.quadratic * 160_000.0;
             assert!((prompts.tokens(work) - 400.0).abs() < 1e-9);
         }
     }

@@ -63,6 +63,7 @@ pub(super) struct Cost {
     /// Added by each sequence beyond them.
     per_sequence: u64,
     per_cached_token: u64,
+    per_prefill_chunk: u64,
     per_prefill_token: u64,
     /// Half of the quadratic constant, so that `chunk * (done + chunk/2)` needs no fraction.
     half_per_prefill_token_squared: u64,
@@ -90,6 +91,7 @@ impl Cost {
             by_sequences: by_sequences(profile)?,
             per_sequence: femtos("per_sequence_ms", profile.per_sequence_ms)?,
             per_cached_token: femtos("per_cached_token_ms", profile.per_cached_token_ms)?,
+            per_prefill_chunk: femtos("per_prefill_chunk_ms", profile.per_prefill_chunk_ms)?,
             per_prefill_token: femtos("per_prefill_token_ms", profile.per_prefill_token_ms)?,
             half_per_prefill_token_squared: femtos("per_prefill_token_squared_ms", squared / 2.0)?,
             prefix_hit_share: share,
@@ -117,7 +119,8 @@ impl Cost {
     /// What computing `chunk` prompt tokens adds, `done` of them being there already.
     pub(super) fn prefill(&self, done: u32, chunk: u32) -> u128 {
         let (done, chunk) = (u128::from(done), u128::from(chunk));
-        u128::from(self.per_prefill_token) * chunk
+        u128::from(self.per_prefill_chunk)
+            + u128::from(self.per_prefill_token) * chunk
             + u128::from(self.half_per_prefill_token_squared) * chunk * (2 * done + chunk)
     }
 

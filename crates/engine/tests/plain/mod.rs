@@ -158,6 +158,7 @@ impl PlainReplica<'_> {
             }
             budget -= chunk;
             time += femtos(self.profile.per_prefill_token_ms) * chunk
+                + femtos(self.profile.per_prefill_chunk_ms)
                 + femtos(self.profile.per_prefill_token_squared_ms / 2.0) * chunk * (2 * computed + chunk);
             self.running[at].1 = Stage::Prefilling { computed: computed + chunk };
             if computed + chunk == self.tokens(request) {

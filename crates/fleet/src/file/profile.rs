@@ -15,6 +15,7 @@ pub(crate) struct ProfileDraft {
     /// Each with its place in the file; empty where it has none.
     pub(crate) decode_steps: Vec<(String, DecodeStep)>,
     pub(crate) per_cached_token_ms: Option<f64>,
+    pub(crate) per_prefill_chunk_ms: Option<f64>,
     pub(crate) per_prefill_token_ms: Option<f64>,
     pub(crate) per_prefill_token_squared_ms: Option<f64>,
     pub(crate) max_batched_tokens: Option<u32>,
@@ -33,6 +34,7 @@ impl ProfileDraft {
             iteration_ms: self.iteration_ms?,
             per_sequence_ms: self.per_sequence_ms?,
             per_cached_token_ms: self.per_cached_token_ms?,
+            per_prefill_chunk_ms: self.per_prefill_chunk_ms?,
             per_prefill_token_ms: self.per_prefill_token_ms?,
             per_prefill_token_squared_ms: self.per_prefill_token_squared_ms?,
             max_batched_tokens: self.max_batched_tokens?,
@@ -55,6 +57,7 @@ impl ProfileDraft {
             iteration_ms: self.iteration_ms.unwrap_or(0.0),
             per_sequence_ms: self.per_sequence_ms.unwrap_or(0.0),
             per_cached_token_ms: self.per_cached_token_ms.unwrap_or(0.0),
+            per_prefill_chunk_ms: self.per_prefill_chunk_ms.unwrap_or(0.0),
             per_prefill_token_ms: self.per_prefill_token_ms.unwrap_or(0.0),
             per_prefill_token_squared_ms: self.per_prefill_token_squared_ms.unwrap_or(0.0),
             max_batched_tokens: self.max_batched_tokens.unwrap_or(TOKENS.most),
@@ -86,6 +89,8 @@ pub(crate) fn read(profile: &mut Section<'_>) -> Option<ProfileDraft> {
     );
     let per_cached =
         profile.or("per_cached_token", "Added by each cached token of the decoding sequences.", Milliseconds, "0ms");
+    let per_chunk =
+        profile.or("per_prefill_chunk", "Added by each chunk of a prompt, however short.", Milliseconds, "0ms");
     let per_prefill = profile.required("per_prefill_token", "Added by each prompt token computed.", Milliseconds);
     let squared = profile.or(
         "per_prefill_token_squared",
@@ -114,6 +119,7 @@ pub(crate) fn read(profile: &mut Section<'_>) -> Option<ProfileDraft> {
         per_sequence_ms: per_sequence,
         decode_steps: steps.unwrap_or_default(),
         per_cached_token_ms: per_cached,
+        per_prefill_chunk_ms: per_chunk,
         per_prefill_token_ms: per_prefill,
         per_prefill_token_squared_ms: squared,
         max_batched_tokens: batched,

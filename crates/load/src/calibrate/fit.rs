@@ -37,6 +37,8 @@ pub struct Constants {
     pub per_sequence_ms: f64,
     /// Added by each cached token.
     pub per_cached_token_ms: f64,
+    /// Added by each chunk of a prompt.
+    pub per_prefill_chunk_ms: f64,
     /// Added by each prompt token.
     pub per_prefill_token_ms: f64,
     /// Attention's quadratic share of prefill.
@@ -51,6 +53,7 @@ impl Constants {
             per_sequence_ms: self.per_sequence_ms,
             decode_steps: self.decode_steps.clone(),
             per_cached_token_ms: self.per_cached_token_ms,
+            per_prefill_chunk_ms: self.per_prefill_chunk_ms,
             per_prefill_token_ms: self.per_prefill_token_ms,
             per_prefill_token_squared_ms: self.per_prefill_token_squared_ms,
             max_batched_tokens: limits.max_batched_tokens,
@@ -143,7 +146,7 @@ fn enough(observations: &[Observation]) -> Result<(), Unfit> {
 }
 
 /// What stands before the unknowns in an observation: overhead, fixed time, a slope for each stretch between knots,
-/// cached tokens, prompt tokens, their squares. Slopes that are not negative make the table monotone.
+/// cached tokens, chunks of prompts, their tokens, the squares of those. Slopes that are not negative make the table monotone.
 fn coefficients(it: &Observation, knots: &[u32]) -> Vec<f64> {
     let mut row = vec![it.overheads, it.iterations];
     let mut below = 0;
@@ -154,7 +157,7 @@ fn coefficients(it: &Observation, knots: &[u32]) -> Vec<f64> {
     if knots.is_empty() {
         row.push(it.iterations * f64::from(it.sequences));
     }
-    row.extend([it.iterations * it.cached_tokens, it.prefill_tokens, it.prefill_squares]);
+    row.extend([it.iterations * it.cached_tokens, it.prefill_chunks, it.prefill_tokens, it.prefill_squares]);
     row
 }
 
@@ -162,7 +165,8 @@ fn name(unknown: usize, unknowns: usize) -> &'static str {
     match unknown {
         0 => "the fixed overhead of a request",
         1 => "the fixed time of an iteration",
-        _ if unknown + 3 == unknowns => "the time of a cached token",
+        _ if unknown + 4 == unknowns => "the time of a cached token",
+        _ if unknown + 3 == unknowns => "the fixed time of a prompt",
         _ if unknown + 2 == unknowns => "the time of a prompt token",
         _ if unknown + 1 == unknowns => "the quadratic share of prefill",
         _ => "the time of a decoding sequence",
@@ -244,7 +248,7 @@ fn error_of(kind: Kind, observations: &[Observation], rows: &[Vec<f64>], unknown
 }
 
 fn constants(unknowns: &[f64], knots: &[u32]) -> Constants {
-    let slopes = &unknowns[2..unknowns.len() - 3];
+    let slopes = &unknowns[2..unknowns.len() - 4];
     let (mut below, mut added) = (0, 0.0);
     let mut decode_steps = Vec::new();
     for (&knot, slope) in knots.iter().zip(slopes) {
@@ -259,7 +263,8 @@ fn constants(unknowns: &[f64], knots: &[u32]) -> Constants {
         iteration_ms: unknowns[1],
         decode_steps,
         per_sequence_ms,
-        per_cached_token_ms: unknowns[last - 2],
+        per_cached_token_ms: unknowns[last - 3],
+        per_prefill_chunk_ms: unknowns[last - 2],
         per_prefill_token_ms: unknowns[last - 1],
         per_prefill_token_squared_ms: unknowns[last],
     }

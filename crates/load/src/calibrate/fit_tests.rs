@@ -8,6 +8,7 @@ struct Truth {
     iteration: f64,
     sequences: fn(u32) -> f64,
     cached: f64,
+    chunk: f64,
     prefill: f64,
     squared: f64,
 }
@@ -17,6 +18,7 @@ const LINE: Truth = Truth {
     iteration: 18.0,
     sequences: |n| 1.2 * f64::from(n),
     cached: 0.002,
+    chunk: 3.0,
     prefill: 0.5,
     squared: 1e-4,
 };
@@ -36,9 +38,11 @@ impl Truth {
             Kind::Prefill => (1.0, 1.0),
             Kind::Joining => (1.0, 0.5),
         };
+        let prefill_chunks = f64::from(prefill_tokens > 0.0);
         let prefill_squares = prefill_tokens * prefill_tokens / 2.0;
         let measured_ms = self.overhead * overheads
             + iterations * (self.iteration + (self.sequences)(sequences) + self.cached * cached_tokens)
+            + self.chunk * prefill_chunks
             + self.prefill * prefill_tokens
             + self.squared * prefill_squares;
         let uncertainty_ms = if kind == Kind::Joining { measured_ms / 4.0 } else { 0.0 };
@@ -50,6 +54,7 @@ impl Truth {
             iterations,
             sequences,
             cached_tokens,
+            prefill_chunks,
             prefill_tokens,
             prefill_squares,
         }
@@ -84,6 +89,7 @@ fn is_line(constants: &Constants, share: f64) {
     near(constants.iteration_ms, LINE.iteration, share);
     near(constants.per_sequence_ms, 1.2, share);
     near(constants.per_cached_token_ms, LINE.cached, share);
+    near(constants.per_prefill_chunk_ms, LINE.chunk, share);
     near(constants.per_prefill_token_ms, LINE.prefill, share);
     near(constants.per_prefill_token_squared_ms, LINE.squared, share);
 }
@@ -156,7 +162,7 @@ fn measurements_that_vary_too_little_are_refused_with_the_constant_they_leave_op
         .flat_map(|it| [it, it, it])
         .collect();
     let refused = fit(&one_length).unwrap_err();
-    assert_eq!(refused, Unfit::Collinear("the quadratic share of prefill"));
+    assert_eq!(refused, Unfit::Collinear("the time of a prompt token"));
     assert!(refused.to_string().contains("measure more different"), "{refused}");
     let one_context: Vec<Observation> = LINE.sweep().into_iter().filter(|it| it.cached_tokens == 0.0).collect();
     assert_eq!(fit(&one_context), Err(Unfit::TooFew { kind: Kind::Decode, found: 0 }));

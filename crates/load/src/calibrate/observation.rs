@@ -19,6 +19,8 @@ pub struct Observation {
     pub sequences: u32,
     /// Their cached tokens together, the mean over the iterations.
     pub cached_tokens: f64,
+    /// Chunks of prompts computed in all of them.
+    pub prefill_chunks: f64,
     /// Prompt tokens computed in all of them.
     pub prefill_tokens: f64,
     /// The sum of `chunk * (done + chunk / 2)` over all chunks of prompts.

@@ -95,6 +95,7 @@ fn decode_observation(answers: &[Answer], window: &[Instant]) -> Observation {
         iterations,
         sequences: answers.len() as u32,
         cached_tokens: cached(answers, from) + sequences * (iterations - 1.0) / 2.0,
+        prefill_chunks: 0.0,
         prefill_tokens: 0.0,
         prefill_squares: 0.0,
     }
@@ -104,14 +105,16 @@ fn decode_observation(answers: &[Answer], window: &[Instant]) -> Observation {
 async fn prefill(client: &Client, limits: &Limits, prompt_tokens: u32) -> Result<Observation, CalibrationError> {
     let answer = client.ask(prompt_tokens, 1).await?;
     let tokens = f64::from(answer.prompt_tokens);
+    let chunks = f64::from(answer.prompt_tokens.div_ceil(limits.max_batched_tokens));
     Ok(Observation {
         kind: Kind::Prefill,
         measured_ms: milliseconds(answer.sent, answer.first()),
         uncertainty_ms: 0.0,
         overheads: 1.0,
-        iterations: f64::from(answer.prompt_tokens.div_ceil(limits.max_batched_tokens)),
+        iterations: chunks,
         sequences: 0,
         cached_tokens: 0.0,
+        prefill_chunks: chunks,
         prefill_tokens: tokens,
         prefill_squares: tokens * tokens / 2.0,
     })
@@ -167,6 +170,7 @@ fn mixed_observations(answers: &[Answer], joined: &Answer) -> Option<[Observatio
         iterations: 1.0,
         sequences: answers.len() as u32,
         cached_tokens: cached(answers, began),
+        prefill_chunks: 1.0,
         prefill_tokens: tokens,
         prefill_squares: tokens * tokens / 2.0,
     };
@@ -178,6 +182,7 @@ fn mixed_observations(answers: &[Answer], joined: &Answer) -> Option<[Observatio
         overheads: 1.0,
         iterations: 0.5,
         cached_tokens: cached(answers, before),
+        prefill_chunks: 0.0,
         prefill_tokens: 0.0,
         prefill_squares: 0.0,
         ..iteration

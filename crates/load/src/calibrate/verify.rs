@@ -168,7 +168,7 @@ fn between_iterations(profile: &Profile, comparing: &Comparing) -> f64 {
     let sequences = f64::from(profile.max_sequences) / 2.0;
     let context = comparing.prompt_tokens.mean + comparing.output_tokens.mean / 2.0;
     profile.decode_iteration_ms(sequences, sequences * context)
-        + profile.prefill_ms(0.0, comparing.prompt_tokens.mean) / 2.0
+        + profile.prefill_ms(comparing.prompt_tokens.mean, 1.0) / 2.0
 }
 
 impl Comparing {

@@ -52,6 +52,7 @@ fn entries(profile: &Profile) -> Vec<(&'static str, String)> {
     }
     entries.extend([
         ("per_cached_token", time(profile.per_cached_token_ms)),
+        ("per_prefill_chunk", time(profile.per_prefill_chunk_ms)),
         ("per_prefill_token", time(profile.per_prefill_token_ms)),
         ("per_prefill_token_squared", time(profile.per_prefill_token_squared_ms)),
         ("max_batched_tokens", profile.max_batched_tokens.to_string()),

@@ -49,6 +49,7 @@ fn sample_page() -> String {
         decode_steps: Vec::new(),
         per_cached_token_ms: 9e-5,
         per_prefill_token_ms: 0.08,
+        per_prefill_chunk_ms: 0.0,
         per_prefill_token_squared_ms: 0.0,
         max_batched_tokens: 112,
         max_sequences: 8,
