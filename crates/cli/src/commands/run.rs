@@ -125,7 +125,7 @@ impl Place {
     }
 
     fn acquire(&self) -> Result<FleetLock, LockError> {
-        FleetLock::acquire(self.state.path(), self.clock.now(), self.state.was_used())
+        FleetLock::acquire(self.state.path(), self.clock.now())
     }
 
     async fn listen(&self, lock: &FleetLock) -> Result<TcpListener, Failure> {

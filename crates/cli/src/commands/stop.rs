@@ -200,7 +200,7 @@ async fn take_over(state: &StateDir) -> Result<FleetLock, Failure> {
     let mut asked: Vec<HeldBy> = Vec::new();
     let mut deadline = Instant::now() + CONTROLLER_ENDS_WITHIN;
     loop {
-        let holder = match FleetLock::acquire(state.path(), clock.now(), state.was_used()) {
+        let holder = match FleetLock::acquire(state.path(), clock.now()) {
             Ok(lock) => return Ok(lock),
             Err(LockError::Held(holder)) => holder,
             Err(error) => return Err(Failure::refused(error)),

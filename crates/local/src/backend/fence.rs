@@ -88,13 +88,12 @@ impl FleetLock {
     /// Takes the lock of the fleet that lives in `state_dir` (made if it does not exist) and raises its epoch. Waits for
     /// an order of the previous holder that is being carried out this very moment.
     ///
-    /// Where a fleet lived before (`used_before`, or an earlier holder left its name) and its epoch is lost, the new one is
-    /// the seconds of `now` since 1970: journal and gateway refuse who comes with less than they have seen, and no fleet
-    /// was taken over once a second since then.
+    /// Where there is none, the epoch is the seconds of `now` since 1970: journal and gateway, which may have known a fleet
+    /// that lived here before, refuse who comes with less than they have seen, and no fleet is taken over once a second.
     ///
     /// # Errors
     /// `Held` when another process has the lock; `Io` when the directory cannot be used.
-    pub fn acquire(state_dir: &Path, now: Time, used_before: bool) -> Result<Self, LockError> {
+    pub fn acquire(state_dir: &Path, now: Time) -> Result<Self, LockError> {
         let io_error = |source| LockError::Io { path: state_dir.join(LOCK), source };
         state_files::create_dir(state_dir).map_err(io_error)?;
         let state_dir = state_dir.canonicalize().map_err(io_error)?;
@@ -104,10 +103,9 @@ impl FleetLock {
             Err(TryLockError::WouldBlock) => return Err(read_holder(&mut file).into()),
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
-        let used_before = used_before || file.metadata().map_err(io_error)?.len() > 0;
         write_holder(&mut file, HeldBy::this_process(now)).map_err(io_error)?;
         let epoch = Fence::new(&state_dir)
-            .raise(now, used_before)
+            .raise(now)
             .map_err(|source| LockError::Io { path: state_dir.join("epoch"), source })?;
         Ok(Self { state_dir, epoch, _file: file })
     }
@@ -191,20 +189,12 @@ impl Fence {
         Ok(Passage { _lock: lock })
     }
 
-    fn raise(&self, now: Time, used_before: bool) -> io::Result<u64> {
+    fn raise(&self, now: Time) -> io::Result<u64> {
         let _lock = self.lock()?;
         let next = match self.written() {
             Ok(Some(epoch)) => epoch.saturating_add(1),
-            Ok(None) if !used_before => 1,
             Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-            Ok(None) | Err(_) => {
-                let above_all = u64::try_from(now.as_micros() / 1_000_000).unwrap_or(1);
-                tracing::warn!(
-                    epoch = above_all,
-                    "the fleet's epoch was lost: this one is above all that it can have been"
-                );
-                above_all
-            }
+            Ok(None) | Err(_) => u64::try_from(now.as_micros() / 1_000_000).unwrap_or(1),
         };
         self.write(next)?;
         Ok(next)
@@ -244,10 +234,10 @@ mod tests {
     /// The lock, once it is free. A process that another test starts in this moment has our open files until it runs its
     /// own program, and with them a lock that was just dropped.
     #[expect(clippy::disallowed_methods, reason = "there is no runtime to block")]
-    fn acquired(dir: &tempfile::TempDir, used_before: bool) -> FleetLock {
+    fn acquired(dir: &tempfile::TempDir) -> FleetLock {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
         loop {
-            match FleetLock::acquire(dir.path(), NOW, used_before) {
+            match FleetLock::acquire(dir.path(), NOW) {
                 Err(LockError::Held(_)) if std::time::Instant::now() < deadline => {
                     std::thread::sleep(std::time::Duration::from_millis(5));
                 }
@@ -259,13 +249,11 @@ mod tests {
     #[test]
     fn a_second_controller_is_told_who_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = acquired(&dir, false);
-        let Err(LockError::Held(holder)) = FleetLock::acquire(dir.path(), NOW, false) else {
-            panic!("got the lock twice")
-        };
+        let lock = acquired(&dir);
+        let Err(LockError::Held(holder)) = FleetLock::acquire(dir.path(), NOW) else { panic!("got the lock twice") };
         assert_eq!((holder.pid, holder.since), (Some(std::process::id()), Some(NOW)));
         drop(lock);
-        acquired(&dir, false);
+        acquired(&dir);
     }
 
     #[test]
@@ -284,15 +272,15 @@ mod tests {
     #[test]
     fn every_holder_gets_a_higher_epoch_and_the_earlier_one_is_fenced() {
         let dir = tempfile::tempdir().unwrap();
-        let first = acquired(&dir, false).epoch();
-        let second = acquired(&dir, false).epoch();
+        let first = acquired(&dir).epoch();
+        let second = acquired(&dir).epoch();
         assert!(second > first);
         let fence = Fence::new(dir.path());
         assert_eq!(fence.pass(first).unwrap_err(), BackendError::Fenced { current: second });
         drop(fence.pass(second).unwrap());
         // An order from a controller that counts elsewhere is remembered, also by the next lock holder.
         drop(fence.pass(second + 10).unwrap());
-        assert_eq!(acquired(&dir, false).epoch(), second + 11);
+        assert_eq!(acquired(&dir).epoch(), second + 11);
     }
 
     #[test]
@@ -300,18 +288,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("epoch"), "x").unwrap();
         assert!(matches!(Fence::new(dir.path()).pass(7), Err(BackendError::Unknown(_))));
-        assert_eq!(acquired(&dir, false).epoch(), 1_700_000_000);
-        assert_eq!(acquired(&dir, false).epoch(), 1_700_000_001);
+        assert_eq!(acquired(&dir).epoch(), 1_700_000_000);
+        assert_eq!(acquired(&dir).epoch(), 1_700_000_001);
     }
 
     #[test]
-    fn an_epoch_that_was_lost_does_not_begin_again_at_one() {
+    fn an_epoch_that_was_lost_is_above_all_that_it_can_have_been() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(acquired(&dir, false).epoch(), 1);
+        let first = acquired(&dir).epoch();
+        assert_eq!((first, acquired(&dir).epoch()), (1_700_000_000, 1_700_000_001));
         std::fs::remove_file(dir.path().join("epoch")).unwrap();
-        assert_eq!(acquired(&dir, false).epoch(), 1_700_000_000);
-        // All of it is gone, and only others know that a fleet lived here.
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(acquired(&dir, true).epoch(), 1_700_000_000);
+        let minute_later = NOW + evenkeel_core::units::Span::from_secs(60);
+        assert_eq!(Fence::new(dir.path()).raise(minute_later).unwrap(), 1_700_000_060);
     }
 }

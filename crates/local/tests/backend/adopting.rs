@@ -49,14 +49,14 @@ async fn after_a_kill_9_of_the_controller_the_next_one_has_the_lock_a_higher_epo
     let machine = Machine::new(&["child"]);
     let owner = Owner::start(&machine).await;
     let now = machine.clock_now();
-    let Err(LockError::Held(holder)) = FleetLock::acquire(&machine.options.state_dir, now, false) else {
+    let Err(LockError::Held(holder)) = FleetLock::acquire(&machine.options.state_dir, now) else {
         panic!("the owner lost its lock")
     };
     assert_eq!(holder.pid, Some(owner.process.id()));
     owner.kill().await;
     assert_eq!(processes_of(&owner.id).len(), 2, "replicas outlive their controller");
 
-    let lock = FleetLock::acquire(&machine.options.state_dir, now, false).unwrap();
+    let lock = FleetLock::acquire(&machine.options.state_dir, now).unwrap();
     assert_eq!(lock.epoch(), 2);
     let backend = machine.open_as(Role::from(&lock)).await;
     assert_eq!(find(&backend, &owner.id).await.unwrap().state, ReplicaState::Ready);
@@ -196,7 +196,7 @@ async fn a_controller_that_was_superseded_leaves_a_hanging_replica_to_its_succes
     let id = new_id();
     launch(&stale, &[&id]).await.unwrap();
     // The successor's lock raises the epoch; it has not looked at the replica yet.
-    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now(), false).unwrap();
+    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now()).unwrap();
     assert_eq!(lock.epoch(), 2);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(find(&stale, &id).await.unwrap().state, ReplicaState::Starting);
@@ -246,7 +246,7 @@ async fn a_controller_to_be_killed() {
     let dir = PathBuf::from(env::var("OWNER_DIR").unwrap());
     let flags = env::var("OWNER_FLAGS").unwrap();
     let machine = Machine::at(dir, &flags.split_whitespace().collect::<Vec<_>>());
-    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now(), false).unwrap();
+    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now()).unwrap();
     let backend = machine.open_as(Role::from(&lock)).await;
     let id = ReplicaId(env::var("OWNER_ID").unwrap());
     backend.apply(&Order { epoch: lock.epoch(), ..order(&[&id], &[]) }).await.unwrap();

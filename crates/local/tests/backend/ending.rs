@@ -76,7 +76,7 @@ async fn a_fleet_is_stopped_without_a_controller_and_nothing_else_is() {
     let mut ids = [serving(&backend).await, serving(&backend).await];
     let spared = serving(&other).await;
     drop(backend);
-    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now(), false).unwrap();
+    let lock = FleetLock::acquire(&machine.options.state_dir, machine.clock_now()).unwrap();
     let stopped = stop_fleet(&lock, "game", Duration::from_secs(2)).await.unwrap();
     ids.sort();
     assert_eq!(stopped, ids.map(|id| Stopped { tier: "gold".to_owned(), id }));

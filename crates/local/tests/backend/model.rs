@@ -116,7 +116,7 @@ impl World {
         let mut lock = None;
         // A process that is being started has our files open until it runs its own program, and with them the lock.
         until("the lock is free", async || {
-            match FleetLock::acquire(&self.machine.options.state_dir, self.machine.clock_now(), false) {
+            match FleetLock::acquire(&self.machine.options.state_dir, self.machine.clock_now()) {
                 Err(LockError::Held(_)) => false,
                 taken => lock.replace(taken.unwrap()).is_none(),
             }
