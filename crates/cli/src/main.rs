@@ -12,6 +12,7 @@ mod open_files;
 mod output;
 mod probe;
 mod result_file;
+mod set_aside;
 mod signals;
 mod state_dir;
 mod target_key;

@@ -37,6 +37,14 @@ pub enum GatewayError {
         /// The tier.
         tier: String,
     },
+    /// The durable queue is damaged, so that no later try will open it.
+    #[error("the queue of asynchronous requests {} is damaged: {error}", path.display())]
+    DamagedQueue {
+        /// Its file.
+        path: PathBuf,
+        /// What SQLite said.
+        error: StoreError,
+    },
     /// The durable queue cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),

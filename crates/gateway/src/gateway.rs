@@ -251,6 +251,7 @@ fn open_desk(tiers: &[Arc<Tier>], state: Option<&StateDirectory>) -> Result<Opti
         Ok(desk) => Ok(Some(desk)),
         // Another version's file is a mistake to be mended; a full disk must not take the other tiers down.
         Err(error @ StoreError::Layout { .. }) => Err(error.into()),
+        Err(error) if error.is_damage() => Err(GatewayError::DamagedQueue { path: Desk::file_in(state), error }),
         Err(error) => {
             tracing::error!(%error, tiers = names.join(", "), "asynchronous requests are refused until the gateway restarts");
             Ok(None)

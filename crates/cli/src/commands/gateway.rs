@@ -2,10 +2,14 @@
 
 use crate::failure::Failure;
 use crate::output;
+use crate::set_aside::set_aside;
 use crate::state_dir::StateArgument;
 use crate::whereabouts::refuse_another_fleet;
 use crate::{fleet_file, open_files, signals};
-use evenkeel_gateway::{GatewayError, Options, StateError};
+use evenkeel_controller::clock::AnchoredClock;
+use evenkeel_controller::ports::Clock as _;
+use evenkeel_fleet::model::Fleet;
+use evenkeel_gateway::{Bound, GatewayError, Options, StateError};
 use evenkeel_local::backend::who_listens;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,10 +39,27 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         ..Options::default()
     };
     open_files::take_all();
-    let bound = evenkeel_gateway::bind(&fleet, options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
+    let bound = bind(&fleet, &options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
     output::note(format_args!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address()));
     bound.run(signals::ended()).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A damaged queue of asynchronous requests is set aside, as a damaged journal is: what it held cannot be read by anybody.
+async fn bind(fleet: &Fleet, options: &Options) -> Result<Bound, GatewayError> {
+    match evenkeel_gateway::bind(fleet, options.clone()).await {
+        Err(GatewayError::DamagedQueue { path, error }) => {
+            let aside = set_aside(&path, AnchoredClock::start().now());
+            let aside = aside.map_err(|why| {
+                tracing::error!(why);
+                GatewayError::DamagedQueue { path, error }
+            })?;
+            let aside = aside.display();
+            tracing::error!(%aside, "the queue of asynchronous requests was damaged and is set aside: what waited in it is lost");
+            evenkeel_gateway::bind(fleet, options.clone()).await
+        }
+        bound => bound,
+    }
 }
 
 /// Why a gateway cannot run where the fleet file wants it at `address`; as a rule because another one does.

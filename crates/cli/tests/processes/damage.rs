@@ -1,6 +1,8 @@
-//! A journal or an epoch that was damaged or lost keeps no fleet from being served.
+//! A journal, an epoch or a queue that was damaged or lost keeps no fleet from being served.
 
-use crate::world::{World, ready, said};
+use crate::client::exchange;
+use crate::cut::BRONZE;
+use crate::world::{World, ready, said, until};
 use std::fs;
 
 #[test]
@@ -44,21 +46,45 @@ fn an_epoch_that_was_damaged_or_lost_is_raised_above_what_journal_and_gateway_ha
     world.start("gateway");
     let mut controller = world.start("run");
     world.wait_for("the first replica", |gold| ready(gold) == 1);
-    assert_eq!(world.status().unwrap()["epoch"], 1);
+    let first = world.status().unwrap()["epoch"].as_u64().unwrap();
     let [epoch, lock] = ["epoch", "controller.lock"].map(|name| world.state().join(name));
-    for (count, lost) in [(2, false), (3, true)] {
+    for count in 2..=4 {
         world.kill(controller);
-        if lost {
-            [&epoch, &lock].into_iter().for_each(|path| fs::remove_file(path).unwrap());
-        } else {
-            fs::write(&epoch, "not a number").unwrap();
+        match count {
+            2 => fs::write(&epoch, "not a number").unwrap(),
+            3 => [&epoch, &lock].into_iter().for_each(|path| fs::remove_file(path).unwrap()),
+            _ => fs::remove_dir_all(world.state()).unwrap(),
         }
         controller = world.start("run");
         world.wait_for_state("the gateway to follow the new controller", |state| {
-            state["epoch"].as_u64() > Some(1_600_000_000) && state["gateway_applied"]["epoch"] == state["epoch"]
+            state["epoch"].as_u64() > Some(first) && state["gateway_applied"]["epoch"] == state["epoch"]
         });
         world.at_least(count, 600);
         world.wait_for("it to act", |gold| ready(gold) == u64::from(count));
     }
     world.assert_replays();
+}
+
+#[test]
+fn a_damaged_queue_of_asynchronous_requests_is_set_aside_and_a_new_one_begun() {
+    let mut world = World::new("");
+    world.edit("\ncriteria:", BRONZE);
+    let directory = world.state().join("gateway");
+    let queue = directory.join("gateway-requests.sqlite");
+    let ask = |world: &World| {
+        let body = r#"{"model": "bronze", "prompt": "a b c", "max_tokens": 4}"#;
+        exchange(world.gateway(), "POST", "/v1/completions", body).map(|(status, _)| status).ok()
+    };
+    let first = world.start("gateway");
+    until("a request to be accepted", || ask(&world) == Some(202));
+    world.kill(first);
+    for side in ["-wal", "-shm"] {
+        let _ = fs::remove_file(directory.join(format!("gateway-requests.sqlite{side}")));
+    }
+    fs::write(&queue, "no database at all, ".repeat(1_000)).unwrap();
+    let second = world.start("gateway");
+    until("a request to be accepted again", || ask(&world) == Some(202));
+    world.wait_for_log("gateway", second, "is set aside");
+    let aside = |name: &str| name.starts_with("gateway-requests.sqlite.damaged-");
+    assert!(fs::read_dir(&directory).unwrap().any(|it| aside(it.unwrap().file_name().to_str().unwrap())));
 }

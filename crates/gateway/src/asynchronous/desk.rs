@@ -6,6 +6,7 @@ use super::store::{Store, StoreError};
 use crate::state::StateDirectory;
 use evenkeel_failpoint::{Point, hit};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
@@ -28,9 +29,14 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// The file that holds the queue.
+    pub(crate) fn file_in(directory: &StateDirectory) -> PathBuf {
+        directory.path().join("gateway-requests.sqlite")
+    }
+
     /// Opens the file in `directory` for these tiers. Whatever was handed out by a process that died is due again.
     pub(crate) fn open(directory: &StateDirectory, tiers: &[&str]) -> Result<Self, StoreError> {
-        let store = Store::open(&directory.path().join("gateway-requests.sqlite"))?;
+        let store = Store::open(&Self::file_in(directory))?;
         store.end_leases()?;
         let backlogs: BTreeMap<String, Arc<Backlog>> =
             tiers.iter().map(|tier| ((*tier).to_owned(), Arc::default())).collect();
@@ -195,5 +201,18 @@ mod tests {
 
         assert!(matches!(told(&store, &["next"])[..], [Some(Ok(true))]), "the next batch is a new one");
         assert!(store.find("next").unwrap().is_some());
+    }
+
+    #[test]
+    fn what_would_go_into_a_file_that_was_removed_is_not_accepted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.sqlite");
+        let store = Store::open(&path).unwrap();
+        assert!(matches!(told(&store, &["kept"])[..], [Some(Ok(true))]));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(told(&store, &["gone"])[..], [Some(Err(StoreError::NotWritten))]));
+        // Another file under its name is not it.
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(told(&store, &["gone"])[..], [Some(Err(StoreError::NotWritten))]));
     }
 }

@@ -9,7 +9,8 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_failpoint::Injected;
 use http::StatusCode;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The layout of the file; another one is refused, never guessed at.
@@ -57,6 +58,9 @@ pub enum StoreError {
         /// The layout found.
         found: i64,
     },
+    /// SQLite would go on writing a file that has no name any more, and the next gateway would find nothing.
+    #[error("the queue's file was removed or replaced: restart the gateway to begin a new one")]
+    Removed,
     /// The thread that uses the file is gone.
     #[error("the queue's file was given up")]
     Gone,
@@ -68,10 +72,22 @@ pub enum StoreError {
     NotWritten,
 }
 
+impl StoreError {
+    /// Whether the file is damaged, so that no later try will succeed.
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let Self::Sqlite(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    }
+}
+
 /// The file.
 #[derive(Debug)]
 pub(crate) struct Store {
     connection: Connection,
+    path: PathBuf,
+    /// The number of the file that was opened.
+    file: Option<u64>,
 }
 
 /// How far a tier's requests have got.
@@ -100,7 +116,7 @@ impl Store {
             SCHEMA_VERSION => {}
             found => return Err(StoreError::Layout { found }),
         }
-        Ok(Self { connection })
+        Ok(Self { connection, path: path.to_owned(), file: number_of(path) })
     }
 
     /// Begins a batch.
@@ -115,8 +131,11 @@ impl Store {
     }
 
     /// Makes a batch durable.
-    pub(super) fn commit(&self) -> rusqlite::Result<()> {
-        self.connection.execute_batch("COMMIT")
+    pub(super) fn commit(&self) -> Result<(), StoreError> {
+        if number_of(&self.path) != self.file {
+            return Err(StoreError::Removed);
+        }
+        Ok(self.connection.execute_batch("COMMIT")?)
     }
 
     /// Forgets a batch.
@@ -309,6 +328,11 @@ fn progress(row: &Row<'_>) -> rusqlite::Result<Progress> {
         error: row.get(5)?,
         answer,
     })
+}
+
+/// The number of the file at `path`.
+fn number_of(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|file| file.ino())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Opening the journal. Serving players goes first: one that is damaged is set aside, not an obstacle.
 
 use crate::failure::Failure;
+use crate::set_aside::set_aside;
 use crate::state_dir::StateDir;
 use evenkeel_controller::journal::Journal;
 use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
 use evenkeel_core::units::{Span, Time};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 
 /// An open journal.
 pub(super) struct Opened {
@@ -36,29 +35,11 @@ pub(super) async fn open(state: &StateDir, retention: Span, epoch: u64, now: Tim
     Ok(Opened { journal, operator, set_aside: Some(happened) })
 }
 
-/// Gives the journal and what SQLite keeps beside it names under which they can be looked into later.
-fn set_aside(path: &Path, now: Time) -> Result<PathBuf, String> {
-    let aside = path.with_added_extension(format!("damaged-{}", now.as_micros() / 1_000_000));
-    for beside in ["", "-wal", "-shm"] {
-        let [from, to] = [path, &aside].map(|path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(beside);
-            PathBuf::from(name)
-        });
-        match std::fs::rename(&from, &to) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(format!("{} cannot be set aside: {error}", from.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(aside)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     const RETENTION: Span = Span::from_secs(3_600);
