@@ -4,7 +4,8 @@ use crate::api::{TOKEN_VARIABLE, Token};
 use crate::failure::Failure;
 use crate::state_dir::StateDir;
 use evenkeel_fleet::model::Fleet;
-use evenkeel_local::backend::foreign_listener;
+use evenkeel_local::backend::{foreign_listener, who_listens};
+use reqwest::Method;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -49,12 +50,24 @@ impl Control {
 
     /// POST with the token.
     pub(crate) async fn post(&self, path: &str, body: &Value, state: &StateDir) -> Result<Value, Failure> {
+        self.order(Method::POST, path, body, state).await
+    }
+
+    /// A change, with the token.
+    pub(crate) async fn order(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        state: &StateDir,
+    ) -> Result<Value, Failure> {
         let named = std::env::var(TOKEN_VARIABLE).ok();
         if named.is_none() {
             self.refuse_a_stranger(state)?;
         }
         let token = Token::known(&state.token(), named).map_err(Failure::usage)?;
-        let request = self.client.post(format!("{}{path}", self.base)).bearer_auth(token.reveal()).json(body);
+        let request =
+            self.client.request(method, format!("{}{path}", self.base)).bearer_auth(token.reveal()).json(body);
         self.answer(request.send().await).await
     }
 
@@ -75,10 +88,21 @@ impl Control {
         foreign.map_or(Ok(()), |user| Err(refused(user)))
     }
 
+    /// Nobody listens, or who does is stuck or busy with others.
+    fn no_answer(&self) -> Failure {
+        let base = &self.base;
+        let address = base.strip_prefix("http://").and_then(|it| it.parse::<SocketAddr>().ok());
+        let here = address.filter(|it| it.ip().is_loopback() || it.ip().is_unspecified());
+        Failure::refused(match here.and_then(|address| who_listens(address.port())) {
+            Some(who) => format!(
+                "{who} listens at {base} and does not answer; a controller that hangs is not replaced by one that stands by until it is ended"
+            ),
+            None => format!("no controller answers at {base}; start one with `evenkeel run FLEET`"),
+        })
+    }
+
     async fn answer(&self, response: reqwest::Result<reqwest::Response>) -> Result<Value, Failure> {
-        let response = response.map_err(|_| {
-            Failure::refused(format!("no controller answers at {}; start one with `evenkeel run FLEET`", self.base))
-        })?;
+        let response = response.map_err(|_| self.no_answer())?;
         let status = response.status();
         let body: Value = response.json().await.unwrap_or(Value::Null);
         if status.is_success() {

@@ -1,7 +1,7 @@
 //! Orders on their way to the backend. A worker for each tier carries them out one after the other, so a slow one delays
 //! no other tier; what has not begun can be withdrawn.
 
-use crate::journal::Journal;
+use crate::journal::{DONE, Journal};
 use crate::ports::{Backend, BackendError, Order};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl Answer {
     /// The order, and what became of it in words.
     fn told(&self) -> (&Order, String) {
         match self {
-            Self::Applied(order, Ok(())) => (order, "done".to_owned()),
+            Self::Applied(order, Ok(())) => (order, DONE.to_owned()),
             Self::Applied(order, Err(error)) => (order, error.to_string()),
             Self::Withdrawn(order) => (order, "withdrawn before it began".to_owned()),
         }

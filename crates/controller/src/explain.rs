@@ -32,6 +32,8 @@ pub fn sentence(decision: &Decision) -> String {
         Reason::HeldAtMinimum => format!("held {current}: less is needed, the minimum keeps it"),
         Reason::Unachievable => format!("held {current}: no number of replicas meets the objective"),
     };
+    let failed = decision.supply.failed;
+    let outcome = if failed > 0 { format!("{outcome}; {failed} failed") } else { outcome };
     let blind = || decision.recommendations.iter().find(|it| it.desired.is_none());
     let told = match decision.reason {
         // What cannot be seen says more than what would be wanted without it.

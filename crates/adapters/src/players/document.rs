@@ -27,9 +27,12 @@ fn bare(text: &[u8]) -> Result<f64, SourceError> {
     counted(words.trim().parse().map_err(|_| malformed("the file holds something else than a number".to_owned()))?)
 }
 
+/// There are no more people.
+const MOST_PLAYERS: f64 = 1e10;
+
 /// Refuses what counts nothing.
 pub(super) fn counted(players: f64) -> Result<f64, SourceError> {
-    if players.is_finite() && players >= 0.0 {
+    if (0.0..=MOST_PLAYERS).contains(&players) {
         Ok(players)
     } else {
         Err(not_a_number(format!("{players} is no number of players")))

@@ -6,13 +6,16 @@ use crate::output::{self, Format};
 use crate::state_dir::StateArgument;
 use crate::whereabouts;
 use evenkeel_controller::explain;
-use evenkeel_controller::journal::{DecisionRow, JournalReader};
+use evenkeel_controller::journal::{DONE, DecisionRow, JournalReader, OrderRow};
+use evenkeel_core::units::Span;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 /// Newest runs of decisions in which the tiers that there are are looked for.
 const LOOKED_THROUGH: u32 = 1_000;
+/// Ticks that are late or lost now and then are no gap.
+const FEW_TICKS: f64 = 5.0;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -43,9 +46,37 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     }
     match format {
         Format::Json => output::json(&rows)?,
-        Format::Table => rows.iter().rev().try_for_each(print_row)?,
+        Format::Table => print(&rows, &journal.orders().map_err(Failure::refused)?, arguments.changes_only)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The runs of decisions, the oldest first, with the moments at which nobody decided.
+fn print(rows: &[DecisionRow], orders: &[OrderRow], changes_only: bool) -> Result<(), Failure> {
+    let mut decided_until: Option<&DecisionRow> = None;
+    for row in rows.iter().rev() {
+        let gap = decided_until.filter(|_| !changes_only).and_then(|before| gap(before, row));
+        if let Some(gap) = gap {
+            output::say(format_args!(
+                "{:22}nothing is kept of {:.0} s: no controller decided, or its journal could not be written",
+                "",
+                gap.as_secs_f64()
+            ))?;
+        }
+        print_row(row, orders)?;
+        decided_until = Some(row);
+    }
+    Ok(())
+}
+
+/// The time between two runs, where it is more than a few ticks.
+fn gap(before: &DecisionRow, next: &DecisionRow) -> Option<Span> {
+    let tick = |row: &DecisionRow| {
+        (row.ticks > 1).then(|| row.last_us.since(row.first_us).as_secs_f64() / (row.ticks - 1) as f64)
+    };
+    let between = next.first_us.since(before.last_us);
+    let usual = tick(before).or_else(|| tick(next))?;
+    (between.as_secs_f64() > FEW_TICKS * usual).then_some(between)
 }
 
 /// No tier's name has a dot or a slash, so a lone `file` is the fleet file.
@@ -75,13 +106,22 @@ fn unknown_tier(journal: &JournalReader, tier: &str) -> Failure {
     Failure::usage(format!("the journal has no decision for a tier `{tier}`; it has: {there}"))
 }
 
-/// One run of equal decisions: when, how long, the sentence, and each clamp below it.
-fn print_row(row: &DecisionRow) -> Result<(), Failure> {
+/// One run of equal decisions: when, how long, the sentence, and below it each clamp and what became of its orders, where
+/// they were not carried out.
+fn print_row(row: &DecisionRow, orders: &[OrderRow]) -> Result<(), Failure> {
     let seconds = row.last_us.since(row.first_us).as_secs_f64();
     let lasted = if row.ticks > 1 { format!(" for {seconds:.0} s") } else { String::new() };
     output::say(format_args!("{}{lasted}  {}", output::moment(row.first_us), explain::sentence(&row.decision)))?;
     for clamp in &row.decision.clamps {
         output::say(format_args!("{:24}{}", "", explain::clamp(clamp)))?;
+    }
+    let within =
+        |order: &&OrderRow| order.tier == row.decision.tier && (row.first_us..=row.last_us).contains(&order.at_us);
+    let refused = |order: &OrderRow| order.outcome.clone().filter(|outcome| outcome != DONE);
+    let refusals: Vec<String> = orders.iter().filter(within).filter_map(refused).collect();
+    if let Some(last) = refusals.last() {
+        let count = refusals.len();
+        output::say(format_args!("{:24}of the orders for it {count} were not carried out, the last: {last}", ""))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::state_dir::StateArgument;
 use crate::whereabouts;
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ pub(crate) struct Pause {
 }
 
 #[derive(clap::Args)]
-#[command(group = clap::ArgGroup::new("bound").args(["at_least", "at_most"]).required(true).multiple(true))]
+#[command(group = clap::ArgGroup::new("bound").args(["at_least", "at_most", "end"]).required(true).multiple(true))]
 pub(crate) struct Overriding {
     /// The fleet file
     fleet: PathBuf,
@@ -33,11 +34,14 @@ pub(crate) struct Overriding {
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     at_most: Option<u32>,
     /// Until when, for example 2026-12-24T22:00:00Z, or for how long, for example 2h
-    #[arg(long, value_name = "TIME", value_parser = until, allow_hyphen_values = true)]
-    until: i64,
+    #[arg(long, value_name = "TIME", value_parser = until, allow_hyphen_values = true, required_unless_present = "end")]
+    until: Option<i64>,
     /// Why, for those who read it later
-    #[arg(long, value_name = "TEXT")]
-    because: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "end")]
+    because: Option<String>,
+    /// Ends the tier's override instead
+    #[arg(long, conflicts_with_all = ["at_least", "at_most", "until", "because"])]
+    end: bool,
     #[command(flatten)]
     state: StateArgument,
 }
@@ -55,7 +59,7 @@ pub(crate) struct SetMode {
 
 pub(crate) async fn pause(arguments: Pause) -> Result<ExitCode, Failure> {
     let body = json!({ "for_seconds": arguments.length });
-    order(&arguments.fleet, &arguments.state, "/v1/pause", &body).await?;
+    order(&arguments.fleet, &arguments.state, Method::POST, "/v1/pause", &body).await?;
     output::say(format_args!(
         "{}",
         if arguments.length == 0 {
@@ -68,6 +72,12 @@ pub(crate) async fn pause(arguments: Pause) -> Result<ExitCode, Failure> {
 }
 
 pub(crate) async fn overriding(arguments: Overriding) -> Result<ExitCode, Failure> {
+    if arguments.end {
+        let path = format!("/v1/override/{}", arguments.tier);
+        order(&arguments.fleet, &arguments.state, Method::DELETE, &path, &Value::Null).await?;
+        output::say(format_args!("{} has no override any more", arguments.tier))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut body = json!({
         "tier": arguments.tier, "until_us": arguments.until, "because": arguments.because,
     });
@@ -81,22 +91,22 @@ pub(crate) async fn overriding(arguments: Overriding) -> Result<ExitCode, Failur
             body[key] = json!(count);
         }
     }
-    order(&arguments.fleet, &arguments.state, "/v1/override", &body).await?;
+    order(&arguments.fleet, &arguments.state, Method::POST, "/v1/override", &body).await?;
     output::say(format_args!("the override of {} is in force", arguments.tier))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn mode(arguments: SetMode) -> Result<ExitCode, Failure> {
-    order(&arguments.fleet, &arguments.state, "/v1/mode", &json!({ "mode": arguments.mode })).await?;
+    order(&arguments.fleet, &arguments.state, Method::POST, "/v1/mode", &json!({ "mode": arguments.mode })).await?;
     output::say(format_args!("the mode is {}", arguments.mode))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn order(file: &Path, state: &StateArgument, path: &str, body: &Value) -> Result<(), Failure> {
+async fn order(file: &Path, state: &StateArgument, method: Method, path: &str, body: &Value) -> Result<(), Failure> {
     let place = whereabouts::find(file, state)?;
     let control = place.control()?;
     control.state_of(&place.fleet).await?;
-    let answer = control.post(path, body, &place.state).await?;
+    let answer = control.order(method, path, body, &place.state).await?;
     if let Some(note) = answer["note"].as_str() {
         output::note(format_args!("note: {note}"));
     }

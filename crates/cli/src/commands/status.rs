@@ -37,8 +37,18 @@ fn print(state: &Value) -> Result<(), Failure> {
     for line in notices(state) {
         output::say(line)?;
     }
-    let mut table =
-        output::table(&["tier", "desired", "ready", "starting", "draining", "failed", "demand", "requests/s", "why"]);
+    let mut table = output::table(&[
+        "tier",
+        "desired",
+        "ready",
+        "starting",
+        "draining",
+        "failed",
+        "demand",
+        "requests/s",
+        "waiting",
+        "why",
+    ]);
     for tier in list(&state["tiers"]) {
         let supply = &tier["decision"]["supply"];
         let figure = |value: &Value| value.as_f64().map_or_else(|| "no data".to_owned(), |it| format!("{it:.2}"));
@@ -51,6 +61,9 @@ fn print(state: &Value) -> Result<(), Failure> {
             text(&supply["failed"]),
             figure(&tier["demand_replicas"]),
             figure(&tier["requests_per_second"]),
+            tier["signals"]["queue_depth"]["fresh"]["value"]
+                .as_u64()
+                .map_or_else(|| "no data".to_owned(), |it| it.to_string()),
             text(&tier["explanation"]),
         ]);
     }
@@ -79,6 +92,12 @@ fn notices(state: &Value) -> Vec<String> {
         let why = state["journal"]["problem"].as_str().map_or_else(String::new, |why| format!(": {why}"));
         lines.push(format!("the journal cannot be written, so nothing shrinks{why}"));
     }
+    let (ours, obeyed) = (&state["epoch"], &state["gateway_applied"]["epoch"]);
+    if obeyed.as_u64() > ours.as_u64() && ours.is_u64() {
+        lines.push(format!(
+            "the gateway obeys a controller of epoch {obeyed}, this one has {ours}: requests do not follow what is decided here"
+        ));
+    }
     let problems = list(&state["sources"]).filter_map(|source| Some((&source["name"], source["problem"].as_str()?)));
     lines.extend(problems.map(|(name, problem)| format!("source {}: {problem}", text(name))));
     lines.extend(list(&state["strays"]).map(|stray| {
@@ -104,7 +123,7 @@ mod tests {
     #[test]
     fn whatever_is_not_as_always_is_told_in_a_line() {
         let quiet = json!({
-            "stopping": null, "paused_until_us": null, "journal": {"writable": true, "problem": null}, "strays": [],
+            "epoch": 7, "gateway_applied": {"epoch": 7, "number": 1}, "stopping": null, "paused_until_us": null, "journal": {"writable": true, "problem": null}, "strays": [],
             "tiers": [{"tier": "gold", "operator": null, "refused": null}],
             "sources": [{"name": "gateway", "problem": null}],
         });
@@ -112,6 +131,7 @@ mod tests {
         let unexplained = json!({"journal": {"writable": false, "problem": null}});
         assert_eq!(notices(&unexplained), ["the journal cannot be written, so nothing shrinks"]);
         let loud = json!({
+            "epoch": 7, "gateway_applied": {"epoch": 9, "number": 1},
             "stopping": "draining", "paused_until_us": 1_000_000, "journal": {"writable": false, "problem": "disk full"},
             "strays": [{"tier": "copper", "replica": "a"}],
             "tiers": [{
@@ -128,6 +148,7 @@ mod tests {
                 "gold: override at least 5 until 1970-01-01 00:00:02Z: launch day",
                 "gold: the last order was refused: no GPU",
                 "the journal cannot be written, so nothing shrinks: disk full",
+                "the gateway obeys a controller of epoch 9, this one has 7: requests do not follow what is decided here",
                 "source gateway: refused",
                 "replica a runs on, but the fleet file has no tier copper",
             ]

@@ -21,6 +21,9 @@ pub use replay::{Replay, replay};
 use evenkeel_core::decision::Decision;
 use evenkeel_core::units::Span;
 
+/// The outcome of an order that was carried out.
+pub const DONE: &str = "done";
+
 /// Why the journal cannot be opened, read or replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {

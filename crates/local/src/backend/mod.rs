@@ -164,9 +164,15 @@ impl LocalBackend {
         Ok(Self { shared, search })
     }
 
-    /// Takes over the tiers of a changed fleet file; running replicas keep the settings they were started with.
+    /// Takes over the tiers of a changed fleet file; running replicas keep the settings they were started with. What failed
+    /// under other settings says nothing of the new ones, so a changed tier may launch at once.
     pub fn reload(&self, tiers: BTreeMap<String, LocalSettings>) {
-        *self.shared.tiers.write().unwrap_or_else(PoisonError::into_inner) = tiers;
+        let before =
+            std::mem::replace(&mut *self.shared.tiers.write().unwrap_or_else(PoisonError::into_inner), tiers.clone());
+        let mut registry = self.shared.registry();
+        for (tier, _) in tiers.iter().filter(|(tier, settings)| before.get(*tier) != Some(settings)) {
+            registry.forgive(tier);
+        }
     }
 }
 

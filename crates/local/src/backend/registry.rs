@@ -94,6 +94,11 @@ impl Registry {
     }
 
     /// The tier's record of failures.
+    /// Forgets the failures of `tier`.
+    pub(crate) fn forgive(&mut self, tier: &str) {
+        self.breakers.remove(tier);
+    }
+
     pub(crate) fn breaker(&mut self, tier: &str) -> &mut Breaker {
         self.breakers.entry(tier.to_owned()).or_default()
     }
