@@ -46,17 +46,10 @@ impl Failure {
         Self { code: 130, message: message.to_string() }
     }
 
-    /// Whoever read our output has enough: no failure of ours, and nothing to say.
-    pub(crate) const fn nobody_reads() -> Self {
-        Self { code: 0, message: String::new() }
-    }
-
     /// Says it and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        if !self.message.is_empty() {
-            // Standard error may be closed too; there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "evenkeel: {}", self.message.trim_end());
-        }
+        // Standard error may be closed; there is nobody left to tell.
+        let _ = writeln!(std::io::stderr(), "evenkeel: {}", self.message.trim_end());
         ExitCode::from(self.code)
     }
 }

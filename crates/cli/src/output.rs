@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// The form of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -16,13 +16,16 @@ pub(crate) enum Format {
 }
 
 /// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads on (`| head`) or the disk under
-/// a redirection is full.
+/// a redirection is full. Whoever read has enough: that is no failure, and the command goes on to its own exit code, which
+/// may be a verdict.
 pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Failure::nobody_reads(),
-        _ => Failure::refused(format!("standard output: {error}")),
-    })
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::refused(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Tells something on standard error, as far as anyone listens: a controller does not end because its log was closed.
