@@ -15,6 +15,9 @@ pub enum ThresholdError {
          ttft, tpot, itl, e2e and queue_time"
     )]
     Form(String),
+    /// Fewer than none.
+    #[error("`{0}`: there are never fewer than 0 failed requests; write `failed<=0` for none at all")]
+    FewerThanNone(String),
     /// It is about a tier that is not there.
     #[error("`{text}`: there is no tier `{tier}`; there are {tiers}")]
     Tier {
@@ -35,15 +38,18 @@ pub enum ThresholdError {
     },
 }
 
-/// Reads a threshold about one of `tiers`. A bound holds up to and with its value, whether `<` or `<=` is written.
+/// Reads a threshold about one of `tiers`. A number of requests is below its bound where `<` is written. A time or a share
+/// holds up to and with its bound, whether `<` or `<=` is written: a measured time hardly ever equals it.
 ///
 /// # Errors
 /// What is no threshold, or is about no such tier.
 pub fn parse(text: &str, tiers: &[&str]) -> Result<Criterion, ThresholdError> {
     let form = || ThresholdError::Form(text.to_owned());
-    let (left, upper, right) = sides(text).ok_or_else(form)?;
+    let Sides { left, upper, strict, right } = sides(text).ok_or_else(form)?;
     if left == "failed" {
-        let at_most = right.parse().ok().filter(|_| upper).ok_or_else(form)?;
+        let bound: u64 = right.parse().ok().filter(|_| upper).ok_or_else(form)?;
+        let at_most = bound.checked_sub(u64::from(strict));
+        let at_most = at_most.ok_or_else(|| ThresholdError::FewerThanNone(text.to_owned()))?;
         return Ok(Criterion::FailedRequests { at_most });
     }
     if let Some(prefix) = left.strip_suffix("attainment") {
@@ -59,13 +65,23 @@ pub fn parse(text: &str, tiers: &[&str]) -> Result<Criterion, ThresholdError> {
     Ok(Criterion::Latency { tier: tier(text, prefix, tiers)?, metric, quantile, at_most })
 }
 
-/// Both sides of the comparison, and whether the right one is an upper bound.
-fn sides(text: &str) -> Option<(&str, bool, &str)> {
+/// Both sides of a comparison.
+struct Sides<'a> {
+    left: &'a str,
+    /// Whether the right side is an upper bound.
+    upper: bool,
+    /// Whether no `=` stands there.
+    strict: bool,
+    right: &'a str,
+}
+
+fn sides(text: &str) -> Option<Sides<'_>> {
     let at = text.find(['<', '>'])?;
     let (left, right) = text.split_at(at);
     let upper = right.starts_with('<');
-    let right = right[1..].strip_prefix('=').unwrap_or(&right[1..]);
-    Some((left.trim(), upper, right.trim()))
+    let or_equal = right[1..].strip_prefix('=');
+    let right = or_equal.unwrap_or(&right[1..]);
+    Some(Sides { left: left.trim(), upper, strict: or_equal.is_none(), right: right.trim() })
 }
 
 /// The tier that stands before the metric, with the point after it.
@@ -114,6 +130,20 @@ mod tests {
         let attainment = Criterion::ObjectiveAttainment { tier: "gold".to_owned(), at_least: 0.99 };
         assert_eq!(read("gold.attainment>=99%"), attainment);
         assert_eq!(read("failed<=5"), Criterion::FailedRequests { at_most: 5 });
+    }
+
+    #[test]
+    fn fewer_than_a_number_of_failures_does_not_take_that_number() {
+        let read = |text| parse(text, &TIERS);
+        assert_eq!(read("failed<5"), Ok(Criterion::FailedRequests { at_most: 4 }));
+        assert_eq!(read("failed < 1"), read("failed<=0"));
+        let refused = read("failed<0").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "`failed<0`: there are never fewer than 0 failed requests; write `failed<=0` for none at all"
+        );
+        // A time is no whole number: at most, with or without the sign of equality.
+        assert_eq!(read("gold.ttft.p95<250ms"), read("gold.ttft.p95<=250ms"));
     }
 
     #[test]
