@@ -162,6 +162,7 @@ fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8], accepted: In
         gaps: Vec::new(),
         prompt_tokens: usage.map(|usage| usage.prompt_tokens),
         output_tokens: usage.map_or(0, |usage| usage.completion_tokens),
+        told_output_tokens: usage.and_then(Usage::told_output_tokens),
         queue_time: document.queue_time_us.map(Duration::from_micros).or_else(|| queue_time(headers)),
     })))
 }

@@ -16,6 +16,7 @@ pub mod probe;
 pub mod progress;
 mod prompt;
 mod record;
+mod remarks;
 pub mod render;
 pub mod report;
 mod run;

@@ -15,6 +15,8 @@ pub(crate) struct Measured {
     pub(crate) prompt_tokens: Option<u64>,
     /// Output tokens.
     pub(crate) output_tokens: u64,
+    /// Output tokens as the engine counts them; `None` when it does not tell: an event may hold several.
+    pub(crate) told_output_tokens: Option<u64>,
     /// Time from arrival to the hand-over to a replica, where the gateway tells it.
     pub(crate) queue_time: Option<Duration>,
 }
@@ -32,7 +34,15 @@ mod tests {
     use super::*;
 
     fn measured(first_token: Option<Instant>, end: Instant, output_tokens: u64) -> Measured {
-        Measured { first_token, end, gaps: Vec::new(), prompt_tokens: None, output_tokens, queue_time: None }
+        Measured {
+            first_token,
+            end,
+            gaps: Vec::new(),
+            prompt_tokens: None,
+            output_tokens,
+            told_output_tokens: None,
+            queue_time: None,
+        }
     }
 
     #[test]

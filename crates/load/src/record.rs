@@ -4,11 +4,12 @@ use crate::failure::Failure;
 use crate::measured::Measured;
 use crate::plan::{Plan, TierPlan};
 use crate::slices::Slices;
-use crate::tally::{FailureTally, Goodput, within_slo};
+use crate::tally::{AnswerLengths, FailureTally, Goodput, within_slo};
 use crate::windows::{BoundCount, Windows};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;
+use evenkeel_workload::Arrival;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ impl Micros {
 #[derive(Debug)]
 pub(crate) struct Record {
     started: Instant,
+    /// Whether answers are to have the length that was asked for.
+    whole_length: bool,
     pub(crate) tiers: Vec<TierRecord>,
     /// How late requests were sent, by this machine's own fault.
     pub(crate) lag: Micros,
@@ -70,6 +73,7 @@ pub(crate) struct TierRecord {
     pub(crate) failed: BTreeMap<Failure, FailureTally>,
     /// Against the whole SLO, request by request.
     pub(crate) goodput: Goodput,
+    pub(crate) lengths: AnswerLengths,
     pub(crate) prompt_tokens: u64,
     pub(crate) output_tokens: u64,
     /// From the scheduled time, or between tokens.
@@ -83,9 +87,9 @@ pub(crate) struct TierRecord {
 }
 
 impl Record {
-    pub(crate) fn new(plan: &Plan, started: Instant) -> Self {
+    pub(crate) fn new(plan: &Plan, started: Instant, whole_length: bool) -> Self {
         let tiers = plan.tiers.iter().map(|tier| TierRecord::new(tier, plan)).collect();
-        Self { started, tiers, lag: Micros::new(), in_flight: 0, peak_in_flight: 0 }
+        Self { started, whole_length, tiers, lag: Micros::new(), in_flight: 0, peak_in_flight: 0 }
     }
 
     /// A request of `tier` came due at `at`.
@@ -106,17 +110,22 @@ impl Record {
         self.tiers[tier].accepted += 1;
     }
 
-    pub(crate) fn failed(&mut self, tier: usize, at: Span, failure: Failure) {
+    pub(crate) fn failed(&mut self, arrival: &Arrival, failure: Failure) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.tiers[tier].failed.entry(failure).or_default().add(at);
-        self.tiers[tier].windows.failed(at);
-        *self.tiers[tier].slices.at(at).failed.entry(failure).or_default() += 1;
+        let (tier, at) = (&mut self.tiers[arrival.tier], arrival.at);
+        tier.failed.entry(failure).or_default().add(at);
+        tier.windows.failed(at);
+        *tier.slices.at(at).failed.entry(failure).or_default() += 1;
     }
 
-    pub(crate) fn succeeded(&mut self, tier: usize, at: Span, sent: Instant, measured: &Measured) {
+    pub(crate) fn succeeded(&mut self, arrival: &Arrival, sent: Instant, measured: &Measured) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let due = self.due(at);
-        self.tiers[tier].succeeded(at, due, sent, measured);
+        let due = self.due(arrival.at);
+        let tier = &mut self.tiers[arrival.tier];
+        if self.whole_length {
+            tier.lengths.add(arrival.output_tokens, measured.told_output_tokens);
+        }
+        tier.succeeded(arrival.at, due, sent, measured);
     }
 
     /// All tiers' failed requests.
@@ -157,6 +166,7 @@ impl TierRecord {
             accepted: 0,
             failed: BTreeMap::new(),
             goodput: Goodput::default(),
+            lengths: AnswerLengths::default(),
             prompt_tokens: 0,
             output_tokens: 0,
             latency: BTreeMap::new(),

@@ -2,6 +2,7 @@
 //! then the machine's own lag.
 
 use crate::failure::Failure;
+use crate::remarks;
 use crate::summary::{
     CriterionResult, Distribution, Ended, NotJudged, Observed, Outcome, Summary, TierSummary, Verdict,
 };
@@ -159,6 +160,9 @@ fn tier_block(out: &mut String, tier: &TierSummary) {
     }
     if let Some(goodput) = goodput(tier) {
         line!(out, "    {goodput}");
+    }
+    for remark in remarks::of(tier) {
+        line!(out, "    {remark}");
     }
     distributions(out, &tier.latency, &tier.latency_from_sending);
     line!(out, "");

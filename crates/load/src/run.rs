@@ -42,7 +42,7 @@ pub async fn run(
     stop: impl AsyncFn(),
 ) -> Summary {
     let started = Instant::now();
-    let record = SharedRecord::new(Record::new(&plan, started));
+    let record = SharedRecord::new(Record::new(&plan, started, options.ignore_eos));
     let sampler = probe.map(|probe| Sampler::start(probe, started, options.probe_every));
     let address = target.to_string();
     let client = Arc::new(Client { connections: Connections::new(target.address()), target, plan, options });

@@ -3,7 +3,7 @@
 use crate::connections::{Connections, Lease};
 use crate::failure::Failure;
 use crate::measured::Measured;
-use crate::token_stream::{StreamState, TokenStream};
+use crate::token_stream::{StreamState, TokenStream, Usage};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
@@ -32,6 +32,7 @@ pub(crate) async fn stream(connections: &Arc<Connections>, request: Request<Full
         end,
         prompt_tokens: tokens.usage().map(|usage| usage.prompt_tokens),
         output_tokens: tokens.output_tokens(),
+        told_output_tokens: tokens.usage().and_then(Usage::told_output_tokens),
         queue_time,
         gaps: tokens.into_gaps(),
     })

@@ -117,6 +117,9 @@ pub struct TierSummary {
     pub prompt_tokens: u64,
     /// Output tokens of the answered ones.
     pub output_tokens: u64,
+    /// Answered requests that ended after fewer tokens than were asked for, of those whose number was told; `None` where
+    /// none was told, or where the model was let end its answers.
+    pub short_answers: Option<u64>,
     /// Offered requests in windows in which every objective held and nothing failed, over all; `None` when nothing was
     /// offered or an objective could not be measured.
     pub objective_attainment: Option<f64>,
@@ -308,6 +311,7 @@ fn tier_summary(tier: &TierRecord, sent_seconds: f64) -> TierSummary {
         offered_per_second: if sent_seconds > 0.0 { tier.offered as f64 / sent_seconds } else { 0.0 },
         prompt_tokens: tier.prompt_tokens,
         output_tokens: tier.output_tokens,
+        short_answers: tier.lengths.short(),
         objective_attainment: attainment.filter(|_| measured).map(|seen| seen.share),
         windows_held: attainment.filter(|_| measured).map(|seen| seen.held),
         windows: attainment.map_or(0, |seen| seen.windows),

@@ -43,6 +43,26 @@ impl Goodput {
     }
 }
 
+/// Answers against the length that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AnswerLengths {
+    /// Answers whose length was told.
+    told: u64,
+    short: u64,
+}
+
+impl AnswerLengths {
+    pub(crate) fn add(&mut self, asked: u32, told: Option<u64>) {
+        self.told += u64::from(told.is_some());
+        self.short += u64::from(told.is_some_and(|tokens| tokens < u64::from(asked)));
+    }
+
+    /// Answers that ended before their length; `None` where no length was told.
+    pub(crate) fn short(self) -> Option<u64> {
+        (self.told > 0).then_some(self.short)
+    }
+}
+
 /// Whether an answer kept every bound by itself; `None` where there is no objective, or one's latency was not told. The
 /// gaps between its tokens keep a bound when the objective's share of them does; an answer of one token keeps those on
 /// further tokens.
@@ -85,6 +105,7 @@ mod tests {
             gaps: [vec![MS(20); 8], vec![MS(160); 2]].concat(),
             prompt_tokens: None,
             output_tokens: 11,
+            told_output_tokens: Some(11),
             queue_time: None,
         }
     }
@@ -129,6 +150,17 @@ mod tests {
         let one = Measured { gaps: Vec::new(), output_tokens: 1, ..answer(due) };
         let objectives = [objective(LatencyMetric::Tpot, 0.95, 1), objective(LatencyMetric::Itl, 0.95, 1)];
         assert_eq!(within_slo(&objectives, due, &one), Some(true));
+    }
+
+    #[test]
+    fn an_answer_is_short_only_where_its_length_was_told() {
+        let mut lengths = AnswerLengths::default();
+        lengths.add(10, None);
+        assert_eq!(lengths.short(), None, "not known, which is not zero");
+        lengths.add(10, Some(10));
+        assert_eq!(lengths.short(), Some(0));
+        lengths.add(10, Some(2));
+        assert_eq!(lengths.short(), Some(1));
     }
 
     #[test]

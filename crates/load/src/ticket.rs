@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use crate::measured::Measured;
 use crate::record::Record;
-use evenkeel_core::units::Span;
 use evenkeel_workload::Arrival;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -24,7 +23,7 @@ impl SharedRecord {
     /// Counts a request that has come due.
     pub(crate) fn offer(&self, arrival: Arrival) -> Ticket {
         self.lock().offered(arrival.tier, arrival.at);
-        Ticket { record: self.clone(), tier: arrival.tier, at: arrival.at, sent: None, counted: false }
+        Ticket { record: self.clone(), arrival, sent: None, counted: false }
     }
 }
 
@@ -32,8 +31,7 @@ impl SharedRecord {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     record: SharedRecord,
-    tier: usize,
-    at: Span,
+    arrival: Arrival,
     sent: Option<Instant>,
     counted: bool,
 }
@@ -42,12 +40,12 @@ impl Ticket {
     /// Its sending begins now.
     pub(crate) fn sent(&mut self, now: Instant) {
         self.sent = Some(now);
-        self.record.lock().sent(self.at, now);
+        self.record.lock().sent(self.arrival.at, now);
     }
 
     /// It was accepted for later.
     pub(crate) fn accepted(&self) {
-        self.record.lock().accepted(self.tier);
+        self.record.lock().accepted(self.arrival.tier);
     }
 
     /// It has ended.
@@ -55,9 +53,9 @@ impl Ticket {
         self.counted = true;
         let mut record = self.record.lock();
         match (result, self.sent) {
-            (Ok(measured), Some(sent)) => record.succeeded(self.tier, self.at, sent, measured),
-            (Ok(_), None) => record.failed(self.tier, self.at, Failure::NotSent),
-            (Err(failure), _) => record.failed(self.tier, self.at, *failure),
+            (Ok(measured), Some(sent)) => record.succeeded(&self.arrival, sent, measured),
+            (Ok(_), None) => record.failed(&self.arrival, Failure::NotSent),
+            (Err(failure), _) => record.failed(&self.arrival, *failure),
         }
     }
 }
@@ -65,7 +63,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.counted {
-            self.record.lock().failed(self.tier, self.at, Failure::Unfinished);
+            self.record.lock().failed(&self.arrival, Failure::Unfinished);
         }
     }
 }

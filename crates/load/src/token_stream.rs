@@ -42,6 +42,13 @@ pub(crate) struct Usage {
     pub(crate) completion_tokens: u64,
 }
 
+impl Usage {
+    /// No engine generates nothing: zero is what it did not tell.
+    pub(crate) fn told_output_tokens(self) -> Option<u64> {
+        Some(self.completion_tokens).filter(|tokens| *tokens > 0)
+    }
+}
+
 #[derive(Deserialize)]
 struct Chunk {
     #[serde(default)]

@@ -38,6 +38,24 @@ async fn every_request_arrives_once_with_its_tier_its_model_and_its_lengths() {
     assert_eq!((summary.ended, summary.lag.count as usize), (Ended::Completed, asked.len()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_shorter_than_asked_are_counted_unless_the_model_may_end_them() {
+    // Five tokens, where some ten are asked for.
+    let server = Server::start(|_| quick()).await;
+    let summary = run(gold_plan(40.0, 1_000, Vec::new()), &server, options()).await;
+    let asked = |asked: &support::Asked| {
+        serde_json::from_slice::<serde_json::Value>(&asked.body).unwrap()["max_tokens"].as_u64().unwrap()
+    };
+    let short = server.asked.lock().unwrap().iter().filter(|it| asked(it) > 5).count() as u64;
+    let tier = &summary.tiers[0];
+    assert!(0 < short && short < tier.succeeded_requests && tier.failed_requests == 0, "{tier:?}");
+    assert_eq!(tier.short_answers, Some(short));
+
+    let may_end = Options { ignore_eos: false, ..options() };
+    let summary = run(gold_plan(40.0, 1_000, Vec::new()), &server, may_end).await;
+    assert_eq!(summary.tiers[0].short_answers, None);
+}
+
 /// Coordinated omission: a tool that waits for an answer before it sends on would put one slow request into its
 /// figures where a quarter of the players waited.
 #[tokio::test(flavor = "multi_thread")]

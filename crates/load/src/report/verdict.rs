@@ -1,11 +1,12 @@
 //! What came of it: the verdict, the figures that everybody asks for, and each criterion.
 
 use super::About;
-use super::markup::{NO_DATA, escaped};
+use super::markup::{NO_DATA, escaped, note};
 use super::scaling::{self, fleet_order_to_ready, fleet_scale_down, fleet_scale_up};
+use crate::remarks;
 use crate::render::{outcome, outcome_in_words};
 use crate::scaling::Times;
-use crate::summary::{CriterionResult, Ended, Outcome, Summary, Verdict};
+use crate::summary::{CriterionResult, Ended, Outcome, Summary, TierSummary, Verdict};
 use crate::words::{count, money, percent, seconds};
 
 pub(super) fn section(summary: &Summary, about: &About) -> String {
@@ -17,11 +18,12 @@ pub(super) fn section(summary: &Summary, about: &About) -> String {
     };
     format!(
         "<header class=\"verdict {class}\">\n<h1>Load test of {}</h1>\n<p class=\"when\">{}</p>\n\
-         <p class=\"outcome\"><strong id=\"verdict\">{word}</strong> {}</p>\n</header>\n{}{}",
+         <p class=\"outcome\"><strong id=\"verdict\">{word}</strong> {}</p>\n</header>\n{}{}{}",
         escaped(&about.name),
         escaped(&when(summary, about)),
         escaped(&in_words(summary)),
         tiles(summary),
+        remarks(summary),
         criteria(&summary.criteria),
     )
 }
@@ -135,6 +137,14 @@ fn cost(summary: &Summary) -> Tile {
         (Some(cost), None) => Tile { name, figure: money(cost.usd), note: "no request was answered".to_owned() },
         (None, _) => Tile { name, figure: NO_DATA.to_owned(), note: "no controller told a price".to_owned() },
     }
+}
+
+/// What must be known beside the figures.
+fn remarks(summary: &Summary) -> String {
+    let of = |tier: &TierSummary| {
+        remarks::of(tier).iter().map(|it| note(&format!("{}: {it}", tier.tier))).collect::<String>()
+    };
+    summary.tiers.iter().map(of).collect()
 }
 
 fn criteria(criteria: &[CriterionResult]) -> String {

@@ -1,0 +1,19 @@
+//! What a reader of a tier's figures must know beside them, in sentences.
+
+use crate::summary::TierSummary;
+use crate::words::count;
+
+/// Empty for a tier whose requests were sent and answered as they were meant.
+pub(crate) fn of(tier: &TierSummary) -> Vec<String> {
+    short_answers(tier).into_iter().collect()
+}
+
+fn short_answers(tier: &TierSummary) -> Option<String> {
+    let short = tier.short_answers.filter(|short| *short > 0)?;
+    Some(format!(
+        "{} of {} answers ended after fewer tokens than were asked for: they count as answered, and the figures are of \
+         less work than was meant.",
+        count(short),
+        count(tier.succeeded_requests)
+    ))
+}
