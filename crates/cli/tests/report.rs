@@ -69,6 +69,7 @@ async fn a_trace_of_requests_is_sent_request_for_request() {
 fn what_is_missing_or_wrong_is_a_usage_error_before_anything_is_sent() {
     for (arguments, words) in [
         (&["--model", "tiny"][..], "--target"),
+        (&["--target", "http://127.0.0.1:9"], "without a fleet file `--model` says what is asked for"),
         (&[][..], "FLEET"),
         (&["--target", "http://127.0.0.1:9", "--model", "tiny", "--threshold", "fast"], "is no threshold"),
         (&["--target", "http://127.0.0.1:9", "--model", "tiny", "--shape", "fast"], "is no stage"),

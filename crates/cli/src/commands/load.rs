@@ -26,7 +26,8 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The fleet file; without one, `--target` and `--model` say what is loaded
-    #[arg(required_unless_present = "model")]
+    // A target alone means that there is none: then `--model` is what is missing, and is asked for by its name.
+    #[arg(required_unless_present_any = ["model", "target"])]
     fleet: Option<PathBuf>,
     /// Where the requests go [default: where the fleet file says the gateway listens]
     #[arg(long, value_name = "URL")]
