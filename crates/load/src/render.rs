@@ -107,6 +107,9 @@ pub(crate) const fn outcome_in_words(outcome: Outcome) -> &'static str {
         Outcome::NoCriteria => "There are no criteria: nothing was judged.",
         Outcome::Failed => "A criterion failed.",
         Outcome::NothingSent => "No request was sent: the run shows nothing and does not count as passed.",
+        Outcome::NothingAnswered => {
+            "There are no criteria, and no request was answered: the run shows nothing and does not count as passed."
+        }
         Outcome::NothingJudged => "No criterion could be judged: the run shows nothing and does not count as passed.",
         Outcome::NeverRead => {
             "A figure that a criterion asks for was never read: the run does not count as passed. Missing is not zero."
@@ -120,7 +123,9 @@ fn painted_outcome(outcome: Outcome, colors: Colors) -> String {
         Outcome::Held => Verdict::Passed,
         Outcome::NoCriteria => return words.to_owned(),
         Outcome::Failed => Verdict::Failed,
-        Outcome::NothingSent | Outcome::NothingJudged | Outcome::NeverRead => Verdict::NotJudged,
+        Outcome::NothingSent | Outcome::NothingAnswered | Outcome::NothingJudged | Outcome::NeverRead => {
+            Verdict::NotJudged
+        }
     };
     colors.paint(words, verdict)
 }

@@ -62,12 +62,14 @@ pub struct Summary {
 pub enum Outcome {
     /// Every criterion that was judged held, and at least one was.
     Held,
-    /// The fleet file states no criteria; requests were sent.
+    /// There are no criteria; requests were sent, and some were answered.
     NoCriteria,
     /// A criterion did not hold.
     Failed,
     /// No request was sent.
     NothingSent,
+    /// There are no criteria, and no request was answered.
+    NothingAnswered,
     /// There are criteria, and none could be judged, whatever the causes.
     NothingJudged,
     /// Nothing failed, but no source ever gave a figure that a criterion asks for.
@@ -82,11 +84,12 @@ impl Outcome {
 
     /// A criterion that was not judged for this machine's lag, for want of an occasion or of samples changes nothing
     /// by itself: the others carry the run.
-    fn of(criteria: &[CriterionResult], offered: u64) -> Self {
+    fn of(criteria: &[CriterionResult], offered: u64, succeeded: u64) -> Self {
         let any = |verdict| criteria.iter().any(|criterion| criterion.verdict == verdict);
         let never_read = |criterion: &CriterionResult| criterion.not_judged == Some(NotJudged::NeverRead);
         match criteria {
             _ if offered == 0 => Self::NothingSent,
+            [] if succeeded == 0 => Self::NothingAnswered,
             [] => Self::NoCriteria,
             _ if any(Verdict::Failed) => Self::Failed,
             _ if !any(Verdict::Passed) => Self::NothingJudged,
@@ -263,7 +266,7 @@ impl Summary {
             sent_seconds: sent.as_secs_f64(),
             elapsed_seconds: elapsed.as_secs_f64(),
             window_seconds: plan.window.as_secs_f64(),
-            outcome: Outcome::of(&criteria, record.all_offered()),
+            outcome: Outcome::of(&criteria, record.all_offered(), record.all_succeeded()),
             criteria,
             tiers: record.tiers.iter().map(|tier| tier_summary(tier, sent.as_secs_f64())).collect(),
             lag: Distribution::of(&record.lag),

@@ -251,3 +251,11 @@ async fn without_the_controller_s_address_the_fleet_s_state_is_not_judged() {
     assert_eq!(verdicts(&summary), [Verdict::NotJudged, Verdict::NotJudged]);
     assert_eq!(reason(&summary.criteria[0]), "never read: the controller was not asked; give its address");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_criteria_a_run_in_which_nothing_was_answered_does_not_pass() {
+    let server = Server::start(|_| Reply::Json(500, "{}".to_owned())).await;
+    let summary = run(gold_plan(20.0, 500, Vec::new()), &server, options()).await;
+    assert_eq!(summary.outcome, Outcome::NothingAnswered);
+    assert!(!summary.outcome.passed());
+}

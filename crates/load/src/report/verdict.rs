@@ -14,7 +14,9 @@ pub(super) fn section(summary: &Summary, about: &About) -> String {
         Outcome::Held => ("passed", "Passed"),
         Outcome::NoCriteria => ("open", "Not judged"),
         Outcome::Failed => ("failed", "Failed"),
-        Outcome::NothingSent | Outcome::NothingJudged | Outcome::NeverRead => ("open", "Not passed"),
+        Outcome::NothingSent | Outcome::NothingAnswered | Outcome::NothingJudged | Outcome::NeverRead => {
+            ("open", "Not passed")
+        }
     };
     format!(
         "<header class=\"verdict {class}\">\n<h1>Load test of {}</h1>\n<p class=\"when\">{}</p>\n\
