@@ -143,6 +143,18 @@ impl Plan {
         }
     }
 
+    /// How many of the first `offered` requests of a tier's trace were cut; `None` for a tier that is sent none.
+    pub(crate) fn cut_requests(&self, tier: &str, offered: u64) -> Option<u64> {
+        let Traffic::Trace { tier: index, requests } = &self.traffic else { return None };
+        let plan = self.tiers.get(*index).filter(|plan| plan.name == tier)?;
+        let offered = requests.requests().iter().take(usize::try_from(offered).unwrap_or(usize::MAX));
+        let is_cut = |request: &&TraceRequest| {
+            let sent = arrival(*index, **request, plan.longest_request_tokens);
+            (sent.prompt_tokens, sent.output_tokens) != (request.prompt_tokens, request.output_tokens)
+        };
+        Some(offered.filter(is_cut).count() as u64)
+    }
+
     /// The requests, in order of time, as they are asked for.
     pub(crate) fn arrivals(&self) -> Box<dyn Iterator<Item = Arrival> + Send> {
         match &self.traffic {

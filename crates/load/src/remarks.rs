@@ -5,7 +5,16 @@ use crate::words::count;
 
 /// Empty for a tier whose requests were sent and answered as they were meant.
 pub(crate) fn of(tier: &TierSummary) -> Vec<String> {
-    short_answers(tier).into_iter().collect()
+    [cut_requests(tier), short_answers(tier)].into_iter().flatten().collect()
+}
+
+fn cut_requests(tier: &TierSummary) -> Option<String> {
+    let cut = tier.cut_requests.filter(|cut| *cut > 0)?;
+    Some(format!(
+        "{} of {} requests of the trace were longer than 90 % of what the engine takes, and were cut to that.",
+        count(cut),
+        count(tier.offered_requests)
+    ))
 }
 
 fn short_answers(tier: &TierSummary) -> Option<String> {

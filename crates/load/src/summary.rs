@@ -120,6 +120,8 @@ pub struct TierSummary {
     pub prompt_tokens: u64,
     /// Output tokens of the answered ones.
     pub output_tokens: u64,
+    /// Requests of a trace that were longer than the engine takes and were cut; `None` where no trace was sent.
+    pub cut_requests: Option<u64>,
     /// Answered requests that ended after fewer tokens than were asked for, of those whose number was told; `None` where
     /// none was told, or where the model was let end its answers.
     pub short_answers: Option<u64>,
@@ -268,7 +270,7 @@ impl Summary {
             window_seconds: plan.window.as_secs_f64(),
             outcome: Outcome::of(&criteria, record.all_offered(), record.all_succeeded()),
             criteria,
-            tiers: record.tiers.iter().map(|tier| tier_summary(tier, sent.as_secs_f64())).collect(),
+            tiers: record.tiers.iter().map(|tier| tier_summary(plan, tier, sent.as_secs_f64())).collect(),
             lag: Distribution::of(&record.lag),
             peak_in_flight: record.peak_in_flight as u64,
             cost_usd_per_1000_requests: cost.and_then(|cost| cost.per_thousand(record.all_succeeded())),
@@ -288,7 +290,7 @@ fn players(plan: &Plan, slice: Span) -> Vec<PlayersPoint> {
     moments.map(|at| PlayersPoint { at_seconds: at.as_secs_f64(), players: series.at(at) }).collect()
 }
 
-fn tier_summary(tier: &TierRecord, sent_seconds: f64) -> TierSummary {
+fn tier_summary(plan: &Plan, tier: &TierRecord, sent_seconds: f64) -> TierSummary {
     let attainment = tier.windows.attainment();
     let measured = tier.succeeded == 0 || tier.windows.unmeasured().is_none();
     let distributions = |from: &BTreeMap<LatencyMetric, Micros>| {
@@ -314,6 +316,7 @@ fn tier_summary(tier: &TierRecord, sent_seconds: f64) -> TierSummary {
         offered_per_second: if sent_seconds > 0.0 { tier.offered as f64 / sent_seconds } else { 0.0 },
         prompt_tokens: tier.prompt_tokens,
         output_tokens: tier.output_tokens,
+        cut_requests: plan.cut_requests(&tier.name, tier.offered),
         short_answers: tier.lengths.short(),
         objective_attainment: attainment.filter(|_| measured).map(|seen| seen.share),
         windows_held: attainment.filter(|_| measured).map(|seen| seen.held),

@@ -4,9 +4,11 @@
 mod support;
 
 use evenkeel_core::spec::LatencyMetric;
+use evenkeel_core::units::Span;
 use evenkeel_load::progress::Silent;
 use evenkeel_load::summary::Ended;
-use evenkeel_load::{Options, Target};
+use evenkeel_load::{Options, Plan, Target, Traffic};
+use evenkeel_workload::RequestTrace;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,6 +56,21 @@ async fn answers_shorter_than_asked_are_counted_unless_the_model_may_end_them() 
     let may_end = Options { ignore_eos: false, ..options() };
     let summary = run(gold_plan(40.0, 1_000, Vec::new()), &server, may_end).await;
     assert_eq!(summary.tiers[0].short_answers, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_a_trace_that_are_too_long_for_the_engine_are_cut_and_counted() {
+    let server = Server::start(|_| quick()).await;
+    // The engine takes 4,096 tokens, and 90 % of that is sent.
+    let requests = RequestTrace::from_bytes(b"0,100,5\n0.1,5000,5\n0.2,3686,5\n0.3,100,9000\n").unwrap();
+    let fleet = fleet(vec![tier("gold", false), tier("silver", false)], Vec::new());
+    let plan = Plan::new(&fleet, Traffic::Trace { tier: 0, requests }, Span::from_secs(1), 1).unwrap();
+    let whole = run(plan.clone(), &server, options()).await;
+    let cut: Vec<_> = whole.tiers.iter().map(|tier| tier.cut_requests).collect();
+    assert_eq!(cut, [Some(3), None], "nothing of the trace goes to silver");
+    // Only what was sent counts.
+    let two = run(plan, &server, Options { max_requests: Some(2), ..options() }).await;
+    assert_eq!(two.tiers[0].cut_requests, Some(1));
 }
 
 /// Coordinated omission: a tool that waits for an answer before it sends on would put one slow request into its
