@@ -113,3 +113,21 @@ impl Control {
         Err(if status.as_u16() == 400 { Failure::usage(message) } else { Failure::refused(message) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_hangs_is_told_from_one_that_is_not_there() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let control = Control::at(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let said = control.no_answer().to_string();
+        assert!(
+            said.contains(&format!("(process {})", std::process::id())) && said.contains("does not answer"),
+            "{said}"
+        );
+        drop(listener);
+        assert!(control.no_answer().to_string().contains("start one with `evenkeel run FLEET`"));
+    }
+}

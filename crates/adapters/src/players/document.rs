@@ -74,6 +74,7 @@ mod tests {
         assert_eq!(cause("{\"players\": null}", Some("/players")), Cause::NotANumber);
         assert_eq!(cause("{\"players\": -3}", Some("/players")), Cause::NotANumber);
         assert_eq!(cause("{\"players\": 1e999}", Some("/players")), Cause::Malformed);
+        assert_eq!(cause("{\"players\": 1e308}", Some("/players")), Cause::NotANumber);
         assert_eq!(cause("NaN", None), Cause::NotANumber);
         assert_eq!(cause("inf", None), Cause::NotANumber);
         assert_eq!(cause("", None), Cause::Malformed);

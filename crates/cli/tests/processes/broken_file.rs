@@ -25,6 +25,10 @@ fn orders_and_questions_reach_a_running_fleet_while_its_file_is_broken_or_gone()
     assert!(misspelt.contains("no decision for a tier `golf`; it has: gold"), "{misspelt}");
     works(&["replay", fleet]);
     world.wait_for("the override", |gold| gold["operator"]["at_least"] == 2);
+    works(&["override", fleet, "gold", "--end"]);
+    world.wait_for("the end of the override", |gold| gold["operator"].is_null());
+    works(&["override", fleet, "gold", "--at-least", "2", "--until", "1h", "--because", "a broken file"]);
+    world.wait_for("the override again", |gold| gold["operator"]["at_least"] == 2);
 
     fs::remove_file(&world.fleet).unwrap();
     works(&["mode", fleet, "advise"]);

@@ -70,6 +70,9 @@ fn launches_that_never_become_ready_are_spaced_out_and_told_and_no_other_tier_fe
     // It fails after 2 s each time, and waits 1 s after the first failure and 2 s after the second.
     assert!(began.elapsed() >= Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(launches(&world, "silver"), 1);
+    let explained = world.evenkeel(&["explain", world.fleet.to_str().unwrap(), "gold"]);
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(explained.contains("1 failed") && explained.contains("were not carried out"), "{explained}");
     traffic.end().assert_all_well();
 
     world.edit(", --fault, never-ready", "");

@@ -48,7 +48,7 @@ if "overwrite-environment" in flags:
     with open("/proc/self/mem", "r+b", buffering=0) as memory:
         memory.seek(start)
         memory.write(b"\0" * (end - start))
-if "crash" in flags:
+if "crash" in flags or ("crash-while-broken" in flags and os.path.exists("broken")):
     sys.exit(3)
 if "never-ready" in flags or ("deaf-at-first" in flags and not os.path.exists("tried")):
     with open("tried", "w") as file:

@@ -30,8 +30,25 @@ async fn a_killed_replica_is_reported_with_its_cause_and_then_forgotten() {
 }
 
 #[tokio::test]
-async fn failed_starts_back_off_open_the_circuit_and_close_it_by_one_probe() {
+async fn a_changed_command_is_tried_at_once() {
     let mut machine = Machine::new(&["crash"]);
+    let backend = machine.open().await;
+    let id = new_id();
+    launch(&backend, &[&id]).await.unwrap();
+    until_state(&backend, &id, ReplicaState::Failed).await;
+    assert!(matches!(launch(&backend, &[&new_id()]).await, Err(BackendError::Busy(_))));
+    machine.gold().command.pop();
+    backend.reload(machine.options.tiers.clone());
+    let next = new_id();
+    launch(&backend, &[&next]).await.unwrap();
+    until_state(&backend, &next, ReplicaState::Ready).await;
+}
+
+#[tokio::test]
+async fn failed_starts_back_off_open_the_circuit_and_close_it_by_one_probe() {
+    let machine = Machine::new(&["crash-while-broken"]);
+    let broken = machine.dir().join("broken");
+    fs::write(&broken, "").unwrap();
     let backend = machine.open().await;
     for wait in [1, 2, 4, 8] {
         let id = new_id();
@@ -49,7 +66,7 @@ async fn failed_starts_back_off_open_the_circuit_and_close_it_by_one_probe() {
     assert!(matches!(&refused, Err(BackendError::NoCapacity(why)) if why.contains("5 times")), "{refused:?}");
 
     // A minute later the engine works again: one probe goes, and the others once it is ready.
-    machine.gold().command.pop();
+    fs::remove_file(broken).unwrap();
     backend.reload(machine.options.tiers.clone());
     machine.clock.advance(Span::from_secs(60));
     let (probe, other) = (new_id(), new_id());

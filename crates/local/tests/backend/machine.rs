@@ -7,9 +7,10 @@ use evenkeel_fleet::model::LocalSettings;
 use evenkeel_local::backend::{LocalBackend, LocalOptions, LogLimits, Role};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -54,6 +55,9 @@ impl Machine {
         let dir = keep.path().canonicalize().unwrap();
         let mut machine = Self::at(dir, flags);
         machine.keep = Some(keep);
+        // So that the first controller has the epoch 1, and not the seconds since 1970.
+        DirBuilder::new().mode(0o700).create(&machine.options.state_dir).unwrap();
+        fs::write(machine.options.state_dir.join("epoch"), "0").unwrap();
         machine
     }
 
