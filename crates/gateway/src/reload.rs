@@ -4,13 +4,12 @@ use crate::gateway::Gateway;
 use crate::tier::Tier;
 use evenkeel_fleet::model::Fleet;
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 /// How often the file is looked at, and the tiers that leave.
@@ -97,12 +96,18 @@ impl WatchedFile {
     }
 }
 
-/// The file's text: no more of it than shows that it is too long.
+/// The file's text: no more of it than shows that it is too long. All of it in one step: `tokio::fs` gives each call of the
+/// system to a thread of the pool, and where one is not yet idle again makes another, which takes its turn from then on and
+/// so never ends.
 async fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let one_too_many = evenkeel_fleet::LARGEST_FILE_BYTES as u64 + 1;
-    File::open(path).await?.take(one_too_many).read_to_string(&mut text).await?;
-    Ok(text)
+    let path = path.to_owned();
+    let read = move || {
+        let mut text = String::new();
+        let one_too_many = evenkeel_fleet::LARGEST_FILE_BYTES as u64 + 1;
+        File::open(path)?.take(one_too_many).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    spawn_blocking(read).await.map_err(io::Error::other)?
 }
 
 /// Reads the fleet, or tells every mistake in words.
