@@ -167,7 +167,7 @@ mod tests {
             ("override f.yaml gold --at-least 2 --because x --until -2h", "`-2h` is negative"),
             ("override f.yaml gold --at-least 2 --because x --until 2020-01-01T00:00:00Z", "is over"),
             ("override f.yaml gold --at-most -1 --because x --until 2h", "no number of replicas"),
-            ("override f.yaml gold --because x --until 2h", "<--at-least <N>|--at-most <N>>"),
+            ("override f.yaml gold --because x --until 2h", "<--at-least <N>|--at-most <N>|--end>"),
             ("stop f.yaml --grace -1", "`-1` is no number of seconds"),
             ("explain f.yaml gold --limit -1", "-1 is not in 0.."),
         ] {
