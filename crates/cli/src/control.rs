@@ -74,10 +74,8 @@ impl Control {
     /// Refuses to show the file's token to a listener of this machine that is another user's: while no controller runs,
     /// anybody can take its port. What it reads before that cannot tell, as a stranger answers what it likes.
     fn refuse_a_stranger(&self, state: &StateDir) -> Result<(), Failure> {
-        let address = self.base.strip_prefix("http://").and_then(|it| it.parse::<SocketAddr>().ok());
-        let here = address.filter(|it| it.ip().is_loopback() || it.ip().is_unspecified());
         let owner = std::fs::metadata(state.token()).map(|it| it.uid());
-        let foreign = here.zip(owner.ok()).and_then(|(address, owner)| foreign_listener(address.port(), owner));
+        let foreign = self.port_here().zip(owner.ok()).and_then(|(port, owner)| foreign_listener(port, owner));
         let refused = |user| {
             let (base, token) = (&self.base, state.token());
             Failure::refused(format!(
@@ -88,12 +86,16 @@ impl Control {
         foreign.map_or(Ok(()), |user| Err(refused(user)))
     }
 
+    /// The controller's port, where it listens on this machine.
+    fn port_here(&self) -> Option<u16> {
+        let address: SocketAddr = self.base.strip_prefix("http://")?.parse().ok()?;
+        (address.ip().is_loopback() || address.ip().is_unspecified()).then_some(address.port())
+    }
+
     /// Nobody listens, or who does is stuck or busy with others.
     fn no_answer(&self) -> Failure {
         let base = &self.base;
-        let address = base.strip_prefix("http://").and_then(|it| it.parse::<SocketAddr>().ok());
-        let here = address.filter(|it| it.ip().is_loopback() || it.ip().is_unspecified());
-        Failure::refused(match here.and_then(|address| who_listens(address.port())) {
+        Failure::refused(match self.port_here().and_then(who_listens) {
             Some(who) => format!(
                 "{who} listens at {base} and does not answer; a controller that hangs is not replaced by one that stands by until it is ended"
             ),

@@ -1,5 +1,6 @@
 //! A number of players in a text: bare, or in a JSON document under a pointer.
 
+use super::MOST_PLAYERS;
 use evenkeel_controller::ports::SourceError;
 use evenkeel_core::observe::Cause;
 use serde_json::Value;
@@ -26,9 +27,6 @@ fn bare(text: &[u8]) -> Result<f64, SourceError> {
     let words = std::str::from_utf8(text).map_err(|_| malformed("the player count is not UTF-8".to_owned()))?;
     counted(words.trim().parse().map_err(|_| malformed("the file holds something else than a number".to_owned()))?)
 }
-
-/// There are no more people.
-const MOST_PLAYERS: f64 = 1e10;
 
 /// Refuses what counts nothing.
 pub(super) fn counted(players: f64) -> Result<f64, SourceError> {

@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
+/// More players than there are people is a slip.
+pub const MOST_PLAYERS: f64 = 1e10;
 /// A document with a number in it is small; a larger one is the wrong address.
 const MOST_BYTES: u64 = 1024 * 1024;
 
@@ -34,7 +36,7 @@ impl PlayersPush {
     /// Notes that `players` were online at `at`. The reading keeps that time, so a pusher that stops makes it stale.
     ///
     /// # Errors
-    /// When it is no number of players: NaN, infinite or negative. The earlier count then stays.
+    /// When it is no number of players: NaN, negative, or above [`MOST_PLAYERS`]. The earlier count then stays.
     pub fn push(&self, players: f64, at: Time) -> Result<(), SourceError> {
         let players = document::counted(players)?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((players, at));

@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use evenkeel_adapters::players::MOST_PLAYERS;
 use evenkeel_controller::events::rfc3339;
 use evenkeel_controller::live::{Command, Taken};
 use evenkeel_controller::operator::{Mode, OperatorOrder};
@@ -27,8 +28,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const FARTHEST_SECONDS: i64 = 366 * 86_400;
 /// Characters of a reason at most.
 const MOST_REASON: usize = 500;
-/// More players than there are people is a slip.
-const MOST_PLAYERS: f64 = 1e10;
 
 /// The answer to an order.
 #[derive(Serialize, ToSchema)]

@@ -117,8 +117,8 @@ fn print_row(row: &DecisionRow, orders: &[OrderRow]) -> Result<(), Failure> {
     }
     let within =
         |order: &&OrderRow| order.tier == row.decision.tier && (row.first_us..=row.last_us).contains(&order.at_us);
-    let refused = |order: &OrderRow| order.outcome.clone().filter(|outcome| outcome != DONE);
-    let refusals: Vec<String> = orders.iter().filter(within).filter_map(refused).collect();
+    let outcomes = orders.iter().filter(within).filter_map(|order| order.outcome.as_deref());
+    let refusals: Vec<&str> = outcomes.filter(|outcome| *outcome != DONE).collect();
     if let Some(last) = refusals.last() {
         let count = refusals.len();
         output::say(format_args!("{:24}of the orders for it {count} were not carried out, the last: {last}", ""))?;

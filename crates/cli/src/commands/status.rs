@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn whatever_is_not_as_always_is_told_in_a_line() {
         let quiet = json!({
-            "epoch": 7, "gateway_applied": {"epoch": 7, "number": 1}, "stopping": null, "paused_until_us": null, "journal": {"writable": true, "problem": null}, "strays": [],
+            "epoch": 7, "gateway_applied": {"epoch": 7, "number": 1},
+            "stopping": null, "paused_until_us": null, "journal": {"writable": true, "problem": null}, "strays": [],
             "tiers": [{"tier": "gold", "operator": null, "refused": null}],
             "sources": [{"name": "gateway", "problem": null}],
         });

@@ -61,7 +61,7 @@ impl Service {
     /// What one prefill chunk adds to an iteration with `k` requests, ms, and how many chunks a request needs.
     pub(super) fn chunk(&self, k: f64) -> (f64, f64) {
         let tokens = self.prefill_tokens.min(self.prefill_room(k));
-        (self.profile.prefill_ms(tokens, 1.0), (self.prefill_tokens / tokens.max(1.0)).max(1.0))
+        (self.profile.prefill_ms(tokens, 1.0), self.chunks(k))
     }
 
     /// From the start of its prefill to the first token of a prompt of `tokens`, ms, while `k` others decode.

@@ -93,12 +93,12 @@ impl Registry {
         self.entries.values().filter(|entry| entry.place.tier == tier).map(Entry::shown).collect()
     }
 
-    /// The tier's record of failures.
     /// Forgets the failures of `tier`.
     pub(crate) fn forgive(&mut self, tier: &str) {
         self.breakers.remove(tier);
     }
 
+    /// The tier's record of failures.
     pub(crate) fn breaker(&mut self, tier: &str) -> &mut Breaker {
         self.breakers.entry(tier.to_owned()).or_default()
     }

@@ -1,9 +1,8 @@
 //! How large a load test's numbers may be. What is beyond is a slip, and would keep the test from beginning or from ending.
 
+use evenkeel_adapters::players::MOST_PLAYERS;
 use evenkeel_workload::TierTraffic;
 
-/// More players than there are people is a slip.
-const MOST_PLAYERS: f64 = 1e10;
 /// A day in a second; and, the other way, a day in three years.
 const MOST_COMPRESSED: f64 = 86_400.0;
 const LEAST_COMPRESSED: f64 = 0.001;
