@@ -4,10 +4,12 @@ use crate::series::{PlayersSeries, Point, SeriesError};
 use evenkeel_core::units::Span;
 use flate2::read::MultiGzDecoder;
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Unpacked bytes read at most: a small gzip file can hold a very large one.
+/// Bytes read at most, packed or unpacked: a small gzip file can hold a very large one, and a path may name a device that
+/// never ends.
 const LIMIT_BYTES: u64 = 256 << 20;
 
 /// Times beyond this many seconds (the year 5138) are written in milliseconds or worse, and would overflow.
@@ -34,7 +36,20 @@ impl PlayersSeries {
 
 /// The file's bytes.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SeriesError> {
-    std::fs::read(path).map_err(|source| SeriesError::Read { path: path.display().to_string(), source })
+    let unreadable = |source| SeriesError::Read { path: path.display().to_string(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    within(read_at_most(file, LIMIT_BYTES).map_err(unreadable)?, LIMIT_BYTES)
+}
+
+/// One byte more than the limit tells that there are more.
+fn read_at_most(source: impl Read, limit_bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(limit_bytes + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn within(bytes: Vec<u8>, limit_bytes: u64) -> Result<Vec<u8>, SeriesError> {
+    if bytes.len() as u64 > limit_bytes { Err(SeriesError::TooLarge { limit_bytes }) } else { Ok(bytes) }
 }
 
 /// The text inside: gzip is recognized by its first two bytes.
@@ -66,10 +81,8 @@ fn unpack(bytes: &[u8], limit_bytes: u64) -> Result<Cow<'_, [u8]>, SeriesError> 
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(Cow::Borrowed(bytes));
     }
-    let mut unpacked = Vec::new();
-    let mut limited = MultiGzDecoder::new(bytes).take(limit_bytes + 1);
-    limited.read_to_end(&mut unpacked).map_err(SeriesError::Gzip)?;
-    if unpacked.len() as u64 > limit_bytes { Err(SeriesError::TooLarge { limit_bytes }) } else { Ok(unpacked.into()) }
+    let unpacked = read_at_most(MultiGzDecoder::new(bytes), limit_bytes).map_err(SeriesError::Gzip)?;
+    within(unpacked, limit_bytes).map(Cow::Owned)
 }
 
 struct Row {
@@ -140,6 +153,12 @@ mod tests {
     fn a_small_gzip_file_cannot_fill_the_memory() {
         let refused = unpack(&gzip(&"0".repeat(10_000)), 1_000).unwrap_err();
         assert!(matches!(refused, SeriesError::TooLarge { limit_bytes: 1_000 }));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_without_an_end_is_refused_and_not_read_into_memory_for_ever() {
+        assert!(matches!(read(Path::new("/dev/zero")), Err(SeriesError::TooLarge { limit_bytes: LIMIT_BYTES })));
     }
 
     #[test]
