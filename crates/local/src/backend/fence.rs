@@ -164,20 +164,24 @@ impl Fence {
 
     fn written(&self) -> io::Result<Option<u64>> {
         match std::fs::read_to_string(&self.epoch_file) {
-            Ok(text) => text.trim().parse().map(Some).map_err(|_| {
-                let path = self.epoch_file.display();
-                let message = format!("{path} does not hold a number; restart the controller, which writes a new one");
-                io::Error::new(io::ErrorKind::InvalidData, message)
-            }),
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it does not hold a number")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Lets an order of `epoch` through, unless a newer one was seen, and remembers a newer one durably before it has
-    /// any effect. Blocks while another order passes.
+    /// any effect. Blocks while another order passes. An order that is not let through was surely not carried out.
     pub(crate) fn pass(&self, epoch: u64) -> Result<Passage, BackendError> {
-        let not_known = |error: io::Error| BackendError::Unknown(format!("the fleet's epoch: {error}"));
+        let file = self.epoch_file.display();
+        let not_known = |error: io::Error| {
+            let why = format!("{file}, without which nothing may act, cannot be used: {error}; restart the controller");
+            BackendError::Denied(why)
+        };
         let lock = self.lock().map_err(not_known)?;
         let current = self.current().map_err(not_known)?;
         if epoch < current {
@@ -257,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn without_its_directory_no_order_passes_and_none_counts_as_perhaps_carried_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = acquired(&dir);
+        let fence = Fence::new(lock.state_dir());
+        assert!(fence.pass(lock.epoch()).is_ok());
+        dir.close().unwrap();
+        let Err(BackendError::Denied(why)) = fence.pass(lock.epoch()) else { panic!("an order passed") };
+        assert!(why.contains("epoch") && why.contains("restart the controller"), "{why}");
+    }
+
+    #[test]
     fn a_process_that_got_an_ended_holders_number_is_not_asked_to_end() {
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let started = process_table::read(other.id().cast_signed()).unwrap().start_ticks;
@@ -287,7 +302,7 @@ mod tests {
     fn a_damaged_epoch_lets_nothing_pass_until_the_next_holder_writes_one_above_all_before() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("epoch"), "x").unwrap();
-        assert!(matches!(Fence::new(dir.path()).pass(7), Err(BackendError::Unknown(_))));
+        assert!(matches!(Fence::new(dir.path()).pass(7), Err(BackendError::Denied(_))));
         assert_eq!(acquired(&dir).epoch(), 1_700_000_000);
         assert_eq!(acquired(&dir).epoch(), 1_700_000_001);
     }
