@@ -49,8 +49,12 @@ impl KeptTable {
         hit(Point::RoutesKeep)?;
         let unfinished = self.path.with_extension("json.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(&serde_json::to_vec(table)?)?;
-        fs::rename(unfinished, &self.path)?;
+        let kept = file.write_all(&serde_json::to_vec(table)?).and_then(|()| fs::rename(&unfinished, &self.path));
+        if kept.is_err() {
+            // A full disk is no better for half a table.
+            let _ = fs::remove_file(&unfinished);
+        }
+        kept?;
         *written = Some(table.version);
         Ok(())
     }
