@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod browser;
+mod skipped;
 
 use browser::{Ended, PATIENCE, free_port};
 use fantoccini::{Client, Locator};

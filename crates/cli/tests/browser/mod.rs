@@ -1,6 +1,7 @@
 //! Debian's chromium, driven by its chromedriver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+use crate::skipped;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::json;
 use std::net::TcpListener;
@@ -28,7 +29,7 @@ impl Drop for Ended {
 pub fn is_absent() -> bool {
     let absent = [CHROMIUM, CHROMEDRIVER].into_iter().find(|path| !Path::new(path).exists());
     if let Some(absent) = absent {
-        println!("skipped: {absent} is not installed (Debian: chromium, chromium-driver)");
+        skipped::tell(&format!("a browser test, for {absent} is not installed (Debian: chromium, chromium-driver)"));
     }
     absent.is_some()
 }

@@ -1,5 +1,6 @@
 //! A disk that is full: a small file system in memory, in a mount namespace of its own.
 
+use crate::skipped;
 use crate::world::{World, ready, said};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -67,7 +68,8 @@ fn a_full_disk_keeps_no_controller_from_starting_and_no_fleet_from_being_stopped
 fn on_a_small_disk() -> Option<World> {
     let mut world = World::new("");
     let kept = world.keep_state_on_a_disk_of(16);
-    kept.inspect_err(|why| eprintln!("not tested: this process may not mount ({why})")).ok().map(|()| world)
+    let tell = |why: &String| skipped::tell(&format!("a test of a full disk, for this process may not mount ({why})"));
+    kept.inspect_err(tell).ok().map(|()| world)
 }
 
 /// The journal replays to the same decisions, and tells that ticks are missing.

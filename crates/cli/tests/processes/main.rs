@@ -16,6 +16,8 @@ mod faults;
 mod gateway;
 mod long_run;
 mod secrets;
+#[path = "../skipped/mod.rs"]
+mod skipped;
 mod slower;
 mod source;
 mod stalled;
