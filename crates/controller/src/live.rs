@@ -84,6 +84,8 @@ pub enum Command {
     Reload(Arc<Fleet>, Vec<String>),
     /// The changed fleet file cannot be used.
     ReloadRefused(String),
+    /// The fleet file says again what is in force.
+    FileInForce,
 }
 
 /// The loop and its ends.
@@ -102,6 +104,8 @@ pub struct Live {
     strays: BTreeSet<Stray>,
     /// The kind of each tier's last refusal, until an order is carried out.
     refusals: BTreeMap<String, std::mem::Discriminant<BackendError>>,
+    /// Why the fleet file as it stands is not in force.
+    reload_refused: Option<String>,
     /// Each tier's count, desired count and reason at the last tick.
     changes: BTreeMap<String, (u32, u32, Reason)>,
     events_sent: u64,
@@ -132,6 +136,7 @@ impl Live {
             states: BTreeMap::new(),
             strays: BTreeSet::new(),
             refusals: BTreeMap::new(),
+            reload_refused: None,
             changes: BTreeMap::new(),
             events_sent: 0,
             last_state: None,
@@ -173,9 +178,14 @@ impl Live {
             Command::Reload(fleet, changes) => {
                 self.controller.reload(fleet, now);
                 self.last_state = None;
+                self.reload_refused = None;
                 self.happened(&Happening::Reloaded(changes), now);
             }
-            Command::ReloadRefused(why) => self.happened(&Happening::ReloadRefused(why), now),
+            Command::ReloadRefused(why) => {
+                self.reload_refused = Some(why.clone());
+                self.happened(&Happening::ReloadRefused(why), now);
+            }
+            Command::FileInForce => self.reload_refused = None,
         }
     }
 
@@ -395,6 +405,8 @@ impl Live {
             epoch: self.epoch,
             holds_fleet: self.holds_fleet,
             mode: self.controller.mode(operator),
+            mode_in_file: fleet.controller.mode.into(),
+            reload_refused: self.reload_refused.clone(),
             paused_until_us: operator.paused_until.filter(|&until| now < until),
             journal: self.around.journal.as_ref().map(Journal::health).unwrap_or_default(),
             sources: told.sources,

@@ -17,6 +17,17 @@ pub enum Mode {
     Act,
 }
 
+impl Mode {
+    /// Its name in the fleet file, in JSON and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Advise => "advise",
+            Self::Act => "act",
+        }
+    }
+}
+
 impl From<evenkeel_fleet::model::Mode> for Mode {
     fn from(mode: evenkeel_fleet::model::Mode) -> Self {
         match mode {

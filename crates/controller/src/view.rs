@@ -25,6 +25,10 @@ pub struct FleetView {
     pub holds_fleet: bool,
     /// The mode in force.
     pub mode: Mode,
+    /// The mode that the fleet file says; an operator's order wins over it.
+    pub mode_in_file: Mode,
+    /// Why the fleet file as it stands is not in force; `None` where it is.
+    pub reload_refused: Option<String>,
     /// No action before this moment.
     pub paused_until_us: Option<Time>,
     /// The journal.

@@ -40,6 +40,8 @@ pub(super) struct DecisionEntry {
     last_us: Time,
     /// Ticks in the run.
     ticks: u64,
+    /// The controller that decided; null where the tick is past its retention.
+    epoch: Option<u64>,
     /// The first tick's decision in a sentence.
     explanation: String,
     /// Each recommendation in words.
@@ -53,12 +55,13 @@ pub(super) struct DecisionEntry {
 
 impl From<DecisionRow> for DecisionEntry {
     fn from(row: DecisionRow) -> Self {
-        let DecisionRow { id, first_us, last_us, ticks, decision } = row;
+        let DecisionRow { id, first_us, last_us, ticks, epoch, decision } = row;
         Self {
             id,
             first_us,
             last_us,
             ticks,
+            epoch,
             explanation: explain::sentence(&decision),
             recommendations: decision.recommendations.iter().map(explain::figures).collect(),
             clamps: decision.clamps.iter().map(explain::clamp).collect(),

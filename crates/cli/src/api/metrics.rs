@@ -109,6 +109,12 @@ impl MetricsPage {
         );
         self.one("paused", None, "1 while an operator's pause is in force", truth(view.paused_until_us.is_some()));
         self.one(
+            "reload_refused",
+            None,
+            "1 while the fleet file as it stands cannot be used, and the one before is in force",
+            truth(view.reload_refused.is_some()),
+        );
+        self.one(
             "gateway_reachable",
             None,
             "1 while the gateway tells which routes it obeys",
@@ -126,7 +132,7 @@ impl MetricsPage {
             "mode",
             None,
             "1 for the mode in force",
-            modes.map(|mode| (vec![("mode", mode_name(mode))], Some(truth(mode == view.mode)))),
+            modes.map(|mode| (vec![("mode", mode.name().to_owned())], Some(truth(mode == view.mode)))),
         );
     }
 
@@ -183,13 +189,4 @@ fn fresh(reading: &Reading<u64>) -> Option<f64> {
 
 fn truth(it: bool) -> f64 {
     f64::from(u8::from(it))
-}
-
-fn mode_name(mode: Mode) -> String {
-    let name = match mode {
-        Mode::Observe => "observe",
-        Mode::Advise => "advise",
-        Mode::Act => "act",
-    };
-    name.to_owned()
 }

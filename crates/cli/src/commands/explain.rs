@@ -7,7 +7,8 @@ use crate::state_dir::StateArgument;
 use crate::whereabouts;
 use evenkeel_controller::explain;
 use evenkeel_controller::journal::{DONE, DecisionRow, JournalReader, OrderRow};
-use evenkeel_core::units::Span;
+use evenkeel_controller::operator::OperatorOrder;
+use evenkeel_core::units::{Span, Time};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,27 +47,73 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     }
     match format {
         Format::Json => output::json(&rows)?,
-        Format::Table => print(&rows, &journal.orders().map_err(Failure::refused)?, arguments.changes_only)?,
+        Format::Table => {
+            let orders = journal.orders().map_err(Failure::refused)?;
+            let operator = journal.operator_orders().map_err(Failure::refused)?;
+            let said = operator.iter().filter_map(|(at, order)| Some((*at, in_words(order, tier)?))).collect();
+            Story { orders, said, changes_only: arguments.changes_only }.print(&rows)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The runs of decisions, the oldest first, with the moments at which nobody decided.
-fn print(rows: &[DecisionRow], orders: &[OrderRow], changes_only: bool) -> Result<(), Failure> {
-    let mut decided_until: Option<&DecisionRow> = None;
-    for row in rows.iter().rev() {
-        let gap = decided_until.filter(|_| !changes_only).and_then(|before| gap(before, row));
-        if let Some(gap) = gap {
+/// What stands beside the runs of decisions.
+struct Story {
+    orders: Vec<OrderRow>,
+    /// What operators ordered, in words.
+    said: Vec<(Time, String)>,
+    changes_only: bool,
+}
+
+impl Story {
+    /// The runs of decisions, the oldest first; between them what operators ordered, who took over, and the moments at
+    /// which nobody decided.
+    fn print(&self, rows: &[DecisionRow]) -> Result<(), Failure> {
+        let mut rows = rows.iter().rev().peekable();
+        while let Some(row) = rows.next() {
+            print_row(row, &self.orders)?;
+            let next = rows.peek();
+            let within = |at: &Time| *at >= row.first_us && next.is_none_or(|next| *at < next.first_us);
+            for (at, words) in self.said.iter().filter(|(at, _)| within(at)) {
+                output::say(format_args!("{}  an operator ordered {words}", output::moment(*at)))?;
+            }
+            if let Some(next) = next {
+                self.print_between(row, next)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_between(&self, before: &DecisionRow, next: &DecisionRow) -> Result<(), Failure> {
+        if let Some(gap) = gap(before, next).filter(|_| !self.changes_only) {
             output::say(format_args!(
                 "{:22}nothing is kept of {:.0} s: no controller decided, or its journal could not be written",
                 "",
                 gap.as_secs_f64()
             ))?;
         }
-        print_row(row, orders)?;
-        decided_until = Some(row);
+        match (before.epoch, next.epoch) {
+            (Some(before), Some(next)) if before != next => {
+                output::say(format_args!("{:22}the controller of epoch {next} took over", ""))
+            }
+            _ => Ok(()),
+        }
     }
-    Ok(())
+}
+
+/// An operator's order, where it concerns `tier`.
+fn in_words(order: &OperatorOrder, tier: &str) -> Option<String> {
+    Some(match order {
+        OperatorOrder::Mode(mode) => format!("mode {}", mode.name()),
+        OperatorOrder::Pause(until) => format!("a pause until {}", output::moment(*until)),
+        OperatorOrder::Override { tier: of, .. } if of != tier => return None,
+        OperatorOrder::Override { order: None, .. } => "the end of the override".to_owned(),
+        OperatorOrder::Override { order: Some(order), .. } => {
+            let bound = |words: &str, count: Option<u32>| count.map_or_else(String::new, |it| format!("{words} {it} "));
+            let (least, most) = (bound("at least", order.at_least), bound("at most", order.at_most));
+            format!("{least}{most}until {}: {}", output::moment(order.until), order.because)
+        }
+    })
 }
 
 /// The time between two runs, where it is more than a few ticks.

@@ -74,6 +74,15 @@ fn print(state: &Value) -> Result<(), Failure> {
 fn notices(state: &Value) -> Vec<String> {
     let moment = |value: &Value| value.as_i64().map(|at| output::moment(Time::from_micros(at)));
     let mut lines = Vec::new();
+    let (mode, in_file) = (&state["mode"], &state["mode_in_file"]);
+    if mode != in_file {
+        lines.push(format!("mode {} was ordered; the fleet file says {}", text(mode), text(in_file)));
+    }
+    if state["holds_fleet"] == false {
+        lines.push("another controller holds this fleet: this one decides and shows, and does nothing".to_owned());
+    }
+    let refused = state["reload_refused"].as_str();
+    lines.extend(refused.map(|why| format!("the fleet file was changed and is not in force: {}", why.trim_end())));
     lines.extend(state["stopping"].as_str().map(|how_far| format!("being stopped: {how_far}")));
     lines.extend(moment(&state["paused_until_us"]).map(|until| format!("paused until {until}")));
     for tier in list(&state["tiers"]) {
@@ -87,10 +96,13 @@ fn notices(state: &Value) -> Vec<String> {
         }
         lines.extend(tier["refused"].as_str().map(|why| format!("{name}: the last order was refused: {why}")));
     }
+    let problem = state["journal"]["problem"].as_str();
     if state["journal"]["writable"] == false {
         // At first it is only seen that nothing was written for long, and not yet why.
-        let why = state["journal"]["problem"].as_str().map_or_else(String::new, |why| format!(": {why}"));
+        let why = problem.map_or_else(String::new, |why| format!(": {why}"));
         lines.push(format!("the journal cannot be written, so nothing shrinks{why}"));
+    } else {
+        lines.extend(problem.map(|why| format!("the journal had a problem: {why}")));
     }
     let (ours, obeyed) = (&state["epoch"], &state["gateway_applied"]["epoch"]);
     if obeyed.as_u64() > ours.as_u64() && ours.is_u64() {
@@ -123,15 +135,19 @@ mod tests {
     #[test]
     fn whatever_is_not_as_always_is_told_in_a_line() {
         let quiet = json!({
+            "mode": "act", "mode_in_file": "act", "holds_fleet": true, "reload_refused": null,
             "epoch": 7, "gateway_applied": {"epoch": 7, "number": 1},
             "stopping": null, "paused_until_us": null, "journal": {"writable": true, "problem": null}, "strays": [],
             "tiers": [{"tier": "gold", "operator": null, "refused": null}],
             "sources": [{"name": "gateway", "problem": null}],
         });
         assert_eq!(notices(&quiet), [""; 0]);
+        let mended = json!({"journal": {"writable": true, "problem": "it was set aside"}});
+        assert_eq!(notices(&mended), ["the journal had a problem: it was set aside"]);
         let unexplained = json!({"journal": {"writable": false, "problem": null}});
         assert_eq!(notices(&unexplained), ["the journal cannot be written, so nothing shrinks"]);
         let loud = json!({
+            "mode": "observe", "mode_in_file": "act", "holds_fleet": false, "reload_refused": "line 3: no number\n",
             "epoch": 7, "gateway_applied": {"epoch": 9, "number": 1},
             "stopping": "draining", "paused_until_us": 1_000_000, "journal": {"writable": false, "problem": "disk full"},
             "strays": [{"tier": "copper", "replica": "a"}],
@@ -144,6 +160,9 @@ mod tests {
         assert_eq!(
             notices(&loud),
             [
+                "mode observe was ordered; the fleet file says act",
+                "another controller holds this fleet: this one decides and shows, and does nothing",
+                "the fleet file was changed and is not in force: line 3: no number",
                 "being stopped: draining",
                 "paused until 1970-01-01 00:00:01Z",
                 "gold: override at least 5 until 1970-01-01 00:00:02Z: launch day",

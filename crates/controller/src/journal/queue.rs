@@ -53,6 +53,11 @@ impl Journal {
         Ok((Self { queue, shared }, orders))
     }
 
+    /// Tells of something that befell this journal before it was opened.
+    pub fn had(&self, problem: &str) {
+        self.shared.health().problem = Some(problem.to_owned());
+    }
+
     /// Hands over a tick. Never waits.
     pub fn record(&self, tick: TickRecord) {
         self.send(Message::Tick(Box::new(tick)));

@@ -33,6 +33,8 @@ pub struct DecisionRow {
     pub last_us: Time,
     /// Ticks in the run.
     pub ticks: u64,
+    /// The controller that decided; `None` where the tick is past its retention.
+    pub epoch: Option<u64>,
     /// The decision at the first tick.
     pub decision: Decision,
 }
@@ -78,18 +80,20 @@ impl JournalReader {
         let connection = schema::open_for_reading(&self.path)?;
         self.query(&connection, |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, first_us, last_us, ticks, decision FROM decisions
+                "SELECT decisions.id, first_us, last_us, ticks, decision, epoch
+                 FROM decisions LEFT JOIN ticks ON ticks.id = first_tick
                  WHERE (?1 IS NULL OR tier = ?1) AND (NOT ?3 OR reason LIKE 'grew%' OR reason LIKE 'shrank%')
-                 ORDER BY id DESC LIMIT ?2",
+                 ORDER BY decisions.id DESC LIMIT ?2",
             )?;
             let rows = statement.query_map(params![tier, limit, changes_only], |row| {
                 let decision: String = row.get(4)?;
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?, decision))
+                let epoch = row.get::<_, Option<i64>>(5)?;
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?, decision, epoch))
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })?
         .into_iter()
-        .map(|(id, first, last, ticks, decision)| {
+        .map(|(id, first, last, ticks, decision, epoch)| {
             let decision = serde_json::from_str(&decision)
                 .map_err(|error| JournalError::Damaged { tick: id, detail: error.to_string() })?;
             Ok(DecisionRow {
@@ -97,6 +101,7 @@ impl JournalReader {
                 first_us: Time::from_micros(first),
                 last_us: Time::from_micros(last),
                 ticks: ticks.cast_unsigned(),
+                epoch: epoch.map(i64::cast_unsigned),
                 decision,
             })
         })
@@ -124,6 +129,20 @@ impl JournalReader {
             })?;
             rows.collect()
         })
+    }
+
+    /// Every operator's order that can be read, the oldest first, with its moment.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn operator_orders(&self) -> Result<Vec<(Time, OperatorOrder)>, JournalError> {
+        let connection = schema::open_for_reading(&self.path)?;
+        let rows: Vec<(i64, String)> = self.query(&connection, |connection| {
+            let mut statement = connection.prepare_cached("SELECT at_us, body FROM operator ORDER BY id")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let readable = |(at, body): &(i64, String)| Some((Time::from_micros(*at), serde_json::from_str(body).ok()?));
+        Ok(rows.iter().filter_map(readable).collect())
     }
 
     fn query<T>(

@@ -311,8 +311,10 @@ async fn a_changed_file_is_in_force_from_the_next_tick_on_and_one_that_cannot_be
     running.ticks(2).await;
     assert_eq!((world.backend.count("gold"), world.backend.count("silver")), (4, 1));
     assert!(running.published.commands.send(Command::ReloadRefused("line 3".to_owned())).await.is_ok());
-    running.ticks(2).await;
-    assert_eq!(world.backend.count("gold"), 4);
+    let view = running.ticks(2).await;
+    assert_eq!((world.backend.count("gold"), view.reload_refused.as_deref()), (4, Some("line 3")));
+    assert!(running.published.commands.send(Command::FileInForce).await.is_ok());
+    assert_eq!(running.ticks(2).await.reload_refused, None);
     let kinds = running.kinds();
     for kind in ["dev.evenkeel.fleet.reloaded", "dev.evenkeel.alarm.reload_refused"] {
         assert_eq!(kinds.iter().filter(|it| **it == kind).count(), 1, "{kinds:?}");

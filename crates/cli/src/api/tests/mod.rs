@@ -254,6 +254,8 @@ fn view_of(decision: Decision, signals: Signals, listed: bool) -> FleetView {
         epoch: 3,
         holds_fleet: true,
         mode: Mode::Act,
+        mode_in_file: Mode::Act,
+        reload_refused: None,
         paused_until_us: None,
         journal: JournalHealth { writable: true, ..JournalHealth::default() },
         sources: vec![SourceView { name: "gateway".to_owned(), problem: None, took_us: 1_500 }],

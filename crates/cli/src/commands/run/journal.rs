@@ -32,6 +32,7 @@ pub(super) async fn open(state: &StateDir, retention: Span, epoch: u64, now: Tim
     // If this cannot be kept either, the journal says so at every tick, and `observe` holds for as long as this one runs.
     let _ = journal.operator(order, now).await;
     let happened = format!("{damage}; it was set aside as {}, a new one is begun in mode observe", aside.display());
+    journal.had(&happened);
     Ok(Opened { journal, operator, set_aside: Some(happened) })
 }
 

@@ -32,34 +32,32 @@ pub(super) fn watch(
             }
             let command = match &found {
                 Ok(text) => take_over(text, &file, &fleets, &backend),
-                Err(why) => Some(Command::ReloadRefused(why.clone())),
+                Err(why) => Command::ReloadRefused(why.clone()),
             };
             seen = Some(found);
-            if let Some(command) = command
-                && commands.send(command).await.is_err()
-            {
+            if commands.send(command).await.is_err() {
                 return;
             }
         }
     })
 }
 
-fn take_over(text: &str, file: &Path, fleets: &watch::Sender<Arc<Fleet>>, backend: &LocalBackend) -> Option<Command> {
+fn take_over(text: &str, file: &Path, fleets: &watch::Sender<Arc<Fleet>>, backend: &LocalBackend) -> Command {
     let before = fleets.borrow().clone();
     let fleet = match fleet_file::parse(text, file) {
         Ok(fleet) => Arc::new(fleet),
-        Err(problems) => return Some(Command::ReloadRefused(problems)),
+        Err(problems) => return Command::ReloadRefused(problems),
     };
     let fixed = evenkeel_fleet::needs_restart(&before, &fleet);
     if !fixed.is_empty() {
         let why = format!("{} can change only with a restart of the controller", fixed.join(", "));
-        return Some(Command::ReloadRefused(why));
+        return Command::ReloadRefused(why);
     }
     let changes: Vec<String> = evenkeel_fleet::diff(&before, &fleet).iter().map(ToString::to_string).collect();
     if changes.is_empty() {
-        return None;
+        return Command::FileInForce;
     }
     backend.reload(local_tiers(&fleet));
     fleets.send_replace(fleet.clone());
-    Some(Command::Reload(fleet, changes))
+    Command::Reload(fleet, changes)
 }
