@@ -2,6 +2,7 @@
 
 use crate::control::Control;
 use evenkeel_load::probe::ProbeError;
+use evenkeel_load::summary::FleetPoint;
 use evenkeel_load::{FleetProbe, TierSample};
 use serde_json::Value;
 
@@ -22,8 +23,7 @@ fn sample(tier: &Value) -> TierSample {
     let known = tier["replicas_known"] == Value::Bool(true);
     let replicas = |pointer: &str| count(pointer).filter(|_| known).and_then(|it| u32::try_from(it).ok());
     let gpu = &tier["signals"]["gpu_utilization"]["fresh"]["value"];
-    TierSample {
-        tier: tier["tier"].as_str().unwrap_or_default().to_owned(),
+    let point = FleetPoint {
         ready: replicas("/decision/supply/ready"),
         starting: replicas("/decision/supply/starting"),
         draining: replicas("/decision/supply/draining"),
@@ -37,5 +37,7 @@ fn sample(tier: &Value) -> TierSample {
             .zip(gpu["count"].as_f64())
             .filter(|(_, n)| *n > 0.0)
             .map(|(sum, n)| sum / n),
-    }
+        ..FleetPoint::default()
+    };
+    TierSample { tier: tier["tier"].as_str().unwrap_or_default().to_owned(), point }
 }

@@ -1,8 +1,9 @@
 //! A request that is accepted first and answered later.
 
 use crate::connections::Connections;
-use crate::failure::Failure;
+use crate::failure::{Failed, Failure};
 use crate::measured::Measured;
+use crate::said;
 use crate::streaming::{queue_time, refused};
 use crate::target::Target;
 use crate::ticket::Ticket;
@@ -33,6 +34,7 @@ struct StatusDocument {
     accepted_at_us: Option<i64>,
     finished_at_us: Option<i64>,
     queue_time_us: Option<u64>,
+    error: Option<Value>,
     result: Option<ResultDocument>,
     usage: Option<Usage>,
 }
@@ -56,6 +58,14 @@ impl StatusDocument {
         u64::try_from(micros).ok().map(Duration::from_micros)
     }
 
+    /// What the gateway says, and behind it what the engine answered, where either does.
+    fn failed(&self) -> Failed {
+        let gateway = self.error.as_ref().map(said::in_value);
+        let engine = self.result.as_ref().map(|result| said::in_value(&result.body));
+        let words: Vec<String> = gateway.into_iter().chain(engine).filter(|words| !words.is_empty()).collect();
+        Failed { failure: Failure::Deferred, message: Some(words.join(": ")) }
+    }
+
     fn usage(&self) -> Option<Usage> {
         let inside = || Usage::deserialize(self.result.as_ref()?.body.get("usage")?).ok();
         self.usage.or_else(inside)
@@ -76,7 +86,7 @@ pub(crate) async fn defer(
     target: &Target,
     request: Request<Full<Bytes>>,
     ticket: &Ticket,
-) -> Result<Measured, Failure> {
+) -> Result<Measured, Failed> {
     let sent = Instant::now();
     let path = submit(connections, target, request).await?;
     let accepted = Instant::now();
@@ -94,7 +104,7 @@ async fn submit(
     connections: &Arc<Connections>,
     target: &Target,
     request: Request<Full<Bytes>>,
-) -> Result<String, Failure> {
+) -> Result<String, Failed> {
     let (response, lease) = connections.send(request).await?;
     if !response.status().is_success() {
         return Err(refused(response, lease).await);
@@ -103,9 +113,9 @@ async fn submit(
     let body = Limited::new(body, ANSWER_BYTES).collect().await.map_err(|_| Failure::Truncated)?.to_bytes();
     lease.give_back();
     if head.status != StatusCode::ACCEPTED {
-        return Err(Failure::Malformed);
+        return Err(Failure::Malformed.into());
     }
-    status_path(&head.headers, &body, target).ok_or(Failure::Malformed)
+    status_path(&head.headers, &body, target).ok_or(Failure::Malformed.into())
 }
 
 /// From `status_url` in the body, else from the `Location` header. Only the path is used: an answer cannot send this
@@ -122,9 +132,9 @@ fn status_path(headers: &HeaderMap, body: &[u8], target: &Target) -> Option<Stri
     }
 }
 
-async fn look(connections: &Arc<Connections>, target: &Target, path: &str, accepted: Instant) -> Result<Look, Failure> {
+async fn look(connections: &Arc<Connections>, target: &Target, path: &str, accepted: Instant) -> Result<Look, Failed> {
     let request = Request::get(path).header(HOST, target.authority()).body(Full::default());
-    let Ok(request) = request else { return Err(Failure::Malformed) };
+    let Ok(request) = request else { return Err(Failure::Malformed.into()) };
     // Looking again is harmless, so a gateway that restarts between two looks loses nothing.
     let Ok((response, lease)) = connections.send(request).await else { return Ok(Look::Unreachable) };
     let status = response.status();
@@ -142,7 +152,7 @@ async fn look(connections: &Arc<Connections>, target: &Target, path: &str, accep
 }
 
 /// 202 means wait; 200 means answered, unless its `status` word says otherwise.
-fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8], accepted: Instant) -> Result<Look, Failure> {
+fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8], accepted: Instant) -> Result<Look, Failed> {
     if status == StatusCode::ACCEPTED {
         return Ok(Look::Waiting);
     }
@@ -151,7 +161,7 @@ fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8], accepted: In
         Some("accepted" | "queued" | "pending" | "running" | "in_progress" | "processing") => {
             return Ok(Look::Waiting);
         }
-        Some("failed" | "error" | "expired" | "cancelled" | "canceled") => return Err(Failure::Deferred),
+        Some("failed" | "error" | "expired" | "cancelled" | "canceled") => return Err(document.failed()),
         _ => {}
     }
     let (usage, now) = (document.usage(), Instant::now());
@@ -209,7 +219,10 @@ mod tests {
         assert!(matches!(look(202, ""), Ok(Look::Waiting)));
         assert!(matches!(look(200, r#"{"status":"queued"}"#), Ok(Look::Waiting)));
         assert!(matches!(look(200, r#"{"status":"running"}"#), Ok(Look::Waiting)));
-        assert!(matches!(look(200, r#"{"status":"failed"}"#), Err(Failure::Deferred)));
+        let failed =
+            look(200, r#"{"status":"failed","error":"refused","result":{"body":{"error":{"message":"too long"}}}}"#);
+        let message = Some("refused: too long".to_owned());
+        assert!(matches!(failed, Err(failed) if failed == Failed { failure: Failure::Deferred, message }));
         assert!(matches!(look(200, r#"{"status":"succeeded"}"#), Ok(Look::Answered(_))));
     }
 

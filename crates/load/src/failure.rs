@@ -1,6 +1,9 @@
 //! How a request can fail.
 
+use crate::plan::ApiKey;
+use crate::said;
 use std::borrow::Cow;
+use std::fmt;
 
 /// Why a request counts as failed. Kinds are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +68,36 @@ impl Failure {
             Self::OwnLimit => "not sent, as this machine ran out of files (`ulimit -n`) or ports",
             Self::Unfinished => "still under way when the run ended",
         })
+    }
+}
+
+/// A failed request, and what the server said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The kind.
+    pub failure: Failure,
+    /// The server's own words, where it sent any.
+    pub message: Option<String>,
+}
+
+impl Failed {
+    /// With the words made fit to be shown: on one line, short, and without the key.
+    pub(crate) fn for_people(self, api_key: Option<&ApiKey>) -> Self {
+        let message = self.message.map(|words| said::for_people(&words, api_key));
+        Self { message: message.filter(|words| !words.is_empty()), ..self }
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, message: None }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.failure.meaning())?;
+        self.message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
     }
 }
 

@@ -238,6 +238,11 @@ impl ApiKey {
     pub(crate) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
+
+    /// The key itself; empty where it cannot be read as text.
+    pub(crate) fn secret(&self) -> &str {
+        self.0.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
+    }
 }
 
 impl std::fmt::Debug for ApiKey {

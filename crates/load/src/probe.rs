@@ -3,6 +3,7 @@
 use crate::cost::Cost;
 use crate::fleet_point::FleetPoint;
 use crate::scaling::Scaling;
+use crate::waiting::Waiting;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,22 +32,8 @@ pub struct ProbeError(pub String);
 pub struct TierSample {
     /// The tier.
     pub tier: String,
-    /// Replicas that serve.
-    pub ready: Option<u32>,
-    /// Replicas ordered, not yet serving.
-    pub starting: Option<u32>,
-    /// Replicas finishing their work.
-    pub draining: Option<u32>,
-    /// Replicas wanted.
-    pub desired: Option<u32>,
-    /// Demand in replicas, where a policy tells it.
-    pub demand_replicas: Option<f64>,
-    /// What all its replicas cost.
-    pub cost_usd_per_hour: Option<f64>,
-    /// Requests waiting.
-    pub queue_depth: Option<u64>,
-    /// Mean GPU utilization of its replicas, 0 to 1.
-    pub gpu_utilization: Option<f64>,
+    /// What was told of it; the moment is that of the asking, and is set by whoever asked.
+    pub point: FleetPoint,
 }
 
 /// One tier's replicas over the run.
@@ -56,6 +43,8 @@ pub struct TierFleet {
     pub tier: String,
     /// How fast it scaled; `None` where the samples do not tell.
     pub scaling: Option<Scaling>,
+    /// How long requests waited on end; `None` where no sample told how many wait.
+    pub waiting: Option<Waiting>,
     /// What it cost; `None` where no sample told a price.
     pub cost: Option<Cost>,
     /// Samples in order of time.
@@ -97,7 +86,7 @@ impl FleetRecord {
         match sampled {
             Ok(samples) => {
                 for sample in samples {
-                    self.tiers.entry(sample.tier.clone()).or_default().take(elapsed, &sample);
+                    self.tiers.entry(sample.tier).or_default().take(elapsed, sample.point);
                 }
             }
             Err(error) => self.last_error = Some(error.0),
@@ -112,6 +101,7 @@ impl FleetRecord {
         let timeline = |(tier, record): (&String, &TierRecord)| TierFleet {
             tier: tier.clone(),
             scaling: Scaling::of(&record.timeline),
+            waiting: Waiting::of(&record.timeline),
             cost: Cost::of(&record.timeline),
             timeline: record.timeline.clone(),
         };
@@ -120,30 +110,27 @@ impl FleetRecord {
 }
 
 impl TierRecord {
-    fn take(&mut self, elapsed: Duration, sample: &TierSample) {
-        if let Some(depth) = sample.queue_depth {
+    fn take(&mut self, elapsed: Duration, told: FleetPoint) {
+        let finite = |value: Option<f64>| value.filter(|it| it.is_finite());
+        let point = FleetPoint {
+            at_seconds: elapsed.as_secs_f64(),
+            demand_replicas: finite(told.demand_replicas),
+            cost_usd_per_hour: finite(told.cost_usd_per_hour),
+            // A share that is no share was not measured.
+            gpu_utilization: told.gpu_utilization.filter(|share| (0.0..=1.0).contains(share)),
+            ..told
+        };
+        if let Some(depth) = point.queue_depth {
             self.queue_readings += 1;
             self.largest_queue_depth = self.largest_queue_depth.max(depth);
         }
-        self.most_ready = self.most_ready.max(sample.ready);
-        // A share that is no share was not measured.
-        let utilization = sample.gpu_utilization.filter(|share| (0.0..=1.0).contains(share));
-        if let (Some(ready), Some(utilization)) = (sample.ready, utilization) {
+        self.most_ready = self.most_ready.max(point.ready);
+        if let (Some(ready), Some(utilization)) = (point.ready, point.gpu_utilization) {
             let (sum, count) = self.gpu_by_ready.entry(ready).or_default();
             *sum += utilization;
             *count += 1;
         }
-        self.keep(FleetPoint {
-            at_seconds: elapsed.as_secs_f64(),
-            ready: sample.ready,
-            starting: sample.starting,
-            draining: sample.draining,
-            desired: sample.desired,
-            demand_replicas: sample.demand_replicas.filter(|it| it.is_finite()),
-            cost_usd_per_hour: sample.cost_usd_per_hour.filter(|it| it.is_finite()),
-            queue_depth: sample.queue_depth,
-            gpu_utilization: utilization,
-        });
+        self.keep(point);
     }
 
     fn keep(&mut self, point: FleetPoint) {
@@ -212,7 +199,8 @@ mod tests {
     use super::*;
 
     fn sample(ready: u32, gpu_utilization: Option<f64>) -> Result<Vec<TierSample>, ProbeError> {
-        Ok(vec![TierSample { tier: "gold".into(), ready: Some(ready), gpu_utilization, ..TierSample::default() }])
+        let point = FleetPoint { ready: Some(ready), gpu_utilization, ..FleetPoint::default() };
+        Ok(vec![TierSample { tier: "gold".into(), point }])
     }
 
     #[test]

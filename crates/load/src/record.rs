@@ -1,6 +1,6 @@
 //! Everything that a run counts, as it comes in.
 
-use crate::failure::Failure;
+use crate::failure::{Failed, Failure};
 use crate::measured::Measured;
 use crate::plan::{Plan, TierPlan};
 use crate::slices::Slices;
@@ -110,12 +110,12 @@ impl Record {
         self.tiers[tier].accepted += 1;
     }
 
-    pub(crate) fn failed(&mut self, arrival: &Arrival, failure: Failure) {
+    pub(crate) fn failed(&mut self, arrival: &Arrival, failed: Failed) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let (tier, at) = (&mut self.tiers[arrival.tier], arrival.at);
-        tier.failed.entry(failure).or_default().add(at);
+        tier.failed.entry(failed.failure).or_default().add(at, failed.message);
         tier.windows.failed(at);
-        *tier.slices.at(at).failed.entry(failure).or_default() += 1;
+        *tier.slices.at(at).failed.entry(failed.failure).or_default() += 1;
     }
 
     pub(crate) fn succeeded(&mut self, arrival: &Arrival, sent: Instant, measured: &Measured) {

@@ -107,9 +107,7 @@ pub(crate) const fn outcome_in_words(outcome: Outcome) -> &'static str {
         Outcome::NoCriteria => "There are no criteria: nothing was judged.",
         Outcome::Failed => "A criterion failed.",
         Outcome::NothingSent => "No request was sent: the run shows nothing and does not count as passed.",
-        Outcome::NothingAnswered => {
-            "There are no criteria, and no request was answered: the run shows nothing and does not count as passed."
-        }
+        Outcome::NothingAnswered => "No request was answered: the run shows nothing and does not count as passed.",
         Outcome::NothingJudged => "No criterion could be judged: the run shows nothing and does not count as passed.",
         Outcome::NeverRead => {
             "A figure that a criterion asks for was never read: the run does not count as passed. Missing is not zero."
@@ -211,6 +209,9 @@ fn failures(out: &mut String, tiers: &[TierSummary]) {
     for tier in tiers {
         for failure in &tier.failures {
             line!(out, "    {:<width$}  {:>9}  {}", tier.tier, count(failure.requests), failure.meaning);
+            if let Some(message) = &failure.message {
+                line!(out, "    {:<width$}  {:>9}  \u{201c}{message}\u{201d}", "", "");
+            }
         }
     }
     line!(out, "");

@@ -2,7 +2,7 @@
 
 use crate::connections::Connections;
 use crate::deferred::defer;
-use crate::failure::Failure;
+use crate::failure::{Failed, Failure};
 use crate::measured::Measured;
 use crate::pacer::{Paced, Pacer};
 use crate::plan::{Options, Plan};
@@ -104,7 +104,7 @@ impl Run {
         let number = self.sent;
         self.sent += 1;
         if self.tasks.len() >= self.client.options.max_in_flight {
-            ticket.finish(&Err(Failure::NotSent));
+            ticket.finish(Err(Failure::NotSent.into()));
             return;
         }
         let client = Arc::clone(&self.client);
@@ -157,7 +157,7 @@ impl Client {
     /// One request from its sending to its end.
     async fn request(&self, arrival: Arrival, number: u64, mut ticket: Ticket) {
         let Some(request) = self.prepare(arrival, number) else {
-            return ticket.finish(&Err(Failure::Malformed));
+            return ticket.finish(Err(Failure::Malformed.into()));
         };
         ticket.sent(Instant::now());
         let asynchronous = self.plan.tiers[arrival.tier].asynchronous;
@@ -167,7 +167,7 @@ impl Client {
         } else {
             within(self.options.timeout, stream(&self.connections, request)).await
         };
-        ticket.finish(&result);
+        ticket.finish(result.map_err(|failed| failed.for_people(self.options.api_key.as_ref())));
     }
 
     /// `None` where a name cannot stand in a header.
@@ -189,6 +189,6 @@ impl Client {
     }
 }
 
-async fn within(limit: Duration, answer: impl Future<Output = Result<Measured, Failure>>) -> Result<Measured, Failure> {
-    timeout(limit, answer).await.unwrap_or(Err(Failure::Timeout))
+async fn within(limit: Duration, answer: impl Future<Output = Result<Measured, Failed>>) -> Result<Measured, Failed> {
+    timeout(limit, answer).await.unwrap_or(Err(Failure::Timeout.into()))
 }

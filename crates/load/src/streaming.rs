@@ -1,8 +1,9 @@
 //! A request whose tokens stream.
 
 use crate::connections::{Connections, Lease};
-use crate::failure::Failure;
+use crate::failure::{Failed, Failure};
 use crate::measured::Measured;
+use crate::said;
 use crate::token_stream::{StreamState, TokenStream, Usage};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -18,7 +19,7 @@ pub(crate) const QUEUE_TIME_HEADER: &str = "x-evenkeel-queue-time-us";
 const ERROR_BODY_BYTES: usize = 64 << 10;
 
 /// Sends the request and reads its stream to the end.
-pub(crate) async fn stream(connections: &Arc<Connections>, request: Request<Full<Bytes>>) -> Result<Measured, Failure> {
+pub(crate) async fn stream(connections: &Arc<Connections>, request: Request<Full<Bytes>>) -> Result<Measured, Failed> {
     let (response, lease) = connections.send(request).await?;
     if !response.status().is_success() {
         return Err(refused(response, lease).await);
@@ -26,7 +27,7 @@ pub(crate) async fn stream(connections: &Arc<Connections>, request: Request<Full
     let queue_time = queue_time(response.headers());
     let tokens = read_tokens(response.into_body()).await?;
     lease.give_back();
-    let (Some(first), Some(end)) = (tokens.first(), tokens.last()) else { return Err(Failure::Malformed) };
+    let (Some(first), Some(end)) = (tokens.first(), tokens.last()) else { return Err(Failure::Malformed.into()) };
     Ok(Measured {
         first_token: Some(first),
         end,
@@ -40,7 +41,7 @@ pub(crate) async fn stream(connections: &Arc<Connections>, request: Request<Full
 
 /// Reads until the stream ends. A stream counts as whole only with its closing event: a server that dies closes the
 /// connection as well.
-async fn read_tokens(mut body: Incoming) -> Result<TokenStream, Failure> {
+async fn read_tokens(mut body: Incoming) -> Result<TokenStream, Failed> {
     let mut tokens = TokenStream::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Failure::Truncated)?;
@@ -49,24 +50,24 @@ async fn read_tokens(mut body: Incoming) -> Result<TokenStream, Failure> {
         }
         match tokens.state() {
             StreamState::Open | StreamState::Done => {}
-            StreamState::Error => return Err(Failure::ErrorEvent),
-            StreamState::Malformed => return Err(Failure::Malformed),
+            StreamState::Error => return Err(Failed { failure: Failure::ErrorEvent, message: tokens.into_error() }),
+            StreamState::Malformed => return Err(Failure::Malformed.into()),
         }
     }
     match tokens.state() {
         StreamState::Done => Ok(tokens),
-        _ if tokens.saw_event() => Err(Failure::Truncated),
-        _ => Err(Failure::Malformed),
+        _ if tokens.saw_event() => Err(Failure::Truncated.into()),
+        _ => Err(Failure::Malformed.into()),
     }
 }
 
-/// The failure that an error status is; its body is read so that the connection can serve again.
-pub(crate) async fn refused(response: Response<Incoming>, lease: Lease) -> Failure {
-    let status = response.status().as_u16();
-    if Limited::new(response.into_body(), ERROR_BODY_BYTES).collect().await.is_ok() {
-        lease.give_back();
-    }
-    Failure::Status(status)
+/// The failure that an error status is. Its body is read for what the server says, and so that the connection can serve
+/// again.
+pub(crate) async fn refused(response: Response<Incoming>, lease: Lease) -> Failed {
+    let failure = Failure::Status(response.status().as_u16());
+    let Ok(body) = Limited::new(response.into_body(), ERROR_BODY_BYTES).collect().await else { return failure.into() };
+    lease.give_back();
+    Failed { failure, message: said::in_body(&body.to_bytes()) }
 }
 
 pub(crate) fn queue_time(headers: &HeaderMap) -> Option<Duration> {

@@ -68,7 +68,7 @@ pub enum Outcome {
     Failed,
     /// No request was sent.
     NothingSent,
-    /// There are no criteria, and no request was answered.
+    /// No criterion failed, and no request was answered.
     NothingAnswered,
     /// There are criteria, and none could be judged, whatever the causes.
     NothingJudged,
@@ -89,9 +89,10 @@ impl Outcome {
         let never_read = |criterion: &CriterionResult| criterion.not_judged == Some(NotJudged::NeverRead);
         match criteria {
             _ if offered == 0 => Self::NothingSent,
-            [] if succeeded == 0 => Self::NothingAnswered,
-            [] => Self::NoCriteria,
             _ if any(Verdict::Failed) => Self::Failed,
+            // A bound on failures may be so wide that all of them stay within.
+            _ if succeeded == 0 => Self::NothingAnswered,
+            [] => Self::NoCriteria,
             _ if !any(Verdict::Passed) => Self::NothingJudged,
             _ if criteria.iter().any(never_read) => Self::NeverRead,
             _ => Self::Held,
@@ -232,6 +233,8 @@ pub struct FailureCount {
     pub kind: String,
     /// The same in words.
     pub meaning: String,
+    /// What the server said, the first time that it said anything: at most 200 characters.
+    pub message: Option<String>,
     /// Requests.
     pub requests: u64,
     /// When the first of them was to be sent, since the start of the run.
@@ -299,6 +302,7 @@ fn tier_summary(plan: &Plan, tier: &TierRecord, sent_seconds: f64) -> TierSummar
     let failures = tier.failed.iter().map(|(failure, tally)| FailureCount {
         kind: failure.name().into_owned(),
         meaning: failure.meaning().into_owned(),
+        message: tally.message.clone(),
         requests: tally.requests,
         first_seconds: tally.first.as_secs_f64(),
         last_seconds: tally.last.as_secs_f64(),

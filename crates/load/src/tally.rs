@@ -7,19 +7,22 @@ use evenkeel_core::units::Span;
 use std::time::Instant;
 
 /// Failed requests of one kind. Moments are those at which the requests were to be sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FailureTally {
     pub(crate) requests: u64,
     pub(crate) first: Span,
     pub(crate) last: Span,
+    /// What the server said, the first time that it said anything.
+    pub(crate) message: Option<String>,
 }
 
 impl FailureTally {
     /// Requests end in another order than they were due.
-    pub(crate) fn add(&mut self, at: Span) {
+    pub(crate) fn add(&mut self, at: Span, message: Option<String>) {
         self.first = if self.requests == 0 { at } else { self.first.min(at) };
         self.last = self.last.max(at);
         self.requests += 1;
+        self.message = self.message.take().or(message);
     }
 }
 
@@ -166,9 +169,10 @@ mod tests {
     #[test]
     fn the_first_and_the_last_failure_are_found_whatever_order_they_end_in() {
         let mut tally = FailureTally::default();
-        for second in [5, 3, 9, 4] {
-            tally.add(Span::from_secs(second));
+        for (second, message) in [(5, None), (3, Some("busy")), (9, Some("gone")), (4, None)] {
+            tally.add(Span::from_secs(second), message.map(str::to_owned));
         }
-        assert_eq!(tally, FailureTally { requests: 4, first: Span::from_secs(3), last: Span::from_secs(9) });
+        let (first, last, message) = (Span::from_secs(3), Span::from_secs(9), Some("busy".to_owned()));
+        assert_eq!(tally, FailureTally { requests: 4, first, last, message });
     }
 }

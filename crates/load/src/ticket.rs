@@ -1,6 +1,6 @@
 //! A request's place in the record: whatever becomes of its task, it is counted once.
 
-use crate::failure::Failure;
+use crate::failure::{Failed, Failure};
 use crate::measured::Measured;
 use crate::record::Record;
 use evenkeel_workload::Arrival;
@@ -49,13 +49,13 @@ impl Ticket {
     }
 
     /// It has ended.
-    pub(crate) fn finish(mut self, result: &Result<Measured, Failure>) {
+    pub(crate) fn finish(mut self, result: Result<Measured, Failed>) {
         self.counted = true;
         let mut record = self.record.lock();
         match (result, self.sent) {
-            (Ok(measured), Some(sent)) => record.succeeded(&self.arrival, sent, measured),
-            (Ok(_), None) => record.failed(&self.arrival, Failure::NotSent),
-            (Err(failure), _) => record.failed(&self.arrival, *failure),
+            (Ok(measured), Some(sent)) => record.succeeded(&self.arrival, sent, &measured),
+            (Ok(_), None) => record.failed(&self.arrival, Failure::NotSent.into()),
+            (Err(failed), _) => record.failed(&self.arrival, failed),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.counted {
-            self.record.lock().failed(&self.arrival, Failure::Unfinished);
+            self.record.lock().failed(&self.arrival, Failure::Unfinished.into());
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Tokens out of a stream of server-sent events, as they come.
 
+use crate::said;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, Visitor};
+use serde::de::{Deserializer, Visitor};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// A line longer than this is not an event of this protocol.
@@ -16,6 +18,8 @@ pub(crate) struct TokenStream {
     gaps: Vec<Duration>,
     usage: Option<Usage>,
     state: StreamState,
+    /// What the error event said.
+    error: Option<String>,
     saw_event: bool,
 }
 
@@ -54,7 +58,7 @@ struct Chunk {
     #[serde(default)]
     choices: Vec<Choice>,
     usage: Option<Usage>,
-    error: Option<IgnoredAny>,
+    error: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -151,7 +155,8 @@ impl TokenStream {
     }
 
     fn take_chunk(&mut self, chunk: &Chunk, now: Instant) {
-        if chunk.error.is_some() {
+        if let Some(error) = &chunk.error {
+            self.error = Some(said::in_value(error));
             self.state = StreamState::Error;
             return;
         }
@@ -189,6 +194,11 @@ impl TokenStream {
     /// The gaps between events that carry tokens.
     pub(crate) fn into_gaps(self) -> Vec<Duration> {
         self.gaps
+    }
+
+    /// What the error event said.
+    pub(crate) fn into_error(self) -> Option<String> {
+        self.error
     }
 
     pub(crate) fn usage(&self) -> Option<Usage> {
@@ -258,7 +268,8 @@ mod tests {
     #[test]
     fn an_error_event_and_nonsense_are_told_apart_from_an_open_stream() {
         assert_eq!(fed(&[TOKEN]).state(), StreamState::Open);
-        assert_eq!(fed(&[TOKEN, "data: {\"error\":{\"message\":\"x\"}}\n\n"]).state(), StreamState::Error);
+        let failed = fed(&[TOKEN, "data: {\"error\":{\"message\":\"x\"}}\n\n"]);
+        assert_eq!((failed.state(), failed.into_error().as_deref()), (StreamState::Error, Some("x")));
         assert_eq!(fed(&[TOKEN, "data: {\"choices\":[{\n\n"]).state(), StreamState::Malformed);
         assert_eq!(fed(&[&"x".repeat(LONGEST_LINE_BYTES + 1)]).state(), StreamState::Malformed);
         // Comments and other fields are part of the format and carry nothing.

@@ -9,7 +9,7 @@ use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;
 use evenkeel_load::probe::ProbeError;
 use evenkeel_load::progress::{Progress, ProgressSink, Silent};
-use evenkeel_load::summary::{CriterionResult, NotJudged, Observed, Outcome, Verdict};
+use evenkeel_load::summary::{CriterionResult, FleetPoint, NotJudged, Observed, Outcome, Verdict};
 use evenkeel_load::{FleetProbe, Options, Plan, Summary, TierSample};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -168,8 +168,8 @@ async fn probed(samples: Vec<TierSample>, criteria: Vec<Criterion>) -> Summary {
 }
 
 fn sample(ready: u32, gpu_utilization: Option<f64>, queue_depth: Option<u64>) -> TierSample {
-    let tier = "gold".to_owned();
-    TierSample { tier, ready: Some(ready), gpu_utilization, queue_depth, ..TierSample::default() }
+    let point = FleetPoint { ready: Some(ready), gpu_utilization, queue_depth, ..FleetPoint::default() };
+    TierSample { tier: "gold".to_owned(), point }
 }
 
 fn gpu(while_ready: u32) -> Criterion {

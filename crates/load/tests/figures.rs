@@ -9,6 +9,7 @@ use evenkeel_core::units::Span;
 use evenkeel_load::probe::ProbeError;
 use evenkeel_load::progress::Silent;
 use evenkeel_load::render::{Colors, text};
+use evenkeel_load::summary::FleetPoint;
 use evenkeel_load::{ApiKey, FleetProbe, Options, Plan, TierSample, Traffic};
 use evenkeel_workload::RequestTrace;
 use std::sync::Arc;
@@ -93,15 +94,15 @@ struct Growing(AtomicU32);
 impl FleetProbe for Growing {
     async fn sample(&self) -> Result<Vec<TierSample>, ProbeError> {
         let ready = 1 + self.0.fetch_add(1, Ordering::Relaxed) / 3;
-        Ok(vec![TierSample {
-            tier: "gold".to_owned(),
+        let point = FleetPoint {
             ready: Some(ready),
             starting: Some(1),
             desired: Some(ready + 1),
             demand_replicas: Some(1.5),
             cost_usd_per_hour: Some(3_600.0),
-            ..TierSample::default()
-        }])
+            ..FleetPoint::default()
+        };
+        Ok(vec![TierSample { tier: "gold".to_owned(), point }])
     }
 }
 

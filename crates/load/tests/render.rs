@@ -31,7 +31,7 @@ fn what_shows_nothing_is_said_in_plain_words_and_does_not_read_like_a_pass() {
     assert!(said(Outcome::NoCriteria).contains("There are no criteria: nothing was judged"));
     for (outcome, words) in [
         (Outcome::NothingSent, "No request was sent"),
-        (Outcome::NothingAnswered, "no request was answered"),
+        (Outcome::NothingAnswered, "No request was answered"),
         (Outcome::NothingJudged, "No criterion could be judged"),
         (Outcome::NeverRead, "A figure that a criterion asks for was never read"),
     ] {

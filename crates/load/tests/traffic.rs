@@ -151,6 +151,24 @@ async fn kinds_of_failure_are_counted_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_failure_tells_what_the_server_said_but_never_the_key() {
+    let said = r#"{"error":{"message":"Incorrect API key provided:\n sk-secret"}}"#;
+    let server = Server::start(move |asked| match asked.number % 3 {
+        0 => Reply::Json(401, said.to_owned()),
+        1 => Reply::Tokens { first: Duration::ZERO, gap: Duration::ZERO, tokens: 3, ending: Ending::ErrorEvent },
+        _ => Reply::Close,
+    })
+    .await;
+    let options = Options { api_key: evenkeel_load::ApiKey::new("sk-secret"), ..options() };
+    let summary = run(gold_plan(40.0, 1_000, Vec::new()), &server, options).await;
+    let failures = &summary.tiers[0].failures;
+    let of = |kind: &str| failures.iter().find(|it| it.kind == kind).unwrap().message.as_deref();
+    assert_eq!(of("status_401"), Some("Incorrect API key provided: (the key)"));
+    assert_eq!(of("error_event"), Some("out of memory"));
+    assert_eq!(of("reset"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_not_there_is_a_failed_connection() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();

@@ -2,7 +2,7 @@
 
 use super::CalibrationError;
 use crate::connections::Connections;
-use crate::failure::Failure;
+use crate::failure::{Failed, Failure};
 use crate::plan::ApiKey;
 use crate::prompt::Ask;
 use crate::streaming::stream;
@@ -121,16 +121,18 @@ impl Client {
         let ask =
             Ask { model: &self.model, number, prompt_tokens: words, output_tokens, stream: true, ignore_eos: true };
         let request = ask.request(&self.target, self.api_key.as_ref()).body(Full::new(ask.body()));
-        let request = request.map_err(|_| CalibrationError::Failed(Failure::Malformed))?;
+        let request = request.map_err(|_| CalibrationError::Failed(Failure::Malformed.into()))?;
         let sent = Instant::now();
         let answer = tokio::time::timeout(self.timeout, stream(&self.connections, request));
-        let measured = answer.await.unwrap_or(Err(Failure::Timeout)).map_err(CalibrationError::Failed)?;
+        let measured = answer.await.unwrap_or(Err(Failure::Timeout.into()));
+        let for_people = |failed: Failed| CalibrationError::Failed(failed.for_people(self.api_key.as_ref()));
+        let measured = measured.map_err(for_people)?;
         let prompt_tokens = measured.prompt_tokens.filter(|tokens| *tokens > 0).ok_or(CalibrationError::NotCounted)?;
         if measured.output_tokens != u64::from(output_tokens) {
             let generated = measured.output_tokens;
             return Err(CalibrationError::OtherLength { asked: output_tokens, generated });
         }
-        let first = measured.first_token.ok_or(CalibrationError::Failed(Failure::Malformed))?;
+        let first = measured.first_token.ok_or(CalibrationError::Failed(Failure::Malformed.into()))?;
         let events = std::iter::once(first).chain(measured.gaps.iter().scan(first, |at, gap| {
             *at += *gap;
             Some(*at)

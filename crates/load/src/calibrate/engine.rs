@@ -87,7 +87,7 @@ async fn page(
     let request = target
         .request(Method::GET, path, api_key)
         .body(Full::default())
-        .map_err(|_| CalibrationError::Failed(Failure::Malformed))?;
+        .map_err(|_| CalibrationError::Failed(Failure::Malformed.into()))?;
     let answer = async {
         let (response, lease) = connections.send(request).await.map_err(CalibrationError::Unreachable)?;
         let status = response.status();

@@ -24,7 +24,7 @@ pub use observation::{Kind, Observation};
 pub use verify::{Comparing, Comparison, FigureComparison, LoadComparison, verify};
 pub use written::yaml;
 
-use crate::failure::Failure;
+use crate::failure::{Failed, Failure};
 use crate::plan::ApiKey;
 use crate::target::Target;
 use client::Client;
@@ -88,8 +88,8 @@ pub enum CalibrationError {
     #[error("the engine does not tell {0}; say it with `{1}`")]
     Untold(&'static str, &'static str),
     /// A request of the sweep failed; a profile of an engine that fails would be none.
-    #[error("a request of the sweep failed: {}", .0.meaning())]
-    Failed(Failure),
+    #[error("a request of the sweep failed: {0}")]
+    Failed(Failed),
     /// The engine tells no usage.
     #[error("the engine does not count tokens: its streams end without `usage`, though `stream_options` ask for it")]
     NotCounted,

@@ -26,7 +26,8 @@ pub(super) fn section(summary: &Summary) -> String {
 }
 
 fn kinds(summary: &Summary) -> String {
-    let header = ["tier", "what happened", "requests", "of the tier\u{2019}s", "first", "last"];
+    let header =
+        ["tier", "what happened", "requests", "of the tier\u{2019}s", "first", "last", "what the server said first"];
     let rows = summary.tiers.iter().flat_map(|tier| tier.failures.iter().map(move |failure| row(tier, failure)));
     table("Failed requests by kind", &header, &rows.collect::<Vec<_>>())
 }
@@ -41,6 +42,7 @@ fn row(tier: &TierSummary, failure: &FailureCount) -> Vec<Cell> {
         ),
         Cell::figure(moment(failure.first_seconds)),
         Cell::figure(moment(failure.last_seconds)),
+        Cell::text(failure.message.as_deref().unwrap_or("\u{2013}")),
     ]
 }
 

@@ -9,10 +9,12 @@ use crate::summary::{FleetPoint, Summary, TierFleet};
 use crate::words::{self, count};
 
 const DEFINITION: &str = "Scale-up time counts from the first sample in which demand exceeds the ready replicas until the \
-     first one in which ready replicas cover it again: deciding, starting and loading all lie in it. Scale-down time counts \
-     from the last sample in which demand needed a replica until that replica takes no more requests, or from its becoming ready where demand never did. Order to ready counts from the order of a replica, however early, until it serves. Demand is in replicas, \
-     as the capacity policy tells it; a tier marked \u{201c}by orders\u{201d} has no such policy, and what was ordered \
-     stands for it.";
+     first one in which ready replicas cover it again: deciding, starting and loading all lie in it. What players feel may \
+     last longer, since demand is measured over a window and a backlog takes its time: requests waited is the longest time \
+     on end with a request waiting. Scale-down time counts from the last sample in which demand needed a replica until that \
+     replica takes no more requests, or from its becoming ready where demand never did. Order to ready counts from the \
+     order of a replica, however early, until it serves. Demand is in replicas, as the capacity policy tells it; a tier \
+     marked \u{201c}by orders\u{201d} has no such policy, and what was ordered stands for it.";
 
 pub(super) fn section(summary: &Summary) -> String {
     let heading = "How fast it scaled";
@@ -59,6 +61,8 @@ fn times(summary: &Summary) -> String {
         "scale-downs",
         "median",
         "longest",
+        "requests waited",
+        "most waiting",
         "short of replicas for",
         "most missing",
         "replicas lost",
@@ -69,7 +73,7 @@ fn times(summary: &Summary) -> String {
 
 fn row(tier: &TierFleet) -> Vec<Cell> {
     let Some(scaling) = &tier.scaling else {
-        let unknown = (1..12).map(|_| Cell::maybe(None));
+        let unknown = (1..14).map(|_| Cell::maybe(None));
         return [Cell::text(&tier.tier)].into_iter().chain(unknown).collect();
     };
     let (up, start, down) = (scaling.scale_up(), scaling.order_to_ready(), scaling.scale_down());
@@ -89,6 +93,8 @@ fn row(tier: &TierFleet) -> Vec<Cell> {
         number(down),
         time(down, |it| it.median_seconds),
         time(down, |it| it.longest_seconds),
+        Cell::maybe(tier.waiting.map(|it| seconds(it.longest_seconds))),
+        Cell::maybe(tier.waiting.map(|it| count(it.most_requests))),
         Cell::figure(seconds(scaling.short_seconds())),
         Cell::figure(format!("{most:.1}")),
         Cell::figure(count(u64::from(scaling.lost_replicas))),
@@ -97,9 +103,28 @@ fn row(tier: &TierFleet) -> Vec<Cell> {
 
 fn supply_or_why_not(summary: &Summary, tier: &TierFleet) -> String {
     if tier.timeline.iter().any(|point| point.ready.is_some()) {
-        return supply(summary, tier).html();
+        let queue = tier.waiting.map(|_| queue(summary, tier).html());
+        return format!("{}{}", supply(summary, tier).html(), queue.unwrap_or_default());
     }
     note(&format!("No sample told the replicas of {}.", tier.tier))
+}
+
+fn queue(summary: &Summary, tier: &TierFleet) -> Chart {
+    let depth = |point: &Option<FleetPoint>| point.as_ref()?.queue_depth.map(|depth| depth as f64);
+    Chart {
+        title: format!("{}: requests waiting for a replica", tier.tier),
+        moments: moments(summary),
+        end_seconds: summary.elapsed_seconds,
+        series: vec![Series {
+            name: "waiting".to_owned(),
+            color: "waiting".to_owned(),
+            style: Style::Line,
+            values: sampled(summary, tier).iter().map(depth).collect(),
+        }],
+        bounds: Vec::new(),
+        whole: true,
+        show: |value| if value.fract() == 0.0 { count(value as u64) } else { format!("{value:.1}") },
+    }
 }
 
 fn supply(summary: &Summary, tier: &TierFleet) -> Chart {

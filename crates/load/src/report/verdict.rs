@@ -7,6 +7,7 @@ use crate::remarks;
 use crate::render::{outcome, outcome_in_words};
 use crate::scaling::Times;
 use crate::summary::{CriterionResult, Ended, Outcome, Summary, TierSummary, Verdict};
+use crate::waiting::Waiting;
 use crate::words::{count, money, percent, seconds};
 
 pub(super) fn section(summary: &Summary, about: &About) -> String {
@@ -66,6 +67,7 @@ fn tiles(summary: &Summary) -> String {
         scale_up(summary),
         order_to_ready(summary),
         scale_down(summary),
+        waiting(summary),
         cost(summary),
     ];
     let html = tiles.iter().map(|Tile { name, figure, note }| {
@@ -109,6 +111,24 @@ fn order_to_ready(summary: &Summary) -> Tile {
 
 fn scale_down(summary: &Summary) -> Tile {
     times(summary, "scale-down", fleet_scale_down(summary))
+}
+
+/// The tier whose requests waited longest on end.
+fn waiting(summary: &Summary) -> Tile {
+    let name = "requests waited";
+    let tiers = summary.fleet.iter().filter_map(|tier| Some((tier.tier.as_str(), tier.waiting?)));
+    let longest = tiers.max_by(|(_, one), (_, other)| one.longest_seconds.total_cmp(&other.longest_seconds));
+    match longest {
+        Some((_, Waiting { most_requests: 0, .. })) => {
+            Tile { name, figure: "never".to_owned(), note: "in no sample".to_owned() }
+        }
+        Some((tier, waiting)) => Tile {
+            name,
+            figure: scaling::seconds(waiting.longest_seconds),
+            note: format!("on end at most, in {tier}; {} at once", count(waiting.most_requests)),
+        },
+        None => Tile { name, figure: NO_DATA.to_owned(), note: "no source told the queue".to_owned() },
+    }
 }
 
 fn times(summary: &Summary, name: &'static str, times: Option<Times>) -> Tile {
