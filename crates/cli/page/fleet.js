@@ -61,7 +61,7 @@ function noticesOf(view) {
   const notices = [];
   const add = (key, text) => notices.push({ key, text });
   if (!view.holds_fleet) add("holder", "Another controller holds this fleet; this one only observes.");
-  if (view.mode !== view.mode_in_file) add("mode", `Mode ${view.mode} was ordered; the fleet file says ${view.mode_in_file}.`);
+  if (view.mode !== view.mode_in_file) add("mode", `Mode ${view.mode} is in force; the fleet file says ${view.mode_in_file}.`);
   if (view.reload_refused) add("reload", `The fleet file was changed and is not in force: ${view.reload_refused}`);
   if (view.paused_until_us !== null && view.paused_until_us > view.at_us) {
     const left = span(view.paused_until_us - view.at_us);

@@ -225,23 +225,32 @@ impl Default for Options {
 
 /// A secret that goes with every request and nowhere else.
 #[derive(Clone)]
-pub struct ApiKey(HeaderValue);
+pub struct ApiKey {
+    header: HeaderValue,
+    /// As the server sees it, and may repeat it.
+    secret: String,
+}
 
 impl ApiKey {
-    /// The key as `Authorization: Bearer` carries it; `None` where it cannot stand in a header.
+    /// The key as `Authorization: Bearer` carries it, without the blanks around it that copying leaves; `None` where it is
+    /// empty or holds anything but visible ASCII.
     pub fn new(key: &str) -> Option<Self> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;
-        value.set_sensitive(true);
-        Some(Self(value))
+        let secret = key.trim().to_owned();
+        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let mut header = HeaderValue::from_str(&format!("Bearer {secret}")).ok()?;
+        header.set_sensitive(true);
+        Some(Self { header, secret })
     }
 
     pub(crate) fn header(&self) -> HeaderValue {
-        self.0.clone()
+        self.header.clone()
     }
 
-    /// The key itself; empty where it cannot be read as text.
-    pub(crate) fn secret(&self) -> &str {
-        self.0.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
+    /// `words` without the key.
+    pub(crate) fn hidden_in(&self, words: &str) -> String {
+        words.replace(&self.secret, "(the key)")
     }
 }
 

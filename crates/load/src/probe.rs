@@ -3,7 +3,7 @@
 use crate::cost::Cost;
 use crate::fleet_point::FleetPoint;
 use crate::scaling::Scaling;
-use crate::waiting::Waiting;
+use crate::waiting::{Waiting, WaitingReader};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +76,7 @@ pub(crate) struct TierRecord {
     /// Samples that told the queue depth, and the largest.
     pub(crate) queue_readings: u64,
     pub(crate) largest_queue_depth: u64,
+    waiting: WaitingReader,
     /// Sum and number of the GPU readings at each count of ready replicas.
     gpu_by_ready: BTreeMap<u32, (f64, u64)>,
 }
@@ -89,7 +90,10 @@ impl FleetRecord {
                     self.tiers.entry(sample.tier).or_default().take(elapsed, sample.point);
                 }
             }
-            Err(error) => self.last_error = Some(error.0),
+            Err(error) => {
+                self.last_error = Some(error.0);
+                self.tiers.values_mut().for_each(|tier| tier.waiting.take(elapsed.as_secs_f64(), None));
+            }
         }
     }
 
@@ -101,7 +105,7 @@ impl FleetRecord {
         let timeline = |(tier, record): (&String, &TierRecord)| TierFleet {
             tier: tier.clone(),
             scaling: Scaling::of(&record.timeline),
-            waiting: Waiting::of(&record.timeline),
+            waiting: record.waiting.seen(),
             cost: Cost::of(&record.timeline),
             timeline: record.timeline.clone(),
         };
@@ -120,6 +124,7 @@ impl TierRecord {
             gpu_utilization: told.gpu_utilization.filter(|share| (0.0..=1.0).contains(share)),
             ..told
         };
+        self.waiting.take(point.at_seconds, point.queue_depth);
         if let Some(depth) = point.queue_depth {
             self.queue_readings += 1;
             self.largest_queue_depth = self.largest_queue_depth.max(depth);

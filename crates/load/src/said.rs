@@ -16,7 +16,8 @@ pub(crate) fn in_body(body: &[u8]) -> Option<String> {
 
 /// The words in a JSON value; where none stand at a usual place, all of it.
 pub(crate) fn in_value(value: &Value) -> String {
-    let inside = || ["error", "message", "detail"].iter().find_map(|name| value.get(name));
+    let known = |name| value.get(name).filter(|inside| !inside.is_null());
+    let inside = || ["error", "message", "detail"].into_iter().find_map(known);
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -29,10 +30,7 @@ pub(crate) fn in_value(value: &Value) -> String {
 /// On one line and short, without the key: some servers repeat what they were sent. The key is hidden before the words
 /// are cut, so that no beginning of it is left.
 pub(crate) fn for_people(words: &str, api_key: Option<&ApiKey>) -> String {
-    let hidden = match api_key.map(ApiKey::secret) {
-        Some(key) if !key.is_empty() => words.replace(key, "(the key)"),
-        _ => words.to_owned(),
-    };
+    let hidden = api_key.map_or_else(|| words.to_owned(), |key| key.hidden_in(words));
     let blank = |it: char| it.is_whitespace() || it.is_control();
     let line = hidden.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {
@@ -53,9 +51,15 @@ mod tests {
         assert_eq!(said(r#"{"object":"error","message":"too long"}"#).unwrap(), "too long");
         assert_eq!(said(r#"{"detail":"Not Found"}"#).unwrap(), "Not Found");
         assert_eq!(said(r#"{"error":"expired"}"#).unwrap(), "expired");
+        assert_eq!(said(r#"{"error":null,"message":"busy"}"#).unwrap(), "busy");
         assert_eq!(said(r#"{"detail":[{"loc":["body"]}]}"#).unwrap(), r#"[{"loc":["body"]}]"#);
         assert_eq!(said("upstream connect error").unwrap(), "upstream connect error");
         assert_eq!((said(""), said(" \n"), said("null"), said("{}")), (None, None, None, None));
+    }
+
+    #[test]
+    fn a_key_that_could_not_be_found_in_words_is_none() {
+        assert!(["", "  ", "sk secret", "sk-\u{fc}"].into_iter().all(|key| ApiKey::new(key).is_none()));
     }
 
     #[test]
@@ -63,6 +67,9 @@ mod tests {
         let key = ApiKey::new("sk-secret").unwrap();
         let shown = for_people("Incorrect\n  key\u{1b}[31m sk-secret", Some(&key));
         assert_eq!(shown, "Incorrect key [31m (the key)");
+        // A blank that copying left is no part of what the server sees and repeats.
+        let pasted = ApiKey::new(" sk-secret\n").unwrap();
+        assert_eq!(for_people("no such key: sk-secret.", Some(&pasted)), "no such key: (the key).");
         let straddling = format!("{}sk-secret", "x".repeat(LONGEST - 3));
         let shown = for_people(&straddling, Some(&key));
         assert!(!shown.contains("sk-") && shown.ends_with('\u{2026}'), "{shown}");

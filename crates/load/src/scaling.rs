@@ -124,7 +124,8 @@ impl Scaling {
             () if known(desired) => (Basis::Desired, desired as fn(&FleetPoint) -> Option<f64>),
             () => return None,
         };
-        let mut reader = Reader { outage_seconds: outage_seconds(points), ..Reader::default() };
+        let outage_seconds = OUTAGE_FACTOR * usual_distance(points);
+        let mut reader = Reader { outage_seconds, ..Reader::default() };
         for point in points {
             reader.take(point, need(point));
         }
@@ -177,11 +178,6 @@ fn desired(point: &FleetPoint) -> Option<f64> {
 pub(crate) fn usual_distance(points: &[FleetPoint]) -> f64 {
     let distances = points.windows(2).map(|pair| pair[1].at_seconds - pair[0].at_seconds);
     Times::of(distances).map_or(f64::INFINITY, |times| times.median_seconds)
-}
-
-/// Samples further apart than this have an outage between them.
-pub(crate) fn outage_seconds(points: &[FleetPoint]) -> f64 {
-    OUTAGE_FACTOR * usual_distance(points)
 }
 
 #[derive(Clone, Copy)]

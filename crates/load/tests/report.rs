@@ -7,6 +7,7 @@ use evenkeel_load::Summary;
 use evenkeel_load::cost::Cost;
 use evenkeel_load::report::{About, html};
 use evenkeel_load::summary::{Outcome, TierSummary};
+use evenkeel_load::waiting::Waiting;
 use fixture::summary;
 
 fn about() -> About {
@@ -69,6 +70,25 @@ fn a_run_without_a_controller_has_no_data_where_it_cannot_know_and_no_zero() {
     assert!(text.contains("scale-up no data no controller told its replicas"), "{text}");
     assert!(text.contains("cost no data no controller told a price"), "{text}");
     assert!(text.contains("That is not nothing: it is not known."), "{text}");
+}
+
+#[test]
+fn the_figure_of_waiting_is_that_of_players_who_wait_and_never_only_where_nobody_did() {
+    let tile = |gold: Option<Waiting>, bronze: Option<Waiting>| {
+        let mut summary = summary();
+        (summary.fleet[0].waiting, summary.fleet[1].waiting) = (gold, bronze);
+        let page = read(&html(&summary, &about()));
+        page.lines().find(|line| line.starts_with("requests waited ")).unwrap().to_owned()
+    };
+    let waited =
+        |longest_seconds, most_requests| Some(Waiting { longest_seconds, longest_at_seconds: 0.0, most_requests });
+    // Bronze is asynchronous: a backlog is what it is for.
+    let shown = tile(waited(3.0, 5), waited(700.0, 900));
+    assert_eq!(shown, "requests waited 3 s on end at most, in gold; 5 at once");
+    // In one sample some waited, and no further one tells for how long.
+    assert_eq!(tile(waited(0.0, 5), None), "requests waited 0 s on end at most, in gold; 5 at once");
+    assert_eq!(tile(waited(0.0, 0), None), "requests waited never in no sample of those that told");
+    assert_eq!(tile(None, waited(9.0, 9)), "requests waited no data no source told the queue");
 }
 
 #[test]

@@ -34,8 +34,8 @@ pub enum SeriesError {
     /// The gzip data is damaged or cut short.
     #[error("the gzip data is damaged: {0}")]
     Gzip(std::io::Error),
-    /// The unpacked file is larger than is read.
-    #[error("the file holds more than {limit_bytes} bytes; cut it into shorter series")]
+    /// The file, or what is packed in it, is larger than is read.
+    #[error("the file holds more than {limit_bytes} bytes; cut it into shorter ones")]
     TooLarge {
         /// The limit.
         limit_bytes: u64,

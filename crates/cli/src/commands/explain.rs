@@ -50,8 +50,9 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
         Format::Table => {
             let orders = journal.orders().map_err(Failure::refused)?;
             let operator = journal.operator_orders().map_err(Failure::refused)?;
-            let said = operator.iter().filter_map(|(at, order)| Some((*at, in_words(order, tier)?))).collect();
-            Story { orders, said, changes_only: arguments.changes_only }.print(&rows)?;
+            let said = operator.iter().filter_map(|(at, order)| Some((*at, in_words(*at, order, tier)?))).collect();
+            let from_the_beginning = rows.len() < arguments.limit as usize;
+            Story { orders, said, from_the_beginning, changes_only: arguments.changes_only }.print(&rows)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -62,6 +63,8 @@ struct Story {
     orders: Vec<OrderRow>,
     /// What operators ordered, in words.
     said: Vec<(Time, String)>,
+    /// Whether nothing is kept from before these runs.
+    from_the_beginning: bool,
     changes_only: bool,
 }
 
@@ -70,16 +73,25 @@ impl Story {
     /// which nobody decided.
     fn print(&self, rows: &[DecisionRow]) -> Result<(), Failure> {
         let mut rows = rows.iter().rev().peekable();
+        if self.from_the_beginning {
+            self.print_said(None, rows.peek().copied())?;
+        }
         while let Some(row) = rows.next() {
+            let next = rows.peek().copied();
             print_row(row, &self.orders)?;
-            let next = rows.peek();
-            let within = |at: &Time| *at >= row.first_us && next.is_none_or(|next| *at < next.first_us);
-            for (at, words) in self.said.iter().filter(|(at, _)| within(at)) {
-                output::say(format_args!("{}  an operator ordered {words}", output::moment(*at)))?;
-            }
+            self.print_said(Some(row), next)?;
             if let Some(next) = next {
                 self.print_between(row, next)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What was ordered from the beginning of `row` until that of `next`.
+    fn print_said(&self, row: Option<&DecisionRow>, next: Option<&DecisionRow>) -> Result<(), Failure> {
+        let within = |at: Time| row.is_none_or(|row| at >= row.first_us) && next.is_none_or(|next| at < next.first_us);
+        for (at, words) in self.said.iter().filter(|(at, _)| within(*at)) {
+            output::say(format_args!("{}  {words}", output::moment(*at)))?;
         }
         Ok(())
     }
@@ -101,17 +113,18 @@ impl Story {
     }
 }
 
-/// An operator's order, where it concerns `tier`.
-fn in_words(order: &OperatorOrder, tier: &str) -> Option<String> {
+/// An order given at `at`, where it concerns `tier`. Not every one is a person's: a damaged journal leaves mode observe.
+fn in_words(at: Time, order: &OperatorOrder, tier: &str) -> Option<String> {
     Some(match order {
-        OperatorOrder::Mode(mode) => format!("mode {}", mode.name()),
-        OperatorOrder::Pause(until) => format!("a pause until {}", output::moment(*until)),
+        OperatorOrder::Mode(mode) => format!("from here on in mode {}", mode.name()),
+        OperatorOrder::Pause(until) if *until <= at => "the pause ends".to_owned(),
+        OperatorOrder::Pause(until) => format!("paused until {}", output::moment(*until)),
         OperatorOrder::Override { tier: of, .. } if of != tier => return None,
-        OperatorOrder::Override { order: None, .. } => "the end of the override".to_owned(),
+        OperatorOrder::Override { order: None, .. } => "the override ends".to_owned(),
         OperatorOrder::Override { order: Some(order), .. } => {
             let bound = |words: &str, count: Option<u32>| count.map_or_else(String::new, |it| format!("{words} {it} "));
             let (least, most) = (bound("at least", order.at_least), bound("at most", order.at_most));
-            format!("{least}{most}until {}: {}", output::moment(order.until), order.because)
+            format!("override {least}{most}until {}: {}", output::moment(order.until), order.because)
         }
     })
 }

@@ -72,37 +72,21 @@ fn print(state: &Value) -> Result<(), Failure> {
 
 /// What is not as it always is, a line each: orders in force, and what is wrong.
 fn notices(state: &Value) -> Vec<String> {
-    let moment = |value: &Value| value.as_i64().map(|at| output::moment(Time::from_micros(at)));
     let mut lines = Vec::new();
     let (mode, in_file) = (&state["mode"], &state["mode_in_file"]);
     if mode != in_file {
-        lines.push(format!("mode {} was ordered; the fleet file says {}", text(mode), text(in_file)));
-    }
-    if state["holds_fleet"] == false {
-        lines.push("another controller holds this fleet: this one decides and shows, and does nothing".to_owned());
+        lines.push(format!("mode {} is in force; the fleet file says {}", text(mode), text(in_file)));
     }
     let refused = state["reload_refused"].as_str();
     lines.extend(refused.map(|why| format!("the fleet file was changed and is not in force: {}", why.trim_end())));
     lines.extend(state["stopping"].as_str().map(|how_far| format!("being stopped: {how_far}")));
     lines.extend(moment(&state["paused_until_us"]).map(|until| format!("paused until {until}")));
-    for tier in list(&state["tiers"]) {
-        let name = text(&tier["tier"]);
-        let operator = &tier["operator"];
-        if let Some(until) = moment(&operator["until"]) {
-            let bound = |key: &str, words: &str| operator[key].as_u64().map(|count| format!("{words} {count} "));
-            let bounds = [bound("at_least", "at least"), bound("at_most", "at most")].into_iter().flatten();
-            let because = text(&operator["because"]);
-            lines.push(format!("{name}: override {}until {until}: {because}", bounds.collect::<String>()));
-        }
-        lines.extend(tier["refused"].as_str().map(|why| format!("{name}: the last order was refused: {why}")));
-    }
-    let problem = state["journal"]["problem"].as_str();
-    if state["journal"]["writable"] == false {
-        // At first it is only seen that nothing was written for long, and not yet why.
-        let why = problem.map_or_else(String::new, |why| format!(": {why}"));
-        lines.push(format!("the journal cannot be written, so nothing shrinks{why}"));
+    lines.extend(list(&state["tiers"]).flat_map(tier_notices));
+    if state["holds_fleet"] == false {
+        // It writes no journal, which is as it should be.
+        lines.push("another controller holds this fleet: this one decides and shows, and does nothing".to_owned());
     } else {
-        lines.extend(problem.map(|why| format!("the journal had a problem: {why}")));
+        lines.extend(journal_notice(&state["journal"]));
     }
     let (ours, obeyed) = (&state["epoch"], &state["gateway_applied"]["epoch"]);
     if obeyed.as_u64() > ours.as_u64() && ours.is_u64() {
@@ -117,6 +101,31 @@ fn notices(state: &Value) -> Vec<String> {
         format!("replica {replica} runs on, but the fleet file has no tier {tier}")
     }));
     lines
+}
+
+fn tier_notices(tier: &Value) -> Vec<String> {
+    let (name, operator) = (text(&tier["tier"]), &tier["operator"]);
+    let override_until = moment(&operator["until"]).map(|until| {
+        let bound = |key: &str, words: &str| operator[key].as_u64().map(|count| format!("{words} {count} "));
+        let bounds = [bound("at_least", "at least"), bound("at_most", "at most")].into_iter().flatten();
+        format!("{name}: override {}until {until}: {}", bounds.collect::<String>(), text(&operator["because"]))
+    });
+    let refused = tier["refused"].as_str().map(|why| format!("{name}: the last order was refused: {why}"));
+    override_until.into_iter().chain(refused).collect()
+}
+
+fn journal_notice(journal: &Value) -> Option<String> {
+    let problem = journal["problem"].as_str();
+    if journal["writable"] == false {
+        // At first it is only seen that nothing was written for long, and not yet why.
+        let why = problem.map_or_else(String::new, |why| format!(": {why}"));
+        return Some(format!("the journal cannot be written, so nothing shrinks{why}"));
+    }
+    problem.map(|why| format!("the journal is written again; since the controller's start it had a problem: {why}"))
+}
+
+fn moment(value: &Value) -> Option<String> {
+    value.as_i64().map(|at| output::moment(Time::from_micros(at)))
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -143,11 +152,17 @@ mod tests {
         });
         assert_eq!(notices(&quiet), [""; 0]);
         let mended = json!({"journal": {"writable": true, "problem": "it was set aside"}});
-        assert_eq!(notices(&mended), ["the journal had a problem: it was set aside"]);
+        assert_eq!(
+            notices(&mended),
+            ["the journal is written again; since the controller's start it had a problem: it was set aside"]
+        );
+        let fenced = json!({"holds_fleet": false, "journal": {"writable": false, "problem": null}});
+        let words = "another controller holds this fleet: this one decides and shows, and does nothing";
+        assert_eq!(notices(&fenced), [words], "no word of a disk");
         let unexplained = json!({"journal": {"writable": false, "problem": null}});
         assert_eq!(notices(&unexplained), ["the journal cannot be written, so nothing shrinks"]);
         let loud = json!({
-            "mode": "observe", "mode_in_file": "act", "holds_fleet": false, "reload_refused": "line 3: no number\n",
+            "mode": "observe", "mode_in_file": "act", "holds_fleet": true, "reload_refused": "line 3: no number\n",
             "epoch": 7, "gateway_applied": {"epoch": 9, "number": 1},
             "stopping": "draining", "paused_until_us": 1_000_000, "journal": {"writable": false, "problem": "disk full"},
             "strays": [{"tier": "copper", "replica": "a"}],
@@ -160,8 +175,7 @@ mod tests {
         assert_eq!(
             notices(&loud),
             [
-                "mode observe was ordered; the fleet file says act",
-                "another controller holds this fleet: this one decides and shows, and does nothing",
+                "mode observe is in force; the fleet file says act",
                 "the fleet file was changed and is not in force: line 3: no number",
                 "being stopped: draining",
                 "paused until 1970-01-01 00:00:01Z",

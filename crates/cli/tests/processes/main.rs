@@ -22,5 +22,6 @@ mod slower;
 mod source;
 mod stalled;
 mod stopping;
+mod story;
 mod taking_over;
 mod world;

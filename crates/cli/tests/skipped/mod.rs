@@ -1,5 +1,5 @@
-//! Tests that need what not every machine has say so where they skip, and `scripts/check` says it again at its end: a check
-//! that was not made must not look like one that passed.
+//! Tests of the program that need a browser or a mount say so where they skip, and `scripts/check` says it again at its end:
+//! a check that was not made must not look like one that passed.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 use std::fs::OpenOptions;

@@ -108,6 +108,8 @@ fn start_litellm(program: &std::ffi::OsStr, directory: &std::path::Path, upstrea
         .arg(address.port().to_string())
         .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         .env("LITELLM_LOG", "ERROR")
+        // Without a key, as the others are asked without one; it listens on loopback for as long as the bench runs.
+        .env("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -120,11 +122,12 @@ fn free_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+#[expect(clippy::disallowed_methods, reason = "there is no runtime to block")]
 fn wait_until_listening(address: SocketAddr, name: &str) {
     let began = Instant::now();
     while std::net::TcpStream::connect(address).is_err() {
         assert!(began.elapsed() < Duration::from_secs(120), "{name} does not listen");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

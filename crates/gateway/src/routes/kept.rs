@@ -82,6 +82,23 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_cannot_be_kept_leaves_nothing_half_done_and_may_be_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = KeptTable::in_directory(directory.path());
+        let version = RouteVersion { epoch: 1, number: 1 };
+        let table = RouteTable { fleet: "game".into(), version, tiers: Vec::new() };
+        // A folder in its place stands for a disk that takes the new file and not the renaming.
+        let place = directory.path().join(FILE);
+        fs::create_dir(&place).unwrap();
+        assert!(kept.write(&table).is_err());
+        let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [FILE]);
+        fs::remove_dir(place).unwrap();
+        kept.write(&table).unwrap();
+        assert_eq!(kept.read(), Some(table));
+    }
+
+    #[test]
     fn a_damaged_table_is_passed_over() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(FILE), "{\"fleet\":").unwrap();

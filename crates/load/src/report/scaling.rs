@@ -22,7 +22,9 @@ pub(super) fn section(summary: &Summary) -> String {
         let why = "No controller was asked, or none answered, so replicas were not seen. Only latencies tell how the service kept up.";
         return html_section("scaling", heading, &note(why));
     }
-    let charts: String = summary.fleet.iter().map(|tier| supply_or_why_not(summary, tier)).collect();
+    let queue_where_told = |tier: &TierFleet| tier.waiting.map_or_else(String::new, |_| queue(summary, tier).html());
+    let of_tier = |tier| format!("{}{}", supply_or_why_not(summary, tier), queue_where_told(tier));
+    let charts: String = summary.fleet.iter().map(of_tier).collect();
     let body = format!("{}{}{charts}{}", times(summary), note(DEFINITION), shortages(summary));
     html_section("scaling", heading, &body)
 }
@@ -53,6 +55,8 @@ pub(super) fn fleet_scale_down(summary: &Summary) -> Option<Times> {
 fn times(summary: &Summary) -> String {
     let header = [
         "tier",
+        "requests waited",
+        "most waiting",
         "scale-ups",
         "median",
         "longest",
@@ -61,8 +65,6 @@ fn times(summary: &Summary) -> String {
         "scale-downs",
         "median",
         "longest",
-        "requests waited",
-        "most waiting",
         "short of replicas for",
         "most missing",
         "replicas lost",
@@ -72,9 +74,13 @@ fn times(summary: &Summary) -> String {
 }
 
 fn row(tier: &TierFleet) -> Vec<Cell> {
+    let waiting = [
+        Cell::maybe(tier.waiting.map(|it| seconds(it.longest_seconds))),
+        Cell::maybe(tier.waiting.map(|it| count(it.most_requests))),
+    ];
     let Some(scaling) = &tier.scaling else {
-        let unknown = (1..14).map(|_| Cell::maybe(None));
-        return [Cell::text(&tier.tier)].into_iter().chain(unknown).collect();
+        let unknown = (1..12).map(|_| Cell::maybe(None));
+        return [Cell::text(&tier.tier)].into_iter().chain(waiting).chain(unknown).collect();
     };
     let (up, start, down) = (scaling.scale_up(), scaling.order_to_ready(), scaling.scale_down());
     let number = |times: Option<Times>| Cell::figure(times.map_or(0, |it| it.count).to_string());
@@ -83,8 +89,11 @@ fn row(tier: &TierFleet) -> Vec<Cell> {
     };
     let most = scaling.shortages.iter().map(|it| it.missing_replicas).fold(0.0, f64::max);
     let basis = if scaling.basis == Basis::Desired { " (by orders)" } else { "" };
+    let [waited, most_waiting] = waiting;
     vec![
         Cell::text(format!("{}{basis}", tier.tier)),
+        waited,
+        most_waiting,
         number(up),
         time(up, |it| it.median_seconds),
         time(up, |it| it.longest_seconds),
@@ -93,8 +102,6 @@ fn row(tier: &TierFleet) -> Vec<Cell> {
         number(down),
         time(down, |it| it.median_seconds),
         time(down, |it| it.longest_seconds),
-        Cell::maybe(tier.waiting.map(|it| seconds(it.longest_seconds))),
-        Cell::maybe(tier.waiting.map(|it| count(it.most_requests))),
         Cell::figure(seconds(scaling.short_seconds())),
         Cell::figure(format!("{most:.1}")),
         Cell::figure(count(u64::from(scaling.lost_replicas))),
@@ -103,8 +110,7 @@ fn row(tier: &TierFleet) -> Vec<Cell> {
 
 fn supply_or_why_not(summary: &Summary, tier: &TierFleet) -> String {
     if tier.timeline.iter().any(|point| point.ready.is_some()) {
-        let queue = tier.waiting.map(|_| queue(summary, tier).html());
-        return format!("{}{}", supply(summary, tier).html(), queue.unwrap_or_default());
+        return supply(summary, tier).html();
     }
     note(&format!("No sample told the replicas of {}.", tier.tier))
 }

@@ -113,14 +113,19 @@ fn scale_down(summary: &Summary) -> Tile {
     times(summary, "scale-down", fleet_scale_down(summary))
 }
 
-/// The tier whose requests waited longest on end.
+/// The tier whose requests waited longest on end, of those whose players wait with them: a backlog is what an asynchronous
+/// tier is for.
 fn waiting(summary: &Summary) -> Tile {
     let name = "requests waited";
-    let tiers = summary.fleet.iter().filter_map(|tier| Some((tier.tier.as_str(), tier.waiting?)));
-    let longest = tiers.max_by(|(_, one), (_, other)| one.longest_seconds.total_cmp(&other.longest_seconds));
-    match longest {
+    let asynchronous = |name: &str| summary.tiers.iter().any(|tier| tier.tier == name && tier.asynchronous);
+    let tiers = summary.fleet.iter().filter(|tier| !asynchronous(&tier.tier));
+    let told = tiers.filter_map(|tier| Some((tier.tier.as_str(), tier.waiting?)));
+    let order = |it: &Waiting, other: &Waiting| {
+        it.longest_seconds.total_cmp(&other.longest_seconds).then(it.most_requests.cmp(&other.most_requests))
+    };
+    match told.max_by(|(_, it), (_, other)| order(it, other)) {
         Some((_, Waiting { most_requests: 0, .. })) => {
-            Tile { name, figure: "never".to_owned(), note: "in no sample".to_owned() }
+            Tile { name, figure: "never".to_owned(), note: "in no sample of those that told".to_owned() }
         }
         Some((tier, waiting)) => Tile {
             name,

@@ -177,10 +177,15 @@ impl Fence {
     /// Lets an order of `epoch` through, unless a newer one was seen, and remembers a newer one durably before it has
     /// any effect. Blocks while another order passes. An order that is not let through was surely not carried out.
     pub(crate) fn pass(&self, epoch: u64) -> Result<Passage, BackendError> {
-        let file = self.epoch_file.display();
         let not_known = |error: io::Error| {
-            let why = format!("{file}, without which nothing may act, cannot be used: {error}; restart the controller");
-            BackendError::Denied(why)
+            let advice = match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
+                    "; restart the controller, which writes it anew"
+                }
+                _ => "",
+            };
+            let file = self.epoch_file.display();
+            BackendError::Denied(format!("{file}, without which nothing may act, cannot be used: {error}{advice}"))
         };
         let lock = self.lock().map_err(not_known)?;
         let current = self.current().map_err(not_known)?;

@@ -1,6 +1,7 @@
 //! Metrics as Prometheus reads them.
 
 use super::{Rig, START, blind, eventually, steady};
+use evenkeel_controller::view::FleetView;
 use evenkeel_core::units::Span;
 use reqwest::Method;
 use serde_json::Value;
@@ -31,6 +32,7 @@ async fn what_is_known_is_exported_with_its_unit_in_the_name() {
         ("evenkeel_tier_cost_usd_per_hour{tier=\"gold\"}", "2.012"),
         ("evenkeel_tick_age_seconds", "2.0"),
         ("evenkeel_journal_writable", "1.0"),
+        ("evenkeel_reload_refused", "0.0"),
         ("evenkeel_source_problem{source=\"gateway\"}", "0.0"),
         ("evenkeel_mode{mode=\"act\"}", "1.0"),
         ("evenkeel_mode{mode=\"observe\"}", "0.0"),
@@ -39,6 +41,13 @@ async fn what_is_known_is_exported_with_its_unit_in_the_name() {
         assert_eq!(sample(&text, name), Some(value), "{name} in {text}");
     }
     assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn a_changed_file_that_is_not_in_force_can_be_alarmed_on() {
+    let rig = Rig::start().await;
+    rig.publish(FleetView { reload_refused: Some("line 3".to_owned()), ..steady(START) });
+    assert_eq!(sample(&scrape(&rig).await, "evenkeel_reload_refused"), Some("1.0"));
 }
 
 #[tokio::test]

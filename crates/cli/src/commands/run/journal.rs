@@ -94,6 +94,7 @@ mod tests {
         let opened = folder.open().await.unwrap();
         assert_eq!(opened.operator.mode, Some(Mode::Observe));
         assert!(opened.set_aside.unwrap().contains(ASIDE));
+        assert!(opened.journal.health().problem.unwrap().contains(ASIDE), "status tells it");
         assert!(fs::read_to_string(folder.path(ASIDE)).unwrap().starts_with("garbage"));
         drop(opened.journal);
         let again = folder.open().await.unwrap();

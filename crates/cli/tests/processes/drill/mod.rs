@@ -80,7 +80,7 @@ fn end_of(world: &mut World, load: usize) -> Value {
 #[test]
 fn failures_are_counted_but_for_those_whose_client_had_part_of_an_answer() {
     let of = |kind, requests| serde_json::json!({"kind": kind, "requests": requests});
-    let gold = serde_json::json!({"failures": [of("http_502", 3), of("truncated", 4), of("error_event", 5)]});
-    let silver = serde_json::json!({"failures": [of("timed_out", 2)]});
+    let gold = serde_json::json!({"failures": [of("status_502", 3), of("truncated", 4), of("error_event", 5)]});
+    let silver = serde_json::json!({"failures": [of("timeout", 2)]});
     assert_eq!(failed_before_a_byte(&serde_json::json!({"tiers": [gold, silver]})), 5);
 }
