@@ -18,8 +18,10 @@ fn at_five(tier: TierSpec) -> Timeline {
 fn a_blackout_of_everything_for_ten_minutes_removes_nothing() {
     for cause in [Cause::Unreachable, Cause::TimedOut, Cause::Malformed, Cause::FirstReading, Cause::CounterReset] {
         let mut gold = at_five(gold());
+        assert!(!gold.autoscaler.is_blind(0));
         gold.feed().dark = Some(cause);
         gold.watch().at(minutes(20)).because(Reason::HeldBlind);
+        assert!(gold.autoscaler.is_blind(0));
         assert_eq!(gold.lowest(), 5, "{cause:?}");
         let blind = Why::Blind { signal: Signal::Offered, cause };
         assert_eq!(gold.decision().recommendations[0].why, blind);

@@ -270,6 +270,17 @@ fn a_replica_removed_on_figures_of_some_replicas_only_is_caught() {
 }
 
 #[test]
+fn a_replica_removed_on_a_mean_of_nobody_is_caught() {
+    let mut starting = shrunk(tracking(Signal::GpuUtilization, 0.75, Per::Replica));
+    let observation = &mut starting.inputs.tiers[0].observation;
+    let Reading::Fresh { value: replicas, .. } = &mut observation.replicas else { panic!() };
+    replicas.iter_mut().for_each(|it| it.state = ReplicaState::Starting);
+    let Reading::Fresh { value: mean, .. } = &mut observation.signals.gpu_utilization else { panic!() };
+    *mean = Mean { sum: 0.0, count: 0 };
+    assert_eq!(broken(&starting, |_| ()), [Invariant::BlindRemovesNothing]);
+}
+
+#[test]
 fn silence_is_an_outage_unless_it_is_known_that_nothing_is_under_way() {
     let latency = PolicySpec::Latency { objective: 0, window: seconds(60) };
     let silent = |in_flight: u64, cause| {

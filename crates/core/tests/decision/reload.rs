@@ -152,16 +152,22 @@ fn another_priority_takes_nothing_before_the_windows_are_full() {
 #[test]
 fn counts_above_another_bound_are_no_counts_above_this_one() {
     use evenkeel_core::observe::Latency;
-    let policies = vec![PolicySpec::Latency { objective: 0, window: minutes(5) }];
-    let mut tier = Timeline::of(TierSpec { policies, maximum: 2, ..gold() }).with_ready(2);
-    tier.feed().latency = Some(Latency { count: 100, above: 40, ..Latency::default() });
-    tier.feed().queue_depth = Some(5);
-    tier.at(minutes(10));
-    tier.reload(|it| it.tiers[0].slo.objectives[0].bound = Span::from_millis(40));
-    tier.feed().latency = Some(Latency { count: 100, above: 1, ..Latency::default() });
-    tier.tick();
-    let Why::Objective { above_share, .. } = tier.decision().recommendations[0].why else { panic!() };
-    assert!((above_share - 0.01).abs() < 1e-12, "{above_share}");
+    let share_after = |change: fn(&mut TierSpec)| {
+        let policies = vec![PolicySpec::Latency { objective: 0, window: minutes(5) }];
+        let mut tier = Timeline::of(TierSpec { policies, maximum: 2, ..gold() }).with_ready(2);
+        tier.feed().latency = Some(Latency { count: 100, above: 40, ..Latency::default() });
+        tier.feed().queue_depth = Some(5);
+        tier.at(minutes(10));
+        tier.reload(|it| change(&mut it.tiers[0]));
+        tier.feed().latency = Some(Latency { count: 100, above: 1, ..Latency::default() });
+        tier.tick();
+        let Why::Objective { above_share, .. } = tier.decision().recommendations[0].why else { panic!() };
+        above_share
+    };
+    let another_bound = share_after(|it| it.slo.objectives[0].bound = Span::from_millis(40));
+    assert!((another_bound - 0.01).abs() < 1e-12, "{another_bound}");
+    let another_maximum = share_after(|it| it.maximum = 3);
+    assert!(another_maximum > 0.3, "the bound is the same, and so are the counts: {another_maximum}");
 }
 
 #[test]
