@@ -205,6 +205,29 @@ mod tests {
     }
 
     #[test]
+    fn an_equal_count_keeps_the_larger_figure_while_it_is_inside_and_a_smaller_one_gives_none() {
+        let length = Span::from_secs(10);
+        let pushed = |counts: &[(i64, u32, f64)]| {
+            let mut window = ExtremeWindow::default();
+            for &(second, count, detail) in counts {
+                window.push(at(second), count, detail, length, Extreme::Largest);
+            }
+            window.extreme()
+        };
+        assert_eq!(pushed(&[(0, 5, 9.0), (9, 5, 1.0)]), Some((5, 9.0)));
+        assert_eq!(pushed(&[(0, 5, 9.0), (10, 5, 1.0)]), Some((5, 1.0)));
+        assert_eq!(pushed(&[(0, 4, 9.0), (1, 5, 1.0)]), Some((5, 1.0)));
+    }
+
+    #[test]
+    fn the_newest_count_stands_however_old_it_is_and_never_leaves() {
+        let (mut window, length) = (ExtremeWindow::default(), Span::from_secs(10));
+        window.push(at(0), 3, 3.0, length, Extreme::Largest);
+        window.forget(at(100), length);
+        assert_eq!((window.extreme(), window.leaves_at(length)), (Some((3, 3.0)), None));
+    }
+
+    #[test]
     fn it_never_holds_more_entries_than_there_are_counts() {
         let mut window = ExtremeWindow::default();
         for second in 0..10_000 {

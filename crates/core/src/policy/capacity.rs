@@ -174,7 +174,10 @@ mod tests {
         for (missed, gain) in COLD_GAINS {
             assert!((staffing_gain(1.0 - missed) - gain).abs() < 1e-9);
         }
-        assert!(staffing_gain(0.97) > 1.063 && staffing_gain(0.97) < 1.345);
+        // Halfway in the logarithm of what may be missed is halfway in the gain.
+        for [(more, low), (less, high)] in [[COLD_GAINS[0], COLD_GAINS[1]], [COLD_GAINS[1], COLD_GAINS[2]]] {
+            assert!((staffing_gain(1.0 - libm::sqrt(more * less)) - (low + high) / 2.0).abs() < 1e-9);
+        }
         assert!((staffing_gain(0.5) - 1.063).abs() < 1e-12);
         assert!((staffing_gain(0.99999) - 1.936).abs() < 1e-12);
     }

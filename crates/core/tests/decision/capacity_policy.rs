@@ -4,8 +4,8 @@ use crate::specs::{capacity, gold, minutes, seconds};
 use crate::timeline::{Timeline, rate_for};
 use evenkeel_core::capacity::Table;
 use evenkeel_core::decision::{Forecast, Reason, Why};
-use evenkeel_core::observe::{Finished, Mean};
-use evenkeel_core::spec::{LatencyMetric, Objective, TierSpec};
+use evenkeel_core::observe::{Finished, Mean, Offered, Reading, Signals};
+use evenkeel_core::spec::{LatencyMetric, Objective, PolicySpec, TierSpec};
 use evenkeel_core::units::Span;
 
 /// 1.063 replicas for each replica of demand at 95 % (policy.md's cold line): 2.5 of demand are three.
@@ -34,6 +34,23 @@ fn every_kind_of_objective_limits_the_rate_and_a_longer_bound_lets_more_of_it_th
         }
         assert!(long.rate(4.0) >= 4.0 * long.rate(1.0), "{metric:?}: four together carry four times as much at least");
     }
+}
+
+#[test]
+fn a_reading_over_a_long_gap_counts_as_much_as_the_window_holds() {
+    let policies = vec![PolicySpec::Capacity { window: seconds(60), hold: seconds(300) }];
+    let mut tier = Timeline::of(TierSpec { policies, ..gold() });
+    let mut told = |requests, over| {
+        let value = Offered { requests, prompt_tokens: 0, over };
+        let offered = Reading::Fresh { value, at: tier.inputs.now };
+        tier.tick_with(vec![Signals { offered, ..Signals::default() }]);
+        let Why::Demand { requests_per_second, .. } = tier.decision().recommendations[0].why else { panic!() };
+        requests_per_second
+    };
+    // Ten minutes at one request a second count as the last minute of them.
+    assert_eq!(told(600, minutes(10)), 1.0);
+    let after = told(10, seconds(1));
+    assert!((after - 70.0 / 61.0).abs() < 1e-12, "{after}");
 }
 
 #[test]
