@@ -12,10 +12,16 @@ pub(crate) struct ResultFile {
 }
 
 impl ResultFile {
-    /// The file, which can be written: better told now than when the result is there. What it holds from an earlier time
-    /// stays until then, for this one may never come.
-    pub(crate) fn open(flag: &'static str, path: &Path) -> Result<Self, Failure> {
+    /// The file, which can be written and is none of the `inputs`: better told now than when the result is there. What it
+    /// holds from an earlier time stays until then, for this one may never come.
+    pub(crate) fn open(flag: &'static str, path: &Path, inputs: &[Option<&Path>]) -> Result<Self, Failure> {
         let file = Self { flag, path: path.to_owned() };
+        let same =
+            |input: &Path| path.canonicalize().is_ok_and(|it| input.canonicalize().is_ok_and(|input| it == input));
+        if inputs.iter().flatten().any(|input| same(input)) {
+            let place = path.display();
+            return Err(Failure::usage(format!("{flag} {place}: that file is read here, name another one")));
+        }
         match OpenOptions::new().append(true).create(true).open(path) {
             Ok(_) => Ok(file),
             Err(error) => Err(file.refused(&error)),
@@ -47,16 +53,27 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("profile.yaml");
         fs::write(&path, "an earlier and longer one").unwrap();
-        let file = ResultFile::open("--out", &path).unwrap();
+        let file = ResultFile::open("--out", &path, &[None, Some(directory.path())]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "an earlier and longer one");
         file.write("the new one").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "the new one");
     }
 
     #[test]
+    fn a_file_that_is_read_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let fleet = directory.path().join("fleet.yaml");
+        fs::write(&fleet, "fleet: game").unwrap();
+        let same = directory.path().join(".").join("fleet.yaml");
+        let failure = ResultFile::open("--report", &same, &[Some(&fleet)]).unwrap_err();
+        assert!(failure.to_string().contains("name another one"), "{failure}");
+        assert_eq!(fs::read_to_string(&fleet).unwrap(), "fleet: game");
+    }
+
+    #[test]
     fn a_place_that_cannot_be_written_is_told_before_anything_is_done() {
         let directory = tempfile::tempdir().unwrap();
-        let failure = ResultFile::open("--out", &directory.path().join("nowhere").join("x")).unwrap_err();
+        let failure = ResultFile::open("--out", &directory.path().join("nowhere").join("x"), &[]).unwrap_err();
         assert!(failure.to_string().starts_with("--out "), "{failure}");
     }
 }

@@ -5,7 +5,7 @@ use crate::explain;
 use crate::journal::JournalHealth;
 use crate::operator::Mode;
 use crate::step::Stopping;
-use evenkeel_core::decision::{Decision, Override, Why};
+use evenkeel_core::decision::{Decision, Override, Recommendation, Why};
 use evenkeel_core::observe::{Reading, Replica, ReplicaId, Signals};
 use evenkeel_core::spec::{Objective, TierSpec};
 use evenkeel_core::units::Time;
@@ -120,7 +120,7 @@ impl TierView {
             explanation: explain::sentence(&decision),
             recommendations: decision.recommendations.iter().map(explain::figures).collect(),
             clamps: decision.clamps.iter().map(explain::clamp).collect(),
-            demand_replicas: decision.recommendations.iter().find_map(|it| demand(&it.why)),
+            demand_replicas: decision.recommendations.iter().find_map(demand),
             requests_per_second: signals.offered.fresh().and_then(|it| {
                 let seconds = it.over.as_secs_f64();
                 (seconds > 0.0).then(|| it.requests as f64 / seconds)
@@ -141,10 +141,15 @@ impl TierView {
     }
 }
 
-const fn demand(why: &Why) -> Option<f64> {
-    match why {
-        Why::Demand { demand_replicas, .. } => Some(*demand_replicas),
-        Why::Unachievable { throughput_replicas, .. } => Some(*throughput_replicas),
+/// As the capacity policy tells it. Another policy that finds its objective out of reach tells what is there, which is no
+/// demand.
+fn demand(recommendation: &Recommendation) -> Option<f64> {
+    if recommendation.policy != "capacity" {
+        return None;
+    }
+    match recommendation.why {
+        Why::Demand { demand_replicas, .. } => Some(demand_replicas),
+        Why::Unachievable { throughput_replicas, .. } => Some(throughput_replicas),
         _ => None,
     }
 }

@@ -197,6 +197,14 @@ fn a_tier_whose_objective_cannot_be_met_shows_what_its_throughput_takes() {
         Some(2.5)
     );
     assert_eq!(shown(Why::Scheduled { entry: None }), None);
+    // A latency policy that finds its bound out of reach tells what is there, and that is no demand.
+    let latency = Recommendation {
+        policy: "latency".to_owned(),
+        ..by(Why::Unachievable { metric, requests_per_second, throughput_replicas: 3.0, slowdown: 1.0 })
+    };
+    let decision = decision(Reason::HeldSteady, vec![latency]);
+    let view = TierView::new(&fleet.spec.tiers[0], decision, Signals::default(), &Reading::default());
+    assert_eq!(view.demand_replicas, None);
 }
 
 #[test]

@@ -223,6 +223,9 @@ impl Default for Options {
     }
 }
 
+/// So many signs of a key in a row are shown nowhere.
+const TELLTALE: usize = 8;
+
 /// A secret that goes with every request and nowhere else.
 #[derive(Clone)]
 pub struct ApiKey {
@@ -248,10 +251,33 @@ impl ApiKey {
         self.header.clone()
     }
 
-    /// `words` without the key.
+    /// `words` without the key: whatever has as many signs of it in a row as `TELLTALE`, in capitals or not, is hidden, so
+    /// neither a beginning of it is shown nor one of which some signs are written in another way.
     pub(crate) fn hidden_in(&self, words: &str) -> String {
-        words.replace(&self.secret, "(the key)")
+        let (words, secret) = (words.as_bytes(), self.secret.as_bytes());
+        let shortest = TELLTALE.min(secret.len());
+        let (mut shown, mut at) = (Vec::with_capacity(words.len()), 0);
+        while at < words.len() {
+            let run = longest_run(&words[at..], secret);
+            if run >= shortest {
+                shown.extend_from_slice(b"(the key)");
+                at += run;
+            } else {
+                shown.push(words[at]);
+                at += 1;
+            }
+        }
+        // The key is ASCII, so no other character is cut apart.
+        String::from_utf8_lossy(&shown).into_owned()
     }
+}
+
+/// Signs in a row that the beginning of `words` shares with any place of `secret`.
+fn longest_run(words: &[u8], secret: &[u8]) -> usize {
+    let shared = |place: usize| {
+        words.iter().zip(&secret[place..]).take_while(|(word, sign)| word.eq_ignore_ascii_case(sign)).count()
+    };
+    (0..secret.len()).map(shared).max().unwrap_or(0)
 }
 
 impl std::fmt::Debug for ApiKey {

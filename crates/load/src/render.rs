@@ -236,6 +236,9 @@ pub(crate) fn generator_in_words(summary: &Summary) -> String {
     let own = |kind: &str| kind == Failure::NotSent.name() || kind == Failure::OwnLimit.name();
     let unsent: u64 =
         summary.tiers.iter().flat_map(|tier| &tier.failures).filter(|it| own(&it.kind)).map(|it| it.requests).sum();
+    if summary.tiers.iter().all(|tier| tier.offered_requests == 0) {
+        return "No request came due: a longer time, more players or more requests for each send some.".to_owned();
+    }
     let lagged = summary.criteria.iter().filter(|it| it.not_judged == Some(NotJudged::OwnLag)).count();
     let late = summary.lag.p99_ms;
     match (unsent, lagged) {

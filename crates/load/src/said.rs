@@ -5,6 +5,8 @@ use serde_json::Value;
 
 /// Characters shown.
 const LONGEST: usize = 200;
+/// Bytes looked at for them.
+const LOOKED_AT: usize = 2_000;
 
 /// The words in an error's body: OpenAI's servers send `{"error": {"message": ...}}`, FastAPI's `{"detail": ...}`, others
 /// plain text. `None` for a body without words.
@@ -27,9 +29,9 @@ pub(crate) fn in_value(value: &Value) -> String {
     }
 }
 
-/// On one line and short, without the key: some servers repeat what they were sent. The key is hidden before the words
-/// are cut, so that no beginning of it is left.
+/// On one line and short, without the key: some servers repeat what they were sent.
 pub(crate) fn for_people(words: &str, api_key: Option<&ApiKey>) -> String {
+    let words = &words[..words.floor_char_boundary(LOOKED_AT)];
     let hidden = api_key.map_or_else(|| words.to_owned(), |key| key.hidden_in(words));
     let blank = |it: char| it.is_whitespace() || it.is_control();
     let line = hidden.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
@@ -58,6 +60,21 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_key_and_one_that_is_written_otherwise_are_hidden_too() {
+        let key = ApiKey::new("sk-Abcdefgh/Ijklmnop+Qrstuvwx==").unwrap();
+        for (said, shown) in [
+            ("bad key sk-Abcdefgh/Ijk", "bad key (the key)"),
+            ("SK-ABCDEFGH/IJKLMNOP+QRSTUVWX==", "(the key)"),
+            ("sk-Abcdefgh%2FIjklmnop%2BQrstuvwx%3D%3D", "(the key)%2F(the key)%2B(the key)%3D%3D"),
+            ("key sk-Abcd\u{2026}, \u{fc}ber", "key sk-Abcd\u{2026}, \u{fc}ber"),
+        ] {
+            assert_eq!(for_people(said, Some(&key)), shown);
+        }
+        let short = ApiKey::new("abc").unwrap();
+        assert_eq!(for_people("the key abc is wrong", Some(&short)), "the key (the key) is wrong");
+    }
+
+    #[test]
     fn a_key_that_could_not_be_found_in_words_is_none() {
         assert!(["", "  ", "sk secret", "sk-\u{fc}"].into_iter().all(|key| ApiKey::new(key).is_none()));
     }
@@ -70,9 +87,10 @@ mod tests {
         // A blank that copying left is no part of what the server sees and repeats.
         let pasted = ApiKey::new(" sk-secret\n").unwrap();
         assert_eq!(for_people("no such key: sk-secret.", Some(&pasted)), "no such key: (the key).");
-        let straddling = format!("{}sk-secret", "x".repeat(LONGEST - 3));
-        let shown = for_people(&straddling, Some(&key));
-        assert!(!shown.contains("sk-") && shown.ends_with('\u{2026}'), "{shown}");
+        for cut in [LONGEST, LOOKED_AT] {
+            let shown = for_people(&format!("{}sk-secret", "x ".repeat(cut / 2 - 2)), Some(&key));
+            assert!(!shown.contains("sk-s"), "{shown}");
+        }
         assert_eq!(for_people(&"\u{fc}".repeat(LONGEST), None).chars().count(), LONGEST);
     }
 }

@@ -43,10 +43,15 @@ pub(crate) async fn stream(connections: &Arc<Connections>, request: Request<Full
 /// connection as well.
 async fn read_tokens(mut body: Incoming) -> Result<TokenStream, Failed> {
     let mut tokens = TokenStream::default();
+    // Of an answer that is no stream at all, for what it says.
+    let mut begun = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Failure::Truncated)?;
         if let Some(data) = frame.data_ref() {
             tokens.feed(data, Instant::now());
+            if !tokens.saw_event() && begun.len() < ERROR_BODY_BYTES {
+                begun.extend_from_slice(data);
+            }
         }
         match tokens.state() {
             StreamState::Open | StreamState::Done => {}
@@ -57,7 +62,7 @@ async fn read_tokens(mut body: Incoming) -> Result<TokenStream, Failed> {
     match tokens.state() {
         StreamState::Done => Ok(tokens),
         _ if tokens.saw_event() => Err(Failure::Truncated.into()),
-        _ => Err(Failure::Malformed.into()),
+        _ => Err(Failed { failure: Failure::Malformed, message: said::in_body(&begun) }),
     }
 }
 

@@ -153,8 +153,9 @@ async fn kinds_of_failure_are_counted_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_failure_tells_what_the_server_said_but_never_the_key() {
     let said = r#"{"error":{"message":"Incorrect API key provided:\n sk-secret"}}"#;
-    let server = Server::start(move |asked| match asked.number % 3 {
+    let server = Server::start(move |asked| match asked.number % 4 {
         0 => Reply::Json(401, said.to_owned()),
+        2 => Reply::Json(200, r#"{"error":{"message":"no such model"}}"#.to_owned()),
         1 => Reply::Tokens { first: Duration::ZERO, gap: Duration::ZERO, tokens: 3, ending: Ending::ErrorEvent },
         _ => Reply::Close,
     })
@@ -165,6 +166,7 @@ async fn each_kind_of_failure_tells_what_the_server_said_but_never_the_key() {
     let of = |kind: &str| failures.iter().find(|it| it.kind == kind).unwrap().message.as_deref();
     assert_eq!(of("status_401"), Some("Incorrect API key provided: (the key)"));
     assert_eq!(of("error_event"), Some("out of memory"));
+    assert_eq!(of("malformed"), Some("no such model"), "a success that is none");
     assert_eq!(of("reset"), None);
 }
 

@@ -74,7 +74,7 @@ struct Report<'a> {
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
     let target = Target::parse(&arguments.url).map_err(Failure::usage)?;
     let address = target.to_string();
-    let out = arguments.out.as_deref().map(|path| ResultFile::open("--out", path)).transpose()?;
+    let out = arguments.out.as_deref().map(|path| ResultFile::open("--out", path, &[])).transpose()?;
     let began = jiff::Timestamp::now();
     // What happens below a second is by chance, and still a number that can be typed again.
     let seed = arguments.seed.unwrap_or_else(|| began.as_microsecond().unsigned_abs() % 1_000_000_000);

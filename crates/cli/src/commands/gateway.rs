@@ -12,8 +12,12 @@ use evenkeel_fleet::model::Fleet;
 use evenkeel_gateway::{Bound, GatewayError, Options, StateError};
 use evenkeel_local::backend::who_listens;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often it is looked whether the gateway before has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -39,10 +43,30 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         ..Options::default()
     };
     open_files::take_all();
-    let bound = bind(&fleet, &options).await.map_err(|error| refused(error, fleet.gateway.listen))?;
+    let ending = signals::listen();
+    let bound = tokio::select! {
+        bound = bind_when_free(&fleet, &options) => bound?,
+        () = ending.asked() => return Ok(ExitCode::SUCCESS),
+    };
     output::note(format_args!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address()));
-    bound.run(signals::ended()).await;
+    bound.run(ending.asked()).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the gateway that runs already, if there is one: it may be ending, with answers still under way.
+async fn bind_when_free(fleet: &Fleet, options: &Options) -> Result<Bound, Failure> {
+    let mut told = false;
+    loop {
+        match bind(fleet, options).await {
+            Err(GatewayError::State { path, error: StateError::InUse }) => {
+                if !std::mem::replace(&mut told, true) {
+                    output::note(in_use(&path, fleet.gateway.listen));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            bound => return bound.map_err(refused),
+        }
+    }
 }
 
 /// A damaged queue of asynchronous requests is set aside, as a damaged journal is: what it held cannot be read by anybody.
@@ -62,16 +86,15 @@ async fn bind(fleet: &Fleet, options: &Options) -> Result<Bound, GatewayError> {
     }
 }
 
-/// Why a gateway cannot run where the fleet file wants it at `address`; as a rule because another one does.
-fn refused(error: GatewayError, address: SocketAddr) -> Failure {
+/// That another gateway is here, and which one where that can be told.
+fn in_use(state: &Path, address: SocketAddr) -> String {
+    let who = who_listens(address.port()).map_or_else(String::new, |who| format!(" ({who} listens on {address})"));
+    format!("a gateway of this fleet runs already{who} and has {}: this one starts when it has ended", state.display())
+}
+
+fn refused(error: GatewayError) -> Failure {
     match error {
         GatewayError::Listen { address, error } => Failure::cannot_listen("the gateway", address, &error),
-        GatewayError::State { path, error: StateError::InUse } => {
-            let who =
-                who_listens(address.port()).map_or_else(String::new, |who| format!(": {who} listens on {address}"));
-            let directory = path.display();
-            Failure::refused(format!("a gateway of this fleet runs already{who}; it keeps its state in {directory}"))
-        }
         error @ GatewayError::ControllerUrl(_) => Failure::usage(format!("--controller: {error}")),
         error => Failure::refused(error),
     }

@@ -67,7 +67,8 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
     let options = Options { drain, ignore_eos, api_key, ..Options::default() };
     let probe = fleet.as_deref().map(probe).transpose()?;
     let about = about::about(&name(&arguments, fleet.as_deref()), &arguments.source.in_words());
-    let report = arguments.report.as_deref().map(|path| ResultFile::open("--report", path)).transpose()?;
+    let inputs = [arguments.fleet.as_deref(), arguments.source.file()];
+    let report = arguments.report.as_deref().map(|path| ResultFile::open("--report", path, &inputs)).transpose()?;
     let mut progress = progress::for_standard_error();
     let summary = send(plan, target, options, probe, progress.as_mut(), signals::ended).await;
     tell(&summary, &about, report.as_ref(), format)?;

@@ -17,11 +17,13 @@ use evenkeel_controller::operator::{Mode, OperatorOrders};
 use evenkeel_controller::ports::Clock;
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_fleet::model::Fleet;
-use evenkeel_local::backend::{FleetLock, LocalBackend, LocalOptions, LockError, Role, clear_stopped, is_stopped};
+use evenkeel_local::backend::{
+    FleetLock, HeldBy, LocalBackend, LocalOptions, LockError, Role, clear_stopped, is_stopped,
+};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -34,6 +36,9 @@ mod sources;
 const EVENTS_WAITING: usize = 1_024;
 /// How often a second controller looks whether the first has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// From listening to holding the fleet, at most.
+const MOVES_IN_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -51,23 +56,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Accepted { fleet, text } = fleet_file::accept(&arguments.fleet)?;
     let state = arguments.state.of(&fleet.spec.name)?;
     refuse_another_fleet(&state, &fleet.spec.name)?;
-    state.create()?;
     let clock: Arc<dyn Clock> = Arc::new(AnchoredClock::start());
     let allowed_hosts = arguments.allow_host;
     let mut place = Place { fleet, text, file: arguments.fleet, state, clock, allowed_hosts, ending };
-    let lock = match place.acquire() {
-        Ok(lock) => {
-            clear_stopped(&lock).map_err(Failure::refused)?;
-            Some(lock)
-        }
-        Err(LockError::Held(holder)) => {
-            output::note(format_args!("{holder}: this one only observes, and takes over when it has ended"));
-            place.stand_by().await?
-        }
-        Err(error) => return Err(Failure::refused(error)),
-    };
-    if let Some(lock) = lock {
-        place.act(&lock).await?;
+    if let Some((lock, listener)) = place.move_in().await? {
+        place.act(&lock, listener).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -85,14 +78,66 @@ struct Place {
 }
 
 impl Place {
+    /// Takes the fleet, at once or when the controller that has it has ended; nothing when told to end before.
+    ///
+    /// The listener comes first: a controller that cannot listen must not have taken the fleet from one that serves it, such
+    /// as one whose state directory was removed.
+    async fn move_in(&mut self) -> Result<Option<(FleetLock, TcpListener)>, Failure> {
+        if let Some(listener) = self.listen_unless_held().await? {
+            self.state.create()?;
+            match self.acquire() {
+                Ok(lock) => {
+                    clear_stopped(&lock).map_err(Failure::refused)?;
+                    return Ok(Some((lock, listener)));
+                }
+                // It was taken in this moment, or its holder listens elsewhere.
+                Err(LockError::Held(_)) => {}
+                Err(error) => return Err(Failure::refused(error)),
+            }
+        }
+        let holder = HeldBy::of(self.state.path());
+        let holder = holder.map_or_else(|| "another controller acts on this fleet".to_owned(), |it| it.to_string());
+        output::note(format_args!("{holder}: this one only observes, and takes over when it has ended"));
+        let Some(lock) = self.stand_by().await? else { return Ok(None) };
+        let listener = self.listen().await.map_err(|error| self.cannot_listen(&error))?;
+        Ok(Some((lock, listener)))
+    }
+
+    /// The listener; `None` where another controller holds the fleet. One that starts in this moment listens a little
+    /// before it holds it.
+    async fn listen_unless_held(&self) -> Result<Option<TcpListener>, Failure> {
+        let began = Instant::now();
+        loop {
+            match self.listen().await {
+                Ok(listener) => return Ok(Some(listener)),
+                Err(_) if HeldBy::of(self.state.path()).is_some() => return Ok(None),
+                Err(error) if began.elapsed() >= MOVES_IN_WITHIN => return Err(self.cannot_listen(&error)),
+                Err(_) => tokio::time::sleep(MOVES_IN_WITHIN / 20).await,
+            }
+        }
+    }
+
+    async fn listen(&self) -> std::io::Result<TcpListener> {
+        TcpListener::bind(self.fleet.controller.listen).await
+    }
+
+    fn cannot_listen(&self, error: &std::io::Error) -> Failure {
+        Failure::cannot_listen("the controller", self.fleet.controller.listen, error)
+    }
+
     /// Acts until told to end. Replicas go on serving after it.
-    async fn act(&self, lock: &FleetLock) -> Result<(), Failure> {
+    async fn act(&self, lock: &FleetLock, listener: TcpListener) -> Result<(), Failure> {
         // Again, now that no other can move in.
         refuse_another_fleet(&self.state, &self.fleet.spec.name)?;
         let opened =
             journal::open(&self.state, self.fleet.controller.retention, lock.epoch(), self.clock.now()).await?;
         let token = Token::obtain(&self.state.token(), std::env::var(TOKEN_VARIABLE).ok()).map_err(Failure::usage)?;
-        let listener = self.listen(lock).await?;
+        output::note(format_args!(
+            "the controller of {} listens on http://{} (epoch {})",
+            self.fleet.spec.name,
+            self.fleet.controller.listen,
+            lock.epoch()
+        ));
         if let Err(failure) = Running::of(&self.fleet, &self.file).write(&self.state) {
             // Only a help for commands whose fleet file is broken; no reason to leave players waiting.
             output::note(failure);
@@ -126,19 +171,6 @@ impl Place {
 
     fn acquire(&self) -> Result<FleetLock, LockError> {
         FleetLock::acquire(self.state.path(), self.clock.now())
-    }
-
-    async fn listen(&self, lock: &FleetLock) -> Result<TcpListener, Failure> {
-        let address = self.fleet.controller.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::cannot_listen("the controller", address, &error))?;
-        output::note(format_args!(
-            "the controller of {} listens on http://{address} (epoch {})",
-            self.fleet.spec.name,
-            lock.epoch()
-        ));
-        Ok(listener)
     }
 
     /// Observes until the first controller has ended, and gives its lock; nothing when told to end, or when the fleet was

@@ -47,7 +47,6 @@ fn print(state: &Value) -> Result<(), Failure> {
         "demand",
         "requests/s",
         "waiting",
-        "why",
     ]);
     for tier in list(&state["tiers"]) {
         let supply = &tier["decision"]["supply"];
@@ -64,10 +63,12 @@ fn print(state: &Value) -> Result<(), Failure> {
             tier["signals"]["queue_depth"]["fresh"]["value"]
                 .as_u64()
                 .map_or_else(|| "no data".to_owned(), |it| it.to_string()),
-            text(&tier["explanation"]),
         ]);
     }
-    output::say(table)
+    output::say(table)?;
+    // Below, for a sentence in a column would make every row wider than a terminal.
+    list(&state["tiers"])
+        .try_for_each(|tier| output::say(format_args!("{}: {}", text(&tier["tier"]), text(&tier["explanation"]))))
 }
 
 /// What is not as it always is, a line each: orders in force, and what is wrong.

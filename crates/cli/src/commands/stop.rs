@@ -124,6 +124,9 @@ async fn drain(place: &Whereabouts, grace: Duration) -> Result<(), Failure> {
         output::note(format_args!("no controller of {} answers: its replicas are ended without draining", place.fleet));
         return Ok(());
     }
+    if HeldBy::of(place.state.path()).is_none() && control.state_of(&place.fleet).await.is_ok() {
+        return Err(not_of_this_directory(place));
+    }
     if let Err(failure) = ask_to_drain(&control, place).await {
         output::note(format_args!("{failure}: the replicas are ended without draining"));
         return Ok(());
@@ -144,6 +147,16 @@ async fn drain(place: &Whereabouts, grace: Duration) -> Result<(), Failure> {
         () = asking => {}
     }
     Ok(())
+}
+
+/// Ending replicas under a controller that this cannot end would have it start them again, or leave players without any.
+fn not_of_this_directory(place: &Whereabouts) -> Failure {
+    Failure::refused(format!(
+        "a controller of {} answers, but does not hold {}: that directory was removed while it ran, or it has another one \
+         (--state DIR). Nothing was ended; end that controller first, or name its directory",
+        place.fleet,
+        place.state.path().display()
+    ))
 }
 
 async fn ask_to_drain(control: &Control, place: &Whereabouts) -> Result<Value, Failure> {

@@ -1,6 +1,6 @@
 //! A second controller: what it does while it stands by, and with what it takes over.
 
-use crate::world::{World, ready, signal};
+use crate::world::{World, ready, said, signal};
 use rustix::process::Signal;
 use std::fs;
 
@@ -19,6 +19,36 @@ fn a_second_controller_observes_says_so_and_takes_over_when_the_first_is_gone() 
     assert_eq!(gold["decision"]["desired"], 1);
     assert_eq!(world.replicas().len(), 1, "adopted, not started again");
     world.assert_replays();
+}
+
+#[test]
+fn where_the_state_directory_was_removed_no_other_takes_the_fleet_and_no_stop_ends_it_under_its_controller() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let fleet = world.fleet.to_str().unwrap().to_owned();
+    fs::remove_dir_all(world.state()).unwrap();
+
+    let output = world.evenkeel(&["run", &fleet]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains(&format!("(process {})", world.pid(first))), "{}", said(&output));
+    assert!(!world.state().exists(), "nothing was begun there");
+
+    // Another attempt may have left something.
+    fs::create_dir_all(world.state()).unwrap();
+    fs::write(world.state().join("epoch"), "1\n").unwrap();
+    fs::write(world.state().join("journal.sqlite"), "").unwrap();
+    let output = world.evenkeel(&["stop", &fleet, "--grace", "1"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("Nothing was ended"), "{}", said(&output));
+    let served = world.replicas();
+    assert_eq!(served.len(), 1);
+
+    world.kill(first);
+    fs::remove_dir_all(world.state()).unwrap();
+    world.start("run");
+    world.wait_for("the replica that was adopted", |gold| ready(gold) == 1);
+    assert_eq!(world.replicas(), served);
 }
 
 #[test]

@@ -75,7 +75,8 @@ fn unusable(error: &StoreError) -> Refusal {
 
 /// The durable queue cannot be used.
 pub(crate) fn no_queue() -> Refusal {
-    let message = "the request could not be kept: try again";
+    let message =
+        "the request could not be kept: try again; where that does not help, the gateway's log says what does";
     Refusal::for_now(StatusCode::SERVICE_UNAVAILABLE, "queue_unusable", message, 5)
 }
 

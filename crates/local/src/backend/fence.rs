@@ -57,6 +57,13 @@ pub struct HeldBy {
 impl HeldBy {
     const UNKNOWN: Self = Self { pid: None, since: None, started: None };
 
+    /// Who acts on the fleet that lives in `state_dir`; `None` where nobody does, or where it cannot be told. Changes
+    /// nothing there.
+    pub fn of(state_dir: &Path) -> Option<Self> {
+        let mut file = File::open(state_dir.join(LOCK)).ok()?;
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| read_holder(&mut file))
+    }
+
     fn this_process(since: Time) -> Self {
         let pid = std::process::id();
         let started = process_table::read(pid.cast_signed()).map(|process| process.start_ticks);
@@ -261,6 +268,9 @@ mod tests {
         let lock = acquired(&dir);
         let Err(LockError::Held(holder)) = FleetLock::acquire(dir.path(), NOW) else { panic!("got the lock twice") };
         assert_eq!((holder.pid, holder.since), (Some(std::process::id()), Some(NOW)));
+        assert_eq!(HeldBy::of(dir.path()), Some(holder), "without trying to take it");
+        assert_eq!(HeldBy::of(&dir.path().join("elsewhere")), None);
+        assert!(!dir.path().join("elsewhere").exists());
         drop(lock);
         acquired(&dir);
     }

@@ -78,7 +78,9 @@ impl Source {
 
     fn players(&self) -> Result<PlayersSeries, Failure> {
         let players = match (&self.players, &self.shape) {
-            (Some(path), _) => PlayersSeries::open(path).map_err(Failure::usage)?.compressed(self.compress),
+            (Some(path), _) => {
+                PlayersSeries::open(path).map_err(|error| in_file(path, &error))?.compressed(self.compress)
+            }
             // A shape is compressed itself: its jumps are to stay jumps.
             (None, Some(shape)) => Ok(shape.compressed(self.compress).map_err(Failure::usage)?.players()),
             (None, None) => self.day().generate().map_err(Failure::usage)?.compressed(self.compress),
@@ -88,6 +90,11 @@ impl Source {
 
     fn day(&self) -> Day {
         Day { peak_players: self.peak, low_share: self.low_share, seed: self.seed, ..Day::default() }
+    }
+
+    /// The file that is read, if one is.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.trace.as_deref().or(self.players.as_deref())
     }
 
     /// For the report.
@@ -104,6 +111,6 @@ impl Source {
     }
 }
 
-fn in_file(path: &Path, error: &evenkeel_workload::TraceError) -> Failure {
+fn in_file(path: &Path, error: &impl std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {error}", path.display()))
 }
