@@ -44,6 +44,10 @@ fn nobody_beside_more_requests_than_the_minimum_takes_is_not_believed() {
     gold.feed().in_flight = Some(0);
     gold.feed().queue_depth = Some(65);
     gold.at(minutes(50)).expect(5);
+    // As many as the minimum takes at once contradict nobody.
+    gold.feed().queue_depth = Some(64);
+    gold.tick();
+    assert_eq!(gold.decision().recommendations[0].desired, Some(0));
 }
 
 #[test]

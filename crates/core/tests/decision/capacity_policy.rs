@@ -248,6 +248,50 @@ fn requests_that_turn_out_longer_than_declared_are_staffed_with_more() {
     assert!(staffed(7) <= 5, "shorter: {}", staffed(7));
 }
 
+/// The demand in replicas, and that of the forecast.
+fn demands(timeline: &Timeline) -> (f64, Option<f64>) {
+    match timeline.decision().recommendations[0].why {
+        Why::Demand { demand_replicas, forecast_replicas, .. } => (demand_replicas, forecast_replicas),
+        _ => panic!(),
+    }
+}
+
+#[test]
+fn a_request_weighs_what_its_tokens_cost_in_a_full_batch_and_a_forecast_one_as_much() {
+    let mut tier = gold();
+    tier.profile.prefix_hit_share = 0.25;
+    let (profile, rate) = (tier.profile.clone(), 20.0);
+    let mut gold = Timeline::of(tier.clone());
+    gold.feed().requests_per_second = Some(rate);
+    gold.tiers[0].forecast = Some(Forecast { requests_per_second: rate, horizon: seconds(60) });
+    // One request a tick, half as long again in the prompt and twice as long in the answer.
+    let over = seconds(1);
+    gold.feed().finished = Some(Finished { succeeded: 1, failed: 0, prompt_tokens: 450, output_tokens: 80, over });
+    gold.at(minutes(60));
+    let batch = 64.0;
+    let each_output = profile.decode_iteration_ms(batch, batch * (300.0 + 20.0)) / batch;
+    let cost = |prompt: f64, output: f64| prompt * 0.08 * 0.75 + output * each_output;
+    // Each request makes the earlier ones count 0.995, so 200 of them are remembered beside 100 as declared.
+    let work = (200.0 * cost(450.0, 80.0) + 100.0 * cost(300.0, 40.0)) / (300.0 * cost(300.0, 40.0));
+    let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
+    let (demand, forecast) = demands(&gold);
+    assert!((demand - table.demand(rate * work)).abs() < 1e-6 * demand, "{demand}, and work {work}");
+    assert_eq!(forecast, Some(demand));
+}
+
+#[test]
+fn a_pace_is_compared_with_the_declared_one_for_as_many_requests_as_are_inside_each_replica() {
+    let mut gold = Timeline::of(gold()).with_ready(4);
+    gold.demand(3.5);
+    gold.feed().in_flight = Some(8 * 4);
+    let tier = gold.spec().tiers[0].clone();
+    let declared = evenkeel_core::capacity::Service::new(&tier.profile, &tier.requests).iteration_ms(8.0);
+    gold.feed().pace = Some(Mean { sum: 20.0 * declared, count: 20 });
+    gold.tick();
+    let Why::Demand { slowdown, .. } = gold.decision().recommendations[0].why else { panic!() };
+    assert!((slowdown - 1.0).abs() < 1e-12, "{slowdown}");
+}
+
 #[test]
 fn the_peak_that_a_level_is_held_for_is_told() {
     let mut gold = Timeline::of(gold());

@@ -4,7 +4,7 @@
 use crate::specs::{gold, minutes, seconds, tracking};
 use crate::timeline::Timeline;
 use evenkeel_core::decision::{ActiveSchedule, Reason, Why};
-use evenkeel_core::observe::{Cause, Latency, Mean};
+use evenkeel_core::observe::{Cause, Latency, Mean, Offered, Portion, Reading, Signals};
 use evenkeel_core::spec::{Per, PolicySpec, Signal, TierSpec};
 use evenkeel_core::units::Span;
 
@@ -264,6 +264,12 @@ fn latency_shrinks_by_one_when_the_remaining_ones_have_room() {
     tier.expect(5);
     tier.tick();
     tier.expect(5).because(Reason::HeldSteady);
+    // Kept, but by less than twice: one replica fewer could miss it.
+    let mut close = Timeline::of(by_latency()).with_ready(6);
+    close.feed().latency = above(4);
+    close.feed().queue_depth = Some(0);
+    close.feed().in_flight = Some(0);
+    close.at(minutes(10)).expect(6);
 }
 
 #[test]
@@ -273,10 +279,29 @@ fn a_bound_missed_by_idle_replicas_is_unachievable() {
     tier.feed().latency = above(60);
     tier.feed().queue_depth = Some(0);
     tier.feed().in_flight = Some(4);
+    tier.feed().requests_per_second = Some(8.0);
     tier.at(minutes(20)).expect(4).because(Reason::Unachievable);
+    let Why::Unachievable { requests_per_second, throughput_replicas, .. } = tier.decision().recommendations[0].why
+    else {
+        panic!()
+    };
+    assert_eq!((requests_per_second, throughput_replicas), (8.0, 4.0));
     tier.feed().in_flight = Some(9);
     tier.tick();
     tier.expect(6).because(Reason::GrewForDemand);
+}
+
+#[test]
+fn a_count_over_no_time_is_no_rate() {
+    let mut tier = Timeline::of(by_latency()).with_ready(4);
+    let at = tier.inputs.now;
+    let offered = Reading::Fresh { value: Offered { requests: 8, prompt_tokens: 0, over: Span::ZERO }, at };
+    let (queue_depth, in_flight) = (Reading::Fresh { value: 0, at }, Reading::Fresh { value: 4, at });
+    let value = Latency { count: 100, above: 60, ..Latency::default() };
+    let latency = vec![Reading::Fresh { value, at }];
+    tier.tick_with(vec![Signals { offered, queue_depth, in_flight, latency, ..Signals::default() }]);
+    let Why::Unachievable { requests_per_second, .. } = tier.decision().recommendations[0].why else { panic!() };
+    assert_eq!(requests_per_second, 0.0);
 }
 
 #[test]
@@ -307,6 +332,48 @@ fn latency_wakes_a_tier_at_zero_by_what_waits() {
     tier.at(minutes(1)).expect(0);
     tier.feed().queue_depth = Some(1);
     tier.at(minutes(1) + seconds(1)).expect(1).because(Reason::GrewForDemand);
+    // Nobody waits: that nothing ended, as no replica is there, wakes nothing.
+    let mut empty = Timeline::of(by_latency());
+    empty.feed().queue_depth = Some(0);
+    empty.feed().in_flight = Some(1);
+    empty.at(minutes(1)).expect(0);
+}
+
+#[test]
+fn silence_while_requests_are_inside_is_blind_whatever_was_measured_before() {
+    let mut tier = Timeline::of(with(vec![tracking(Signal::Pace, 12.0, Per::Replica)])).with_ready(5);
+    tier.feed().queue_depth = Some(0);
+    tier.feed().in_flight = Some(20);
+    tier.feed().pace = Some(Mean { sum: 60.0, count: 10 });
+    tier.at(seconds(30));
+    tier.feed().pace = None;
+    tier.tick();
+    let blind = Why::Blind { signal: Signal::Pace, cause: Cause::NoRequest };
+    assert_eq!(tier.decision().recommendations[0].why, blind);
+    // A share of no requests is as silent.
+    let mut errors = Timeline::of(with(vec![tracking(Signal::ErrorShare, 0.05, Per::Replica)])).with_ready(5);
+    let at = errors.inputs.now;
+    let error_share = Reading::Fresh { value: Portion { part: 0, whole: 0 }, at };
+    let (queue_depth, in_flight) = (Reading::Fresh { value: 0, at }, Reading::Fresh { value: 20, at });
+    errors.tick_with(vec![Signals { error_share, queue_depth, in_flight, ..Signals::default() }]);
+    let blind = Why::Blind { signal: Signal::ErrorShare, cause: Cause::NoRequest };
+    assert_eq!(errors.decision().recommendations[0].why, blind);
+}
+
+#[test]
+fn a_figure_that_adds_up_is_told_for_each_replica_and_any_other_as_it_is() {
+    let told = |policy, ready| {
+        let mut tier = Timeline::of(with(vec![policy])).with_ready(ready);
+        let at = tier.inputs.now;
+        let (queue_depth, oldest_queued) =
+            (Reading::Fresh { value: 12, at }, Reading::Fresh { value: seconds(12), at });
+        tier.tick_with(vec![Signals { queue_depth, oldest_queued, ..Signals::default() }]);
+        let Why::Target { value, .. } = tier.decision().recommendations[0].why else { panic!() };
+        value
+    };
+    assert_eq!(told(tracking(Signal::QueueDepth, 3.0, Per::Replica), 4), 3.0);
+    assert_eq!(told(tracking(Signal::QueueDepth, 3.0, Per::Replica), 0), 12.0, "without a replica, all of it");
+    assert_eq!(told(tracking(Signal::OldestQueued, 3.0, Per::Replica), 4), 12.0, "an age is nobody's share");
 }
 
 #[test]
@@ -323,6 +390,9 @@ fn a_replica_that_does_not_report_removes_none_and_does_not_stop_growth() {
     assert_eq!((half.desired, half.reason), (6, Reason::HeldBlind));
     assert_eq!(half.recommendations[0].why, Why::Blind { signal: Signal::GpuUtilization, cause: Cause::Partial });
     assert_eq!(partial(5.0, 5).desired, 10, "what five report needs ten");
+    // What five report needs six, which are there; whether the sixth needs another nobody knows.
+    let as_many = partial(3.0, 5).recommendations[0].why.clone();
+    assert_eq!(as_many, Why::Blind { signal: Signal::GpuUtilization, cause: Cause::Partial });
     assert_eq!(partial(0.6, 6).desired, 2, "all reported");
 }
 
