@@ -104,8 +104,8 @@ pub struct Bound {
     room: Arc<Semaphore>,
     workers: Workers,
     shutdown_limit: Duration,
-    /// Locked as long as the gateway runs.
-    _state: Option<StateDirectory>,
+    /// Locked until it is handed over.
+    state: Option<StateDirectory>,
 }
 
 /// Runs the gateway of `fleet` until `shutdown` is there and the requests in flight have ended. Dropped before that, it
@@ -149,7 +149,6 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let room = Arc::new(Semaphore::new(options.most_clients.unwrap_or_else(most_clients)));
     let workers = Workers::start().map_err(GatewayError::NoThread)?;
     let (gateway, fleet) = (Arc::new(gateway), fleet.clone());
-    let _state = state;
     Ok(Bound {
         listener,
         address,
@@ -161,7 +160,7 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
         room,
         workers,
         shutdown_limit,
-        _state,
+        state,
     })
 }
 
@@ -173,10 +172,11 @@ impl Bound {
 
     /// Answers until `shutdown` is there and the requests in flight have ended.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        // Everything runs in these two sets, so that dropping this future ends it all.
+        // Everything runs in these sets, so that dropping this future ends it all.
         let mut background = self.start_background();
+        let dispatchers = self.start_dispatchers();
         let (ending, ended) = watch::channel(false);
-        let mut clients = self.start_dispatchers(&ended);
+        let mut clients = JoinSet::new();
         tracing::info!(address = %self.address, "the gateway listens");
         tokio::select! {
             () = self.accept(&mut clients, &ended) => {}
@@ -184,18 +184,13 @@ impl Bound {
         }
         drop(self.listener);
         ending.send_replace(true);
+        hand_over(&self.gateway, dispatchers, self.state).await;
         let all_ended = timeout(self.shutdown_limit, async { while clients.join_next().await.is_some() {} }).await;
         if all_ended.is_err() {
             tracing::warn!(open = clients.len(), "ended with requests in flight");
         }
         clients.shutdown().await;
         background.shutdown().await;
-        self.gateway.routes.keep_in_force().await;
-        if let Some(desk) = &self.gateway.desk
-            && let Err(error) = desk.ask(Store::give_all_back).await
-        {
-            tracing::warn!(%error, "requests under way are handed out again only after the next start");
-        }
     }
 
     /// What runs beside the requests.
@@ -212,13 +207,12 @@ impl Bound {
         background
     }
 
-    /// What hands out the requests of asynchronous tiers; it ends like a client's request, after those under way.
-    fn start_dispatchers(&self, ended: &watch::Receiver<bool>) -> JoinSet<()> {
+    /// What hands out the requests of asynchronous tiers.
+    fn start_dispatchers(&self) -> JoinSet<()> {
         let mut dispatchers = JoinSet::new();
         for tier in &self.gateway.in_force().tiers {
             if let (Some(desk), Some(settings)) = (&self.gateway.desk, &tier.asynchronous) {
-                let (desk, tier) = (Arc::clone(desk), Arc::clone(tier));
-                dispatchers.spawn(dispatch(desk, tier, settings.clone(), ended.clone()));
+                dispatchers.spawn(dispatch(Arc::clone(desk), Arc::clone(tier), settings.clone()));
             }
         }
         dispatchers
@@ -267,6 +261,20 @@ impl Bound {
             }
         }
     }
+}
+
+/// Leaves the state to the next gateway at once, for players wait at a closed door until it has it, while answers under way
+/// take their time. Asynchronous requests under way go back to the queue: nobody waits for them at this door.
+async fn hand_over(gateway: &Gateway, mut dispatchers: JoinSet<()>, state: Option<StateDirectory>) {
+    dispatchers.shutdown().await;
+    if let Some(desk) = &gateway.desk {
+        if let Err(error) = desk.ask(Store::give_all_back).await {
+            tracing::warn!(%error, "requests under way are handed out again only after the next start");
+        }
+        desk.close().await;
+    }
+    gateway.routes.keep_for_the_next().await;
+    drop(state);
 }
 
 /// How many clients the process has file descriptors for: each may need a connection to a replica too.

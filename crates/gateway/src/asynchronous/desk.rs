@@ -20,10 +20,17 @@ const BATCH: usize = 256;
 type Question = Box<dyn FnOnce(&Store) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(bool) + Send>;
 
+/// What comes to the thread.
+enum Message {
+    Question(Question),
+    /// Close the file.
+    Close,
+}
+
 /// Where questions about the file are asked.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<Message>,
     backlogs: BTreeMap<String, Arc<Backlog>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -63,8 +70,20 @@ impl Desk {
         F: FnOnce(&Store) -> rusqlite::Result<T> + Send + 'static,
     {
         let (question, answered) = question(act);
-        self.questions.send(question).await.map_err(|_| StoreError::Gone)?;
+        self.questions.send(Message::Question(question)).await.map_err(|_| StoreError::Gone)?;
         answered.await.map_err(|_| StoreError::NotWritten)?
+    }
+
+    /// Closes the file after what was asked so far, so that the next gateway can have it. Who asks later is told so.
+    pub(crate) async fn close(&self) {
+        let _ = self.questions.send(Message::Close).await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let joined = thread.map(|thread| tokio::task::spawn_blocking(|| thread.join()));
+        if let Some(joined) = joined
+            && !matches!(joined.await, Ok(Ok(())))
+        {
+            tracing::error!("the thread of the asynchronous queue ended badly");
+        }
     }
 }
 
@@ -101,16 +120,27 @@ where
     (question, answered)
 }
 
-fn answer_all(store: &Store, mut asked: mpsc::Receiver<Question>, backlogs: &BTreeMap<String, Arc<Backlog>>) {
-    while let Some(first) = asked.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH
-            && let Ok(next) = asked.try_recv()
-        {
-            batch.push(next);
-        }
+fn answer_all(store: &Store, mut asked: mpsc::Receiver<Message>, backlogs: &BTreeMap<String, Arc<Backlog>>) {
+    while let Some(Message::Question(first)) = asked.blocking_recv() {
+        let (batch, closes) = batch(first, &mut asked);
         answer_batch(store, batch, backlogs);
+        if closes {
+            return;
+        }
     }
+}
+
+/// `first` and what waits behind it, a batch at most; and whether the file is to be closed after that.
+fn batch(first: Question, asked: &mut mpsc::Receiver<Message>) -> (Vec<Question>, bool) {
+    let mut batch = vec![first];
+    while batch.len() < BATCH {
+        match asked.try_recv() {
+            Ok(Message::Question(next)) => batch.push(next),
+            Ok(Message::Close) => return (batch, true),
+            Err(_) => break,
+        }
+    }
+    (batch, false)
 }
 
 fn answer_batch(store: &Store, batch: Vec<Question>, backlogs: &BTreeMap<String, Arc<Backlog>>) {

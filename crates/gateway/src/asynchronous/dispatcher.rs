@@ -15,7 +15,6 @@ use http::Method;
 use http::uri::PathAndQuery;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -26,20 +25,14 @@ const LEASE_MARGIN: Span = Span::from_secs(5);
 /// Pause before a request that could not even be tried is due again, so that nothing spins.
 const NOT_TRIED_PAUSE: Duration = Duration::from_millis(200);
 
-/// Dispatches `tier`'s requests until `ending`, then waits for those handed out.
-pub(crate) async fn dispatch(
-    desk: Arc<Desk>,
-    tier: Arc<Tier>,
-    settings: AsynchronousSettings,
-    mut ending: watch::Receiver<bool>,
-) {
+/// Dispatches `tier`'s requests until it is dropped; what is handed out then is for whoever ends it to give back.
+pub(crate) async fn dispatch(desk: Arc<Desk>, tier: Arc<Tier>, settings: AsynchronousSettings) {
     let mut running = JoinSet::new();
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !*ending.borrow() {
+    loop {
         hand_out(&desk, &tier, &settings, &mut running).await;
         let sweeps = tokio::select! {
-            _ = ending.changed() => false,
             () = tier.places_changed.notified() => false,
             Some(_) = running.join_next() => false,
             _ = sweep.tick() => true,
@@ -48,7 +41,6 @@ pub(crate) async fn dispatch(
             sweep_through(&desk, &tier, &settings).await;
         }
     }
-    while running.join_next().await.is_some() {}
 }
 
 /// Fills the places that are free.

@@ -40,6 +40,12 @@ impl KeptTable {
             .ok()
     }
 
+    /// Writes nothing more: every table is as if it were written.
+    pub(crate) fn leave(&self) {
+        let last = RouteVersion { epoch: u64::MAX, number: u64::MAX };
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
     /// Replaces the table in one step: a crash leaves the old or the new one. One that was written already is not again.
     pub(crate) fn write(&self, table: &RouteTable) -> io::Result<()> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);

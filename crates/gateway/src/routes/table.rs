@@ -119,11 +119,15 @@ impl Routes {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees that the table in force is on disk: at the end its writing may be under way still.
-    pub(crate) async fn keep_in_force(&self) {
+    /// Sees that the table in force is on disk, as its writing may be under way still, and writes none after it: the place
+    /// is the next gateway's.
+    pub(crate) async fn keep_for_the_next(&self) {
         let table = self.lock().table.clone();
         if let Some(table) = table {
             self.keep(table).await;
+        }
+        if let Some(kept) = &self.kept {
+            kept.leave();
         }
     }
 

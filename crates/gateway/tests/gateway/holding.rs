@@ -180,6 +180,26 @@ async fn a_client_that_leaves_while_it_waits_frees_its_place() {
 }
 
 #[tokio::test]
+async fn while_answers_under_way_end_the_next_gateway_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options { state_directory: Some(directory.path().to_owned()), ..Options::default() };
+    let replica = FakeReplica::start("one", Behavior::Gated).await;
+    let mut stage = Stage::open_with(&fleet(), options()).await;
+    stage.route("gold", vec![replica.route()]).await;
+    let last = stage.begin_apart(chat("gold"));
+    eventually("the replica has it", || replica.asked().len() == 1).await;
+    let ended = tokio::spawn(stage.shut_down());
+    // It waits for the state no longer than that takes to be handed over.
+    let next = Stage::open_with(&fleet(), options()).await;
+    assert!(!ended.is_finished() && !last.is_finished());
+    replica.behave(Behavior::Answer);
+    assert_eq!(next.chat().await.status, StatusCode::OK, "by the routes that were kept");
+    replica.let_go(1);
+    assert_eq!(last.await.unwrap().status, StatusCode::OK);
+    ended.await.unwrap();
+}
+
+#[tokio::test]
 async fn on_shutdown_requests_in_flight_end_well() {
     let replica = FakeReplica::start("one", Behavior::Gated).await;
     let stage = Stage::with_gold(&[&replica]).await;
