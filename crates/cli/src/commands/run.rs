@@ -83,7 +83,7 @@ impl Place {
     /// The listener comes first: a controller that cannot listen must not have taken the fleet from one that serves it, such
     /// as one whose state directory was removed.
     async fn move_in(&mut self) -> Result<Option<(FleetLock, TcpListener)>, Failure> {
-        if let Some(listener) = self.listen_unless_held().await? {
+        if let Some(listener) = self.listen(|| HeldBy::of(self.state.path()).is_some()).await? {
             self.state.create()?;
             match self.acquire() {
                 Ok(lock) => {
@@ -99,30 +99,23 @@ impl Place {
         let holder = holder.map_or_else(|| "another controller acts on this fleet".to_owned(), |it| it.to_string());
         output::note(format_args!("{holder}: this one only observes, and takes over when it has ended"));
         let Some(lock) = self.stand_by().await? else { return Ok(None) };
-        let listener = self.listen().await.map_err(|error| self.cannot_listen(&error))?;
-        Ok(Some((lock, listener)))
+        Ok(self.listen(|| false).await?.map(|listener| (lock, listener)))
     }
 
-    /// The listener; `None` where another controller holds the fleet. One that starts in this moment listens a little
-    /// before it holds it.
-    async fn listen_unless_held(&self) -> Result<Option<TcpListener>, Failure> {
-        let began = Instant::now();
+    /// The listener; `None` where it is `taken` by whoever holds the fleet. A controller that starts in this moment listens
+    /// a little before it holds the fleet, and one that finds it held lets go again.
+    async fn listen(&self, taken: impl Fn() -> bool) -> Result<Option<TcpListener>, Failure> {
+        let (address, began) = (self.fleet.controller.listen, Instant::now());
         loop {
-            match self.listen().await {
+            match TcpListener::bind(address).await {
                 Ok(listener) => return Ok(Some(listener)),
-                Err(_) if HeldBy::of(self.state.path()).is_some() => return Ok(None),
-                Err(error) if began.elapsed() >= MOVES_IN_WITHIN => return Err(self.cannot_listen(&error)),
+                Err(_) if taken() => return Ok(None),
+                Err(error) if began.elapsed() >= MOVES_IN_WITHIN => {
+                    return Err(Failure::cannot_listen("the controller", address, &error));
+                }
                 Err(_) => tokio::time::sleep(MOVES_IN_WITHIN / 20).await,
             }
         }
-    }
-
-    async fn listen(&self) -> std::io::Result<TcpListener> {
-        TcpListener::bind(self.fleet.controller.listen).await
-    }
-
-    fn cannot_listen(&self, error: &std::io::Error) -> Failure {
-        Failure::cannot_listen("the controller", self.fleet.controller.listen, error)
     }
 
     /// Acts until told to end. Replicas go on serving after it.
