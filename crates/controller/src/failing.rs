@@ -23,6 +23,17 @@ pub(crate) struct Failing {
 struct Doubted {
     since: Time,
     failed_in_a_row: u32,
+    /// Failures in a row when it was first doubted.
+    failed_at_first: u32,
+}
+
+impl Doubted {
+    /// One that fails fast soon has its failures together. One that never answers takes the gateway's patience for each:
+    /// of it one more is enough, once it is doubted for as long as anything is.
+    fn is_proved(&self, now: Time) -> bool {
+        let again = self.failed_in_a_row > self.failed_at_first;
+        self.failed_in_a_row >= PROOF || (again && now.since(self.since) >= PATIENCE.1)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +51,9 @@ impl Failing {
         let fails = gateway.failing.iter().filter(|(id, _)| gateway.applied.is_some() && ready.contains(id));
         let before = std::mem::take(&mut self.known);
         for (id, &failed_in_a_row) in fails {
-            let since = before.get(id).map_or(now, |doubted| doubted.since);
-            self.known.insert(id.clone(), Doubted { since, failed_in_a_row });
+            let first = Doubted { since: now, failed_in_a_row, failed_at_first: failed_in_a_row };
+            let doubted = before.get(id).copied().unwrap_or(first);
+            self.known.insert(id.clone(), Doubted { failed_in_a_row, ..doubted });
         }
         self.known.keys().filter(|id| !before.contains_key(*id)).cloned().collect()
     }
@@ -62,7 +74,7 @@ impl Failing {
     /// which the gateway finds no fault, has answered a request since. Where all fail, the fault is likely not theirs; and of
     /// one that has only just become ready nobody knows yet whether it serves.
     pub(crate) fn due(&self, ready: &[ReplicaId], start: Span, now: Time) -> Option<ReplicaId> {
-        let proved = self.known.iter().filter(|(_, doubted)| doubted.failed_in_a_row >= PROOF);
+        let proved = self.known.iter().filter(|(_, doubted)| doubted.is_proved(now));
         let (id, doubted) = proved.min_by_key(|(id, doubted)| (doubted.since, *id))?;
         let is_sound = |id: &&ReplicaId| !self.known.contains_key(*id);
         let last = ready.iter().filter(is_sound).filter_map(|id| self.served.get(id)?.last).max();
@@ -94,6 +106,26 @@ mod tests {
             ids(&["a", "b"]).into_iter().map(|id| (id.clone(), if failing.contains_key(&id) { 1 } else { served }));
         let (applied, served) = (Some(RouteVersion::default()), served.collect());
         GatewayView { applied, failing, served, ..GatewayView::default() }
+    }
+
+    #[test]
+    fn one_that_never_answers_is_due_with_the_first_probe_that_fails_after_a_minute_of_doubt() {
+        let (mut failing, ready) = (Failing::default(), ids(&["a", "b"]));
+        let silent = |failures, served| {
+            let mut view = gateway(&["a"], served);
+            view.failing.insert(ready[0].clone(), failures);
+            view
+        };
+        failing.take(&ready, &silent(5, 1), at(0));
+        failing.take(&ready, &silent(5, 2), at(61));
+        assert_eq!(failing.due(&ready, START, at(61)), None, "what was inside it may have had one cause");
+        failing.take(&ready, &silent(6, 3), at(62));
+        assert_eq!(failing.due(&ready, START, at(62)), Some(ready[0].clone()));
+        // Sooner than that more is asked for.
+        let mut failing = Failing::default();
+        failing.take(&ready, &silent(5, 4), at(100));
+        failing.take(&ready, &silent(6, 5), at(159));
+        assert_eq!(failing.due(&ready, START, at(159)), None);
     }
 
     #[test]

@@ -20,8 +20,8 @@ fn a_replica_that_answers_no_request_holds_up_those_inside_it_once_and_is_replac
     let traffic = Traffic::begin(world.gateway(), 16, &body);
     let (status, _) = exchange(&address_of(before[0]), "PUT", "/fault/silent", "").unwrap();
     assert_eq!(status, 204);
-    // The gateway gives a stream a minute to begin.
-    std::thread::sleep(std::time::Duration::from_secs(60));
+    // The gateway gives a stream a minute to begin, those inside and then a probe.
+    std::thread::sleep(std::time::Duration::from_secs(100));
     world.wait_for_log("run", controller, "\"replaced\":true");
     world.wait_for("another in its place", |gold| ready(gold) == 3);
     until("it to be gone", || !world.replicas().contains(&before[0]));
