@@ -83,8 +83,8 @@ pub struct Failed {
 impl Failed {
     /// With the words made fit to be shown: on one line, short, and without the key.
     pub(crate) fn for_people(self, api_key: Option<&ApiKey>) -> Self {
-        let message = self.message.map(|words| said::for_people(&words, api_key));
-        Self { message: message.filter(|words| !words.is_empty()), ..self }
+        let message = self.message.and_then(|words| said::for_people(&words, api_key));
+        Self { message, ..self }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::failure::{Failed, Failure};
 use crate::measured::Measured;
-use crate::plan::{Plan, TierPlan};
+use crate::plan::{ApiKey, Plan, TierPlan};
+use crate::said;
 use crate::slices::Slices;
 use crate::tally::{AnswerLengths, FailureTally, Goodput, within_slo};
 use crate::windows::{BoundCount, Windows};
@@ -126,6 +127,13 @@ impl Record {
             tier.lengths.add(arrival.output_tokens, measured.told_output_tokens);
         }
         tier.succeeded(arrival.at, due, sent, measured);
+    }
+
+    /// Makes what servers said fit to be shown, once for each kind of failure and not for each of thousands a second.
+    pub(crate) fn make_fit_for_people(&mut self, api_key: Option<&ApiKey>) {
+        for tally in self.tiers.iter_mut().flat_map(|tier| tier.failed.values_mut()) {
+            tally.message = tally.message.take().and_then(|words| said::for_people(&words, api_key));
+        }
     }
 
     /// All tiers' failed requests.

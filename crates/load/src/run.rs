@@ -52,7 +52,8 @@ pub async fn run(
     let ended = if run.drain(progress, &stop).await { ended } else { Ended::Interrupted };
     progress.finish();
     let fleet = sampler.map(|sampler| sampler.take());
-    let record = run.record.lock();
+    let mut record = run.record.lock();
+    record.make_fit_for_people(client.options.api_key.as_ref());
     Summary::new(&client.plan, address, &record, fleet.as_ref(), ended, (sent, started.elapsed()))
 }
 
@@ -167,7 +168,7 @@ impl Client {
         } else {
             within(self.options.timeout, stream(&self.connections, request)).await
         };
-        ticket.finish(result.map_err(|failed| failed.for_people(self.options.api_key.as_ref())));
+        ticket.finish(result);
     }
 
     /// `None` where a name cannot stand in a header.

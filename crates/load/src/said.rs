@@ -29,16 +29,17 @@ pub(crate) fn in_value(value: &Value) -> String {
     }
 }
 
-/// On one line and short, without the key: some servers repeat what they were sent.
-pub(crate) fn for_people(words: &str, api_key: Option<&ApiKey>) -> String {
+/// On one line and short, without the key: some servers repeat what they were sent. `None` where no word is left.
+pub(crate) fn for_people(words: &str, api_key: Option<&ApiKey>) -> Option<String> {
     let words = &words[..words.floor_char_boundary(LOOKED_AT)];
     let hidden = api_key.map_or_else(|| words.to_owned(), |key| key.hidden_in(words));
     let blank = |it: char| it.is_whitespace() || it.is_control();
     let line = hidden.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST) {
+    let shown = match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}\u{2026}", &line[..end]),
         None => line,
-    }
+    };
+    Some(shown).filter(|words| !words.is_empty())
 }
 
 #[cfg(test)]
@@ -68,10 +69,10 @@ mod tests {
             ("sk-Abcdefgh%2FIjklmnop%2BQrstuvwx%3D%3D", "(the key)%2F(the key)%2B(the key)%3D%3D"),
             ("key sk-Abcd\u{2026}, \u{fc}ber", "key sk-Abcd\u{2026}, \u{fc}ber"),
         ] {
-            assert_eq!(for_people(said, Some(&key)), shown);
+            assert_eq!(for_people(said, Some(&key)).unwrap(), shown);
         }
         let short = ApiKey::new("abc").unwrap();
-        assert_eq!(for_people("the key abc is wrong", Some(&short)), "the key (the key) is wrong");
+        assert_eq!(for_people("the key abc is wrong", Some(&short)).unwrap(), "the key (the key) is wrong");
     }
 
     #[test]
@@ -82,15 +83,15 @@ mod tests {
     #[test]
     fn what_is_shown_is_one_short_line_without_the_key() {
         let key = ApiKey::new("sk-secret").unwrap();
-        let shown = for_people("Incorrect\n  key\u{1b}[31m sk-secret", Some(&key));
+        let shown = for_people("Incorrect\n  key\u{1b}[31m sk-secret", Some(&key)).unwrap();
         assert_eq!(shown, "Incorrect key [31m (the key)");
         // A blank that copying left is no part of what the server sees and repeats.
         let pasted = ApiKey::new(" sk-secret\n").unwrap();
-        assert_eq!(for_people("no such key: sk-secret.", Some(&pasted)), "no such key: (the key).");
+        assert_eq!(for_people("no such key: sk-secret.", Some(&pasted)).unwrap(), "no such key: (the key).");
         for cut in [LONGEST, LOOKED_AT] {
-            let shown = for_people(&format!("{}sk-secret", "x ".repeat(cut / 2 - 2)), Some(&key));
+            let shown = for_people(&format!("{}sk-secret", "x ".repeat(cut / 2 - 2)), Some(&key)).unwrap();
             assert!(!shown.contains("sk-s"), "{shown}");
         }
-        assert_eq!(for_people(&"\u{fc}".repeat(LONGEST), None).chars().count(), LONGEST);
+        assert_eq!(for_people(&"\u{fc}".repeat(LONGEST), None).unwrap().chars().count(), LONGEST);
     }
 }

@@ -22,7 +22,7 @@ impl FailureTally {
         self.first = if self.requests == 0 { at } else { self.first.min(at) };
         self.last = self.last.max(at);
         self.requests += 1;
-        self.message = self.message.take().or(message);
+        self.message = self.message.take().or_else(|| message.filter(|words| !words.trim().is_empty()));
     }
 }
 
