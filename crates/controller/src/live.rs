@@ -100,7 +100,8 @@ pub struct Live {
     dispatch: Dispatch,
     stopping_until: Option<Time>,
     attainment: BTreeMap<String, ObjectiveAttainment>,
-    states: BTreeMap<ReplicaId, ReplicaState>,
+    /// Each replica's state at the last tick; `None` before the first.
+    states: Option<BTreeMap<ReplicaId, ReplicaState>>,
     strays: BTreeSet<Stray>,
     /// The kind of each tier's last refusal, until an order is carried out.
     refusals: BTreeMap<String, std::mem::Discriminant<BackendError>>,
@@ -133,7 +134,7 @@ impl Live {
             dispatch,
             stopping_until: None,
             attainment: BTreeMap::new(),
-            states: BTreeMap::new(),
+            states: None,
             strays: BTreeSet::new(),
             refusals: BTreeMap::new(),
             reload_refused: None,
@@ -346,14 +347,16 @@ impl Live {
             }
         }
         let fleet = self.controller.fleet().clone();
-        let mut seen = BTreeSet::new();
+        let before = self.states.take();
+        let mut states = BTreeMap::new();
         for (tier, replica) in told.replicas(&fleet) {
-            seen.insert(replica.id.clone());
-            let before = self.states.insert(replica.id.clone(), replica.state);
-            if before == Some(replica.state) {
+            states.insert(replica.id.clone(), replica.state);
+            if before.as_ref().and_then(|it| it.get(&replica.id)) == Some(&replica.state) {
                 continue;
             }
             match replica.state {
+                // What serves already when a controller begins is no news.
+                ReplicaState::Ready if before.is_none() => {}
                 ReplicaState::Ready => self.happened(&Happening::Ready(tier.to_owned(), replica.id.clone()), now),
                 ReplicaState::Failed => {
                     self.happened(&Happening::Failed(tier.to_owned(), replica.id.clone(), replica.note.clone()), now);
@@ -361,7 +364,7 @@ impl Live {
                 ReplicaState::Starting | ReplicaState::Draining => {}
             }
         }
-        self.states.retain(|id, _| seen.contains(id));
+        self.states = Some(states);
         let strays = self.around.backend.strays().into_iter().map(|(tier, replica)| Stray { tier, replica });
         let before = std::mem::replace(&mut self.strays, strays.collect());
         let new: Vec<Stray> = self.strays.difference(&before).cloned().collect();

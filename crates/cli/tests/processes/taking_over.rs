@@ -111,7 +111,7 @@ fn a_controller_that_stands_by_sends_no_events() {
     world.start("run");
     world.wait_for("the first replica", |gold| ready(gold) == 1);
     let second = world.start("run");
-    world.wait_for_log("run", second, "dev.evenkeel.replica.ready");
+    world.wait_for_log("run", second, "this one only observes");
     world.edit("maximum: 6", "maximum: 5");
     world.wait_for_log("run", second, "dev.evenkeel.fleet.reloaded");
     let (sent, source) = (|| fs::read_to_string(&events).unwrap(), format!("/evenkeel/small/{}\"", epoch_of(&world)));

@@ -199,6 +199,11 @@ async fn an_event_has_the_fields_of_a_cloud_event_and_an_id_of_its_own() {
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
     assert!(kinds.contains(&"dev.evenkeel.replica.ready"), "{kinds:?}");
     running.stop().await;
+    // What serves when a controller begins is no news.
+    let mut next = world.start().await;
+    next.ticks(2).await;
+    assert!(!next.kinds().contains(&"dev.evenkeel.replica.ready"));
+    next.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
