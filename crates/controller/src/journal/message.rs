@@ -43,6 +43,9 @@ pub struct JournalHealth {
     pub writable: bool,
     /// What went wrong last, where something did.
     pub problem: Option<String>,
+    /// Whether its file was removed or replaced, and most likely the whole state directory with it: nothing is launched or
+    /// ended until the controller is started anew.
+    pub removed: bool,
     /// Ticks written by this process.
     pub ticks_written: u64,
     /// Ticks lost because the queue was full or the disk unwritable.

@@ -132,6 +132,7 @@ impl Writer {
 
     fn note(&self, ticks: u64, written: Result<&u64, &WriteError>) {
         let mut health = self.shared.health();
+        health.removed = matches!(written, Err(WriteError::Removed));
         match written {
             Ok(bytes) => {
                 // A transaction without a tick may have written nothing, which works on a full disk too.

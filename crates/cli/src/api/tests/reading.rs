@@ -1,6 +1,7 @@
 //! What is shown: state, history, decisions, explanations, health.
 
 use super::{FLEET, Rig, START, blind, code, decision, eventually, fleet, message, steady, view_of};
+use evenkeel_controller::journal::JournalHealth;
 use evenkeel_controller::view::FleetView;
 use evenkeel_core::decision::Reason;
 use evenkeel_core::observe::Signals;
@@ -35,6 +36,17 @@ async fn a_controller_that_does_not_hold_the_fleet_shows_it_and_is_not_ready() {
     assert_eq!((rig.get("/healthz").await.0, rig.get("/v1/state").await.0), (200, 200));
     rig.publish(steady(START));
     assert_eq!(rig.get("/readyz").await.0, 200, "once it has taken over");
+}
+
+#[tokio::test]
+async fn a_controller_whose_state_was_removed_is_not_ready_for_it_can_order_nothing() {
+    let rig = Rig::start().await;
+    let view = steady(START);
+    let journal = JournalHealth { removed: true, ..view.journal.clone() };
+    rig.publish(FleetView { journal, ..view });
+    let (status, body) = rig.get("/readyz").await;
+    assert_eq!((status, code(&body)), (503, "state_removed"));
+    assert!(message(&body).contains("restart the controller"), "{body}");
 }
 
 #[tokio::test]
