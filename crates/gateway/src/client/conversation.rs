@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 /// Headers of one request at most; more are answered with 431.
 const MAX_HEADERS: usize = 100;
-/// Bytes of one request's head at most, and so of what is read ahead of a slow reader.
+/// A head whose end has not come with as many bytes is refused, and no more is read ahead of a slow reader. As the parser
+/// looks after each read, a head of nearly twice that may still pass.
 const MAX_BUFFER: usize = 64 * 1024;
 
 /// How long a client may take.
