@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::state_dir::StateDir;
 use evenkeel_fleet::model::Fleet;
 use evenkeel_local::backend::{foreign_listener, who_listens};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -65,10 +65,16 @@ impl Control {
         if named.is_none() {
             self.refuse_a_stranger(state)?;
         }
+        let from = named.as_ref().map_or_else(|| state.token().display().to_string(), |_| TOKEN_VARIABLE.to_owned());
         let token = Token::known(&state.token(), named).map_err(Failure::usage)?;
         let request =
             self.client.request(method, format!("{}{path}", self.base)).bearer_auth(token.reveal()).json(body);
-        self.answer(request.send().await).await
+        let response = request.send().await;
+        if response.as_ref().is_ok_and(|it| it.status() == StatusCode::UNAUTHORIZED) {
+            let base = &self.base;
+            return Err(Failure::refused(format!("the token of {from} is not that of the controller at {base}")));
+        }
+        self.answer(response).await
     }
 
     /// Refuses to show the file's token to a listener of this machine that is another user's: while no controller runs,

@@ -1,5 +1,6 @@
 //! How a command fails: a message for a person and a documented exit code.
 
+use evenkeel_controller::journal::JournalError;
 use evenkeel_local::backend::who_listens;
 use std::fmt::Display;
 use std::io::Write;
@@ -27,13 +28,26 @@ impl Failure {
         Self { code: 3, message: message.to_string() }
     }
 
-    /// An address that cannot be listened on, with who listens there already, where that can be told.
+    /// An address of a fleet file that cannot be listened on, with who listens there already, where that can be told.
     pub(crate) fn cannot_listen(what: &str, address: SocketAddr, error: &std::io::Error) -> Self {
+        Self::taken(what, address, error, ", or write another address in the fleet file")
+    }
+
+    /// The same of an address that no file can change.
+    pub(crate) fn cannot_listen_elsewhere(what: &str, address: SocketAddr, error: &std::io::Error) -> Self {
+        Self::taken(what, address, error, ": it always uses this address")
+    }
+
+    fn taken(what: &str, address: SocketAddr, error: &std::io::Error, way_out: &str) -> Self {
         let there = (error.kind() == std::io::ErrorKind::AddrInUse).then(|| who_listens(address.port())).flatten();
         let why = there.map_or_else(|| error.to_string(), |who| format!("{who} listens there"));
-        Self::refused(format!(
-            "{what} cannot listen on {address}: {why}; end that, or write another address in the fleet file"
-        ))
+        Self::refused(format!("{what} cannot listen on {address}: {why}; end that{way_out}"))
+    }
+
+    /// A journal that cannot be read, with what becomes of a damaged one.
+    pub(crate) fn journal(error: JournalError) -> Self {
+        let way_out = if error.is_damage() { "; the controller sets it aside at its next start" } else { "" };
+        Self::refused(format!("{error}{way_out}"))
     }
 
     /// A mistake or a limit of ours.

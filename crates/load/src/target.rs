@@ -25,6 +25,11 @@ pub enum TargetError {
     /// It is not plain HTTP.
     #[error("`{0}` is not a plain http:// address; put a proxy that ends TLS on this machine in front of it")]
     NotHttp(String),
+    /// It holds a name or a password, which is not told again.
+    #[error(
+        "the address holds a user or a password, which would stand in logs; name the server alone, and give its key by the environment or a file"
+    )]
+    Credentials,
 }
 
 impl Target {
@@ -34,12 +39,15 @@ impl Target {
     /// Anything else.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let invalid = || TargetError::Invalid(text.to_owned());
+        let authority = text.split_once("://").map_or(text, |(_, rest)| rest).split(['/', '?', '#']).next();
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            return Err(TargetError::Credentials);
+        }
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         if uri.scheme_str() != Some("http") {
             return Err(if uri.scheme().is_some() { TargetError::NotHttp(text.to_owned()) } else { invalid() });
         }
-        // `user:password@` would travel in logs; nothing here needs it.
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(invalid)?;
+        let authority = uri.authority().ok_or_else(invalid)?;
         let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
         let path = uri.path().trim_end_matches('/');
         let prefix = path.strip_suffix("/v1").unwrap_or(path).to_owned();
@@ -95,8 +103,14 @@ mod tests {
     fn other_addresses_are_refused_with_the_way_out() {
         let refused = |text| Target::parse(text).unwrap_err().to_string();
         assert!(refused("https://api.example.com").contains("ends TLS"));
-        for text in ["127.0.0.1:8080", "/v1", "", "http://user:secret@127.0.0.1"] {
+        for text in ["127.0.0.1:8080", "/v1", ""] {
             assert!(refused(text).contains("is not an address"), "{text}");
+        }
+        for text in
+            ["http://user:secret@127.0.0.1", "https://user:secret@x", "user:secret@127.0.0.1:80", "http://a b:secret@h"]
+        {
+            let said = refused(text);
+            assert!(said.contains("a user or a password") && !said.contains("secret"), "{text}: {said}");
         }
     }
 }

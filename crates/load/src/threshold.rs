@@ -15,6 +15,14 @@ pub enum ThresholdError {
          ttft, tpot, itl, e2e and queue_time"
     )]
     Form(String),
+    /// Its right side has no unit, or another one.
+    #[error("`{text}`: {unit}")]
+    Unit {
+        /// The threshold.
+        text: String,
+        /// What it must be.
+        unit: &'static str,
+    },
     /// Fewer than none.
     #[error("`{0}`: there are never fewer than 0 failed requests; write `failed<=0` for none at all")]
     FewerThanNone(String),
@@ -53,14 +61,23 @@ pub fn parse(text: &str, tiers: &[&str]) -> Result<Criterion, ThresholdError> {
         return Ok(Criterion::FailedRequests { at_most });
     }
     if let Some(prefix) = left.strip_suffix("attainment") {
-        let at_least = share(right).filter(|_| !upper).ok_or_else(form)?;
+        if upper {
+            return Err(form());
+        }
+        let unit = "a share is written in percent, above 0 % and up to 100 %: `>=99%`";
+        let at_least = share(right).ok_or_else(|| ThresholdError::Unit { text: text.to_owned(), unit })?;
         return Ok(Criterion::ObjectiveAttainment { tier: tier(text, prefix, tiers)?, at_least });
     }
     let (left, quantile) = left.rsplit_once('.').ok_or_else(form)?;
     let metric = LatencyMetric::ALL.into_iter().find(|metric| left.rsplit('.').next() == Some(metric.name()));
     let metric = metric.ok_or_else(form)?;
     let quantile = self::quantile(quantile).ok_or_else(form)?;
-    let at_most = written::time(right).filter(|bound| upper && bound.as_micros() > 0).ok_or_else(form)?;
+    if !upper {
+        return Err(form());
+    }
+    let unit = "a latency is bounded by a time above zero, with its unit: `<250ms` or `<1.5s`";
+    let at_most = written::time(right).filter(|bound| bound.as_micros() > 0);
+    let at_most = at_most.ok_or_else(|| ThresholdError::Unit { text: text.to_owned(), unit })?;
     let prefix = left.strip_suffix(metric.name()).unwrap_or_default();
     Ok(Criterion::Latency { tier: tier(text, prefix, tiers)?, metric, quantile, at_most })
 }
@@ -165,21 +182,24 @@ mod tests {
             "`bronze.ttft.p95<1s`: there is no tier `bronze`; there are gold, silver"
         );
         for text in [
-            "gold.ttft.p95<250",
             "gold.ttft.p95>250ms",
-            "gold.ttft.p95<0ms",
             "gold.ttft.p100<1s",
             "gold.ttft<1s",
             "gold.speed.p95<1s",
             "goldttft.p95<1s",
             "gold.attainment<=99%",
-            "gold.attainment>=0.99",
             "failed>=1",
             "failed<=-1",
             "gold",
             "",
         ] {
             assert!(refused(text).contains("is no threshold; write for example"), "{text}: {}", refused(text));
+        }
+        for text in ["gold.ttft.p95<250", "gold.ttft.p95<0ms", "gold.attainment>=0.99", "gold.attainment>=101%"] {
+            assert!(
+                refused(text).contains("is written in percent") || refused(text).contains("with its unit"),
+                "{text}"
+            );
         }
     }
 }

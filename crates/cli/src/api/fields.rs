@@ -1,5 +1,6 @@
 //! Reads a request's fields one by one and collects every mistake, so that a caller mends them all at once.
 
+use super::MOST_BODY_BYTES;
 use super::error::ApiError;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -191,7 +192,13 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 async fn whole_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
     let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_late", "the body took too long to arrive");
     let body = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await.map_err(late)?;
-    body.map_err(|error| ApiError::new(error.status(), "body_refused", error.body_text()))
+    body.map_err(|error| {
+        let words = match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => format!("the body may have {MOST_BODY_BYTES} bytes, and has more"),
+            _ => error.body_text(),
+        };
+        ApiError::new(error.status(), "body_refused", words)
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {

@@ -48,7 +48,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// The largest body that a change needs, with room.
-const MOST_BODY_BYTES: usize = 16 * 1024;
+pub(super) const MOST_BODY_BYTES: usize = 16 * 1024;
 /// Streams open at once, of views and of routes apart, so that pages left open do not lock out a gateway.
 const MOST_STREAMS: usize = 64;
 /// Journal reads at once; each opens the file.

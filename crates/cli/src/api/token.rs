@@ -38,12 +38,12 @@ pub(crate) enum TokenError {
         mode: u32,
     },
     /// What stands there cannot be a token.
-    #[error(
-        "{place} holds no token: it must be {SHORTEST} to {LONGEST} visible ASCII characters; delete the file to get a new one"
-    )]
+    #[error("{place} holds no token: it must be {SHORTEST} to {LONGEST} visible ASCII characters; {way_out}")]
     Malformed {
         /// The file or variable.
         place: String,
+        /// How to get one.
+        way_out: &'static str,
     },
 }
 
@@ -55,7 +55,7 @@ impl Token {
     /// When the file cannot be used, is readable by others, or holds no token.
     pub(crate) fn obtain(path: &Path, environment: Option<String>) -> Result<Self, TokenError> {
         match environment {
-            Some(value) => Self::checked(&value, TOKEN_VARIABLE.to_owned()),
+            Some(value) => Self::from_variable(&value),
             None => match Self::from_file(path) {
                 Err(TokenError::File { source, .. }) if source.kind() == ErrorKind::NotFound => Self::create(path),
                 other => other,
@@ -69,7 +69,7 @@ impl Token {
     /// As `obtain`, and when the file does not exist.
     pub(crate) fn known(path: &Path, environment: Option<String>) -> Result<Self, TokenError> {
         match environment {
-            Some(value) => Self::checked(&value, TOKEN_VARIABLE.to_owned()),
+            Some(value) => Self::from_variable(&value),
             None => Self::from_file(path),
         }
     }
@@ -84,6 +84,13 @@ impl Token {
         self.0.as_bytes().ct_eq(offered).into()
     }
 
+    fn from_variable(value: &str) -> Result<Self, TokenError> {
+        Self::checked(value).ok_or_else(|| TokenError::Malformed {
+            place: TOKEN_VARIABLE.to_owned(),
+            way_out: "set another one, or unset it to use the file in the state directory",
+        })
+    }
+
     fn from_file(path: &Path) -> Result<Self, TokenError> {
         let failed = |source| TokenError::File { path: path.to_owned(), source };
         let file = std::fs::File::open(path).map_err(failed)?;
@@ -94,7 +101,10 @@ impl Token {
         }
         let mut text = String::new();
         file.take(LONGEST + 1).read_to_string(&mut text).map_err(failed)?;
-        Self::checked(&text, path.display().to_string())
+        Self::checked(&text).ok_or_else(|| TokenError::Malformed {
+            place: path.display().to_string(),
+            way_out: "remove the file and start the controller anew to get one",
+        })
     }
 
     /// Makes the file whole and then gives it its name, so that no one reads half a token. Where another process was
@@ -120,11 +130,11 @@ impl Token {
         }
     }
 
-    fn checked(text: &str, place: String) -> Result<Self, TokenError> {
+    fn checked(text: &str) -> Option<Self> {
         let token = text.trim();
         let sound =
             (SHORTEST..=LONGEST as usize).contains(&token.len()) && token.bytes().all(|it| it.is_ascii_graphic());
-        if sound { Ok(Self(token.to_owned())) } else { Err(TokenError::Malformed { place }) }
+        sound.then(|| Self(token.to_owned()))
     }
 }
 
@@ -176,6 +186,10 @@ mod tests {
         }
         set_mode(&path, 0o400);
         Token::obtain(&path, None).unwrap();
+        set_mode(&path, 0o600);
+        std::fs::write(&path, "short").unwrap();
+        let error = Token::obtain(&path, None).unwrap_err().to_string();
+        assert!(error.contains("remove the file"), "{error}");
     }
 
     #[test]
@@ -187,7 +201,7 @@ mod tests {
         assert!(!path.exists());
         for wrong in ["", "short-secret", "0123456789 abcdefghi", "0123456789\u{e4}\u{f6}\u{fc}abcdef"] {
             let error = Token::obtain(&path, Some(wrong.to_owned())).unwrap_err().to_string();
-            assert!(error.contains(TOKEN_VARIABLE), "{error}");
+            assert!(error.contains("EVENKEEL_TOKEN") && error.contains("unset it"), "{error}");
             assert!(wrong.is_empty() || !error.contains(wrong), "{error}");
         }
     }

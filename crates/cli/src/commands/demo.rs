@@ -252,7 +252,8 @@ fn ready(tier: &Value) -> u64 {
 
 /// Whether an address can be listened on; better said now than found in a log.
 fn free(address: SocketAddr) -> Result<(), Failure> {
-    std::net::TcpListener::bind(address).map(drop).map_err(|error| Failure::cannot_listen("the demo", address, &error))
+    let bound = std::net::TcpListener::bind(address).map(drop);
+    bound.map_err(|error| Failure::cannot_listen_elsewhere("the demo", address, &error))
 }
 
 #[cfg(test)]

@@ -41,15 +41,15 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
         _ => return Err(Failure::usage("name the tier, and before it the fleet file if need be")),
     };
     let journal = JournalReader::new(&state.existing_journal()?);
-    let rows = journal.decisions(Some(tier), arguments.limit, arguments.changes_only).map_err(Failure::refused)?;
+    let rows = journal.decisions(Some(tier), arguments.limit, arguments.changes_only).map_err(Failure::journal)?;
     if rows.is_empty() {
         return Err(unknown_tier(&journal, tier));
     }
     match format {
         Format::Json => output::json(&rows)?,
         Format::Table => {
-            let orders = journal.orders().map_err(Failure::refused)?;
-            let operator = journal.operator_orders().map_err(Failure::refused)?;
+            let orders = journal.orders().map_err(Failure::journal)?;
+            let operator = journal.operator_orders().map_err(Failure::journal)?;
             let said = operator.iter().filter_map(|(at, order)| Some((*at, in_words(*at, order, tier)?))).collect();
             let from_the_beginning = rows.len() < arguments.limit as usize;
             Story { orders, said, from_the_beginning, changes_only: arguments.changes_only }.print(&rows)?;

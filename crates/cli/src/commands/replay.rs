@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
         Some(path) => whereabouts::find(path, &arguments.state)?.state,
         None => arguments.state.last()?,
     };
-    let found = journal::replay(&state.existing_journal()?).map_err(Failure::refused)?;
+    let found = journal::replay(&state.existing_journal()?).map_err(Failure::journal)?;
     match format {
         Format::Json => output::json(&found)?,
         Format::Table => {

@@ -117,4 +117,5 @@ async fn what_does_not_exist_is_said_in_the_same_form_as_every_refusal() {
     let long = "x".repeat(20_000);
     let (status, body) = rig.change(Method::POST, "/v1/mode", json!({ "mode": long })).await;
     assert_eq!((status, code(&body)), (413, "body_refused"));
+    assert_eq!(message(&body), "the body may have 16384 bytes, and has more");
 }
