@@ -6,6 +6,7 @@ mod arbitration;
 mod blind;
 mod broken_counts;
 mod capacity_policy;
+mod carried_rates;
 mod classic_policies;
 mod cooldowns;
 mod crash;
