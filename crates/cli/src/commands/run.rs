@@ -98,8 +98,7 @@ impl Place {
         let holder = HeldBy::of(self.state.path());
         let holder = holder.map_or_else(|| "another controller acts on this fleet".to_owned(), |it| it.to_string());
         output::note(format_args!("{holder}: this one only observes, and takes over when it has ended"));
-        let Some(lock) = self.stand_by().await? else { return Ok(None) };
-        Ok(self.listen(|| false).await?.map(|listener| (lock, listener)))
+        self.stand_by().await
     }
 
     /// The listener; `None` where it is `taken` by whoever holds the fleet. A controller that starts in this moment listens
@@ -166,16 +165,21 @@ impl Place {
         FleetLock::acquire(self.state.path(), self.clock.now())
     }
 
-    /// Observes until the first controller has ended, and gives its lock; nothing when told to end, or when the fleet was
-    /// stopped.
-    async fn stand_by(&mut self) -> Result<Option<FleetLock>, Failure> {
-        let Some((lock, last)) = self.observe().await? else { return Ok(None) };
+    /// Observes until the first controller has ended, and gives its lock and its address; nothing when told to end, or when
+    /// the fleet was stopped.
+    async fn stand_by(&mut self) -> Result<Option<(FleetLock, TcpListener)>, Failure> {
+        let Some(((lock, mut listener), last)) = self.observe().await? else { return Ok(None) };
         if is_stopped(lock.state_dir()).map_err(Failure::refused)? {
             output::note("the fleet was stopped by `evenkeel stop`; this controller ends too");
             return Ok(None);
         }
         self.read_again(last);
-        Ok(Some(lock))
+        if listener.local_addr().ok() != Some(self.fleet.controller.listen)
+            && let Some(another) = self.listen(|| false).await?
+        {
+            listener = another;
+        }
+        Ok(Some((lock, listener)))
     }
 
     /// Takes what the fleet file says now, which may be another than when this controller began to stand by, or `last`,
@@ -195,22 +199,16 @@ impl Place {
         (self.fleet, self.text) = (fleet, text);
     }
 
-    /// Decides and shows in the log, touches nothing. Gives the lock once it is free and the fleet file that was accepted
-    /// last, or nothing when told to end.
-    async fn observe(&self) -> Result<Option<(FleetLock, Arc<Fleet>)>, Failure> {
+    /// Decides and shows in the log, touches nothing. Gives lock and listener once both are free, with the fleet file that
+    /// was accepted last, or nothing when told to end.
+    async fn observe(&self) -> Result<Option<((FleetLock, TcpListener), Arc<Fleet>)>, Failure> {
         let parts = tokio::select! {
             parts = self.parts(Role::Observes, 0, None) => parts?,
             () = self.ending.asked() => return Ok(None),
         };
         let (sender, receiver) = oneshot::channel();
         let free = async {
-            loop {
-                tokio::time::sleep(LOOK_EVERY).await;
-                if let Ok(lock) = self.acquire() {
-                    let _ = sender.send(lock);
-                    return;
-                }
-            }
+            let _ = sender.send(self.take_when_free(&parts.fleet).await);
         };
         let ending = async {
             tokio::select! {
@@ -221,7 +219,32 @@ impl Place {
         parts.live.run(ending).await;
         parts.watcher.abort();
         let last = parts.fleet.borrow().clone();
-        Ok(receiver.await.ok().map(|lock| (lock, last)))
+        Ok(receiver.await.ok().map(|taken| (taken, last)))
+    }
+
+    /// Waits until lock and address are free. The address too, for where the lock is gone and its controller still listens,
+    /// as after the state directory was removed, that controller holds the fleet.
+    async fn take_when_free(&self, fleet: &watch::Receiver<Arc<Fleet>>) -> (FleetLock, TcpListener) {
+        let mut told = false;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if HeldBy::of(self.state.path()).is_some() {
+                continue;
+            }
+            let address = fleet.borrow().controller.listen;
+            match TcpListener::bind(address).await {
+                Ok(listener) => {
+                    if let Ok(lock) = self.acquire() {
+                        return (lock, listener);
+                    }
+                }
+                Err(error) if !std::mem::replace(&mut told, true) => {
+                    let failure = Failure::cannot_listen("this controller", address, &error);
+                    output::note(format_args!("{failure}; it takes over once it can"));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// What a controller is made of; one without a journal only observes.
@@ -275,6 +298,7 @@ impl Place {
         Ok(events)
     }
 }
+
 struct Parts {
     live: Live,
     published: Published,

@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
     let place = whereabouts::find(&arguments.fleet, &arguments.state)?;
     if !place.state.was_used() {
+        if place.control()?.state_of(&place.fleet).await.is_ok() {
+            return Err(not_of_this_directory(&place));
+        }
         let directory = place.state.path().display();
         return Err(Failure::usage(format!(
             "no controller of {} ever ran in {directory}, so nothing was ended; name its directory with --state DIR",
@@ -124,6 +127,7 @@ async fn drain(place: &Whereabouts, grace: Duration) -> Result<(), Failure> {
         output::note(format_args!("no controller of {} answers: its replicas are ended without draining", place.fleet));
         return Ok(());
     }
+    // The controller is asked again: it may have ended between the two looks.
     if HeldBy::of(place.state.path()).is_none() && control.state_of(&place.fleet).await.is_ok() {
         return Err(not_of_this_directory(place));
     }

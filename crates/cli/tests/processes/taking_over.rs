@@ -3,6 +3,8 @@
 use crate::world::{World, ready, said, signal};
 use rustix::process::Signal;
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_second_controller_observes_says_so_and_takes_over_when_the_first_is_gone() {
@@ -32,6 +34,9 @@ fn where_the_state_directory_was_removed_no_other_takes_the_fleet_and_no_stop_en
     let output = world.evenkeel(&["run", &fleet]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(said(&output).contains(&format!("(process {})", world.pid(first))), "{}", said(&output));
+    let output = world.evenkeel(&["stop", &fleet, "--grace", "1"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("Nothing was ended"), "{}", said(&output));
     assert!(!world.state().exists(), "nothing was begun there");
 
     // Another attempt may have left something.
@@ -49,6 +54,25 @@ fn where_the_state_directory_was_removed_no_other_takes_the_fleet_and_no_stop_en
     world.start("run");
     world.wait_for("the replica that was adopted", |gold| ready(gold) == 1);
     assert_eq!(world.replicas(), served);
+}
+
+#[test]
+fn a_controller_that_stands_by_takes_no_fleet_whose_controller_still_listens() {
+    let mut world = World::new("");
+    let first = world.start("run");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    let second = world.start("run");
+    world.wait_for_log("run", second, "only observes");
+    fs::remove_dir_all(world.state()).unwrap();
+    // It looks every second.
+    thread::sleep(Duration::from_secs(3));
+    assert!(!world.state().exists() && !world.has_ended(second), "it stands by");
+    world.wait_for_state("the first to hold the fleet still", |state| state["holds_fleet"] == true);
+
+    world.kill(first);
+    world.wait_for_log("run", second, "listens on");
+    world.wait_for("the second to take over", |gold| ready(gold) == 1);
+    assert_eq!(world.replicas().len(), 1, "adopted, not started again");
 }
 
 #[test]

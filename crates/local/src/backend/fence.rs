@@ -57,8 +57,8 @@ pub struct HeldBy {
 impl HeldBy {
     const UNKNOWN: Self = Self { pid: None, since: None, started: None };
 
-    /// Who acts on the fleet that lives in `state_dir`; `None` where nobody does, or where it cannot be told. Changes
-    /// nothing there.
+    /// Who acts on the fleet that lives in `state_dir`; `None` where nobody does, or where it cannot be told. It writes
+    /// nothing there; a controller that asks for the lock in this very moment finds it held and has to ask again.
     pub fn of(state_dir: &Path) -> Option<Self> {
         let mut file = File::open(state_dir.join(LOCK)).ok()?;
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| read_holder(&mut file))
