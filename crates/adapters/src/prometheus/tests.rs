@@ -92,19 +92,6 @@ fn the_emulated_replicas_own_page_reads_whole() {
     assert!(page.samples().iter().all(|sample| sample.labels.iter().any(|(name, _)| *name == "engine")));
 }
 
-#[test]
-fn a_real_page_of_vllm_reads_whole() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/fixtures/vllm-0.32.0.prom");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        println!("skipped: no exposition of vLLM 0.32 at {path}");
-        return;
-    };
-    let page = Page::parse(&text).unwrap();
-    assert_eq!(page.samples().len(), text.lines().filter(|line| !line.starts_with('#')).count());
-    let tokens = page.named("vllm:generation_tokens_total").next().unwrap();
-    assert!((tokens.value - 25_928.0).abs() < 1e-9);
-}
-
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[a-z0-9:_{}=\",\\\\ \t\n#.+\u{e4}\u{1f600}-]{0,200}") {

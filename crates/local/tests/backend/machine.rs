@@ -167,8 +167,16 @@ pub(crate) fn processes_of(id: &ReplicaId) -> Vec<Seen> {
     })
 }
 
+/// The first process of one replica. It shows its own environment a little after it was started.
 pub(crate) fn leader_of(id: &ReplicaId) -> Seen {
-    processes_of(id).into_iter().find(Seen::leads).expect("the replica has a first process")
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(leader) = processes_of(id).into_iter().find(Seen::leads) {
+            return leader;
+        }
+        assert!(Instant::now() < deadline, "the replica has no first process");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn living(counts: impl Fn(i32) -> bool) -> Vec<Seen> {
