@@ -86,6 +86,8 @@ impl FleetRecord {
         self.asked += 1;
         match sampled {
             Ok(samples) => {
+                let untold = self.tiers.iter_mut().filter(|(name, _)| samples.iter().all(|it| it.tier != **name));
+                untold.for_each(|(_, tier)| tier.waiting.take(elapsed.as_secs_f64(), None));
                 for sample in samples {
                     self.tiers.entry(sample.tier).or_default().take(elapsed, sample.point);
                 }
