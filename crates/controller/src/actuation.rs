@@ -59,12 +59,12 @@ impl Drain {
         Self { since, told_in: None, ending: false, for_stop: false, for_failing: false }
     }
 
-    /// Whether the gateway obeys the table that says so and has nothing in flight there (or knows the replica no more), or
-    /// the deadline has passed.
+    /// Whether the gateway obeys the table that says so and has nothing in flight there (or knows the replica no more) and
+    /// no gateway before it has, or the deadline has passed.
     fn is_over(&self, id: &ReplicaId, gateway: &GatewayView, now: Time, deadlines: &Deadlines) -> bool {
         let obeyed = self.told_in.is_some_and(|told| gateway.applied.is_some_and(|applied| applied >= told));
-        (obeyed && gateway.in_flight.get(id).is_none_or(|&count| count == 0))
-            || now.since(self.since) >= deadlines.drain
+        let is_empty = !gateway.earlier_answers && gateway.in_flight.get(id).is_none_or(|&count| count == 0);
+        (obeyed && is_empty) || now.since(self.since) >= deadlines.drain
     }
 }
 

@@ -1,15 +1,15 @@
 //! Replicas that are well by their health check and fail their requests: only the gateway, which has taken them out of
 //! rotation, can tell. They cost money and serve nobody, so one that does not recover is replaced.
 
-use crate::gateway_view::GatewayView;
+use crate::gateway_view::{Failures, GatewayView};
 use evenkeel_core::observe::ReplicaId;
 use evenkeel_core::units::{Span, Time};
 use std::collections::BTreeMap;
 
 /// One that fails for as long as a start may take is replaced, after this long at most and at least.
 const PATIENCE: (Span, Span) = (Span::from_secs(10), Span::from_secs(60));
-/// Requests in a row that it must have failed. The gateway takes one out after five, which may have one cause that is over;
-/// what it fails after those are probes, or requests that were inside it. Quiet proves nothing.
+/// Requests in a row that it must have failed to be replaced before the longest patience is over: one that fails fast soon
+/// has them, and one that never answers takes the gateway's patience for each.
 const PROOF: u32 = 8;
 
 /// One tier's failing replicas.
@@ -22,17 +22,14 @@ pub(crate) struct Failing {
 #[derive(Clone, Copy, Debug)]
 struct Doubted {
     since: Time,
-    failed_in_a_row: u32,
-    /// Failures in a row when it was first doubted.
-    failed_at_first: u32,
+    failures: Failures,
 }
 
 impl Doubted {
-    /// One that fails fast soon has its failures together. One that never answers takes the gateway's patience for each:
-    /// of it one more is enough, once it is doubted for as long as anything is.
+    /// What was inside it when the gateway took it out may have had one cause that is over, so it must have failed again
+    /// since. Quiet proves nothing.
     fn is_proved(&self, now: Time) -> bool {
-        let again = self.failed_in_a_row > self.failed_at_first;
-        self.failed_in_a_row >= PROOF || (again && now.since(self.since) >= PATIENCE.1)
+        self.failures.again > 0 && (self.failures.in_a_row >= PROOF || now.since(self.since) >= PATIENCE.1)
     }
 }
 
@@ -50,10 +47,9 @@ impl Failing {
         self.watch(ready, gateway, now);
         let fails = gateway.failing.iter().filter(|(id, _)| gateway.applied.is_some() && ready.contains(id));
         let before = std::mem::take(&mut self.known);
-        for (id, &failed_in_a_row) in fails {
-            let first = Doubted { since: now, failed_in_a_row, failed_at_first: failed_in_a_row };
-            let doubted = before.get(id).copied().unwrap_or(first);
-            self.known.insert(id.clone(), Doubted { failed_in_a_row, ..doubted });
+        for (id, &failures) in fails {
+            let since = before.get(id).map_or(now, |doubted| doubted.since);
+            self.known.insert(id.clone(), Doubted { since, failures });
         }
         self.known.keys().filter(|id| !before.contains_key(*id)).cloned().collect()
     }
@@ -90,6 +86,7 @@ mod tests {
     use evenkeel_wire::routes::RouteVersion;
 
     const START: Span = Span::from_secs(20);
+    const PROVED: Failures = Failures { in_a_row: PROOF, again: 1 };
 
     fn at(secs: i64) -> Time {
         Time::from_micros(0) + Span::from_secs(secs)
@@ -101,7 +98,7 @@ mod tests {
 
     /// It finds these failing; each of the other ones of a and b has served `served` requests.
     fn gateway(failing: &[&str], served: u64) -> GatewayView {
-        let failing: BTreeMap<_, _> = ids(failing).into_iter().map(|id| (id, PROOF)).collect();
+        let failing: BTreeMap<_, _> = ids(failing).into_iter().map(|id| (id, PROVED)).collect();
         let served =
             ids(&["a", "b"]).into_iter().map(|id| (id.clone(), if failing.contains_key(&id) { 1 } else { served }));
         let (applied, served) = (Some(RouteVersion::default()), served.collect());
@@ -111,21 +108,23 @@ mod tests {
     #[test]
     fn one_that_never_answers_is_due_with_the_first_probe_that_fails_after_a_minute_of_doubt() {
         let (mut failing, ready) = (Failing::default(), ids(&["a", "b"]));
-        let silent = |failures, served| {
+        let silent = |in_a_row, again, served| {
             let mut view = gateway(&["a"], served);
-            view.failing.insert(ready[0].clone(), failures);
+            view.failing.insert(ready[0].clone(), Failures { in_a_row, again });
             view
         };
-        failing.take(&ready, &silent(5, 1), at(0));
-        failing.take(&ready, &silent(5, 2), at(61));
+        failing.take(&ready, &silent(5, 0, 1), at(0));
+        failing.take(&ready, &silent(50, 0, 2), at(61));
         assert_eq!(failing.due(&ready, START, at(61)), None, "what was inside it may have had one cause");
-        failing.take(&ready, &silent(6, 3), at(62));
+        failing.take(&ready, &silent(6, 1, 3), at(62));
         assert_eq!(failing.due(&ready, START, at(62)), Some(ready[0].clone()));
         // Sooner than that more is asked for.
         let mut failing = Failing::default();
-        failing.take(&ready, &silent(5, 4), at(100));
-        failing.take(&ready, &silent(6, 5), at(159));
+        failing.take(&ready, &silent(5, 0, 4), at(100));
+        failing.take(&ready, &silent(6, 1, 5), at(159));
         assert_eq!(failing.due(&ready, START, at(159)), None);
+        failing.take(&ready, &silent(8, 2, 6), at(159));
+        assert_eq!(failing.due(&ready, START, at(159)), Some(ready[0].clone()));
     }
 
     #[test]
@@ -184,12 +183,14 @@ mod tests {
     #[test]
     fn one_that_failed_no_request_since_it_was_taken_out_is_not_due() {
         let (mut failing, ready) = (Failing::default(), ids(&["a", "b"]));
-        let failed =
-            |count, served| GatewayView { failing: [(ready[0].clone(), count)].into(), ..gateway(&[], served) };
-        assert_eq!(failing.take(&ready, &failed(5, 1), at(0)), ids(&["a"]));
-        failing.take(&ready, &failed(5, 2), at(1));
+        let failed = |again, served| {
+            let failures = Failures { in_a_row: 8, again };
+            GatewayView { failing: [(ready[0].clone(), failures)].into(), ..gateway(&[], served) }
+        };
+        assert_eq!(failing.take(&ready, &failed(0, 1), at(0)), ids(&["a"]));
+        failing.take(&ready, &failed(0, 2), at(1));
         assert_eq!(failing.due(&ready, START, at(1_000)), None);
-        assert_eq!(failing.take(&ready, &failed(8, 3), at(1_001)), []);
+        assert_eq!(failing.take(&ready, &failed(1, 3), at(1_001)), []);
         assert_eq!(failing.due(&ready, START, at(1_001)), Some(ready[0].clone()));
     }
 }

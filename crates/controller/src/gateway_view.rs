@@ -9,10 +9,21 @@ use std::collections::BTreeMap;
 pub struct GatewayView {
     /// The route table it obeys; `None` when it cannot be asked.
     pub applied: Option<RouteVersion>,
+    /// Whether a gateway that was there before still ends answers, in whichever replica.
+    pub earlier_answers: bool,
     /// Requests inside each replica.
     pub in_flight: BTreeMap<ReplicaId, u32>,
-    /// Replicas that fail their requests, and how many they failed in a row.
-    pub failing: BTreeMap<ReplicaId, u32>,
+    /// Replicas that fail their requests.
+    pub failing: BTreeMap<ReplicaId, Failures>,
     /// Requests that each replica has answered to their end, counted from some moment on.
     pub served: BTreeMap<ReplicaId, u64>,
+}
+
+/// What a replica failed that the gateway took out for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// Requests in a row.
+    pub in_a_row: u32,
+    /// Times that it was taken out again, for it failed the one request that was to show whether it is well by now.
+    pub again: u32,
 }

@@ -22,10 +22,10 @@ pub struct Told {
 }
 
 impl Told {
-    /// Every listed replica with its tier. `fleet` is the one that was gathered for.
-    pub fn replicas<'a>(&'a self, fleet: &'a Fleet) -> impl Iterator<Item = (&'a str, &'a BackendReplica)> {
+    /// Each tier whose replicas could be listed, with them. `fleet` is the one that was gathered for.
+    pub fn listed<'a>(&'a self, fleet: &'a Fleet) -> impl Iterator<Item = (&'a str, &'a [BackendReplica])> {
         let tiers = fleet.spec.tiers.iter().zip(&self.gathered.tiers);
-        tiers.flat_map(|(spec, tier)| tier.listed.iter().flatten().map(move |replica| (spec.name.as_str(), replica)))
+        tiers.filter_map(|(spec, tier)| Some((spec.name.as_str(), tier.listed.as_deref().ok()?)))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::gateway_view::GatewayView;
 use crate::gather::{self, Told};
 use crate::journal::{self, Journal, TickRecord};
 use crate::operator::{Mode, OperatorOrder, OperatorOrders};
-use crate::ports::{Backend, BackendError, Clock, Order, Source};
+use crate::ports::{Backend, BackendError, BackendReplica, Clock, Order, Source};
 use crate::step::{Controller, Outcome};
 use crate::view::{FleetView, Stray, TierView};
 use evenkeel_core::decision::Reason;
@@ -100,8 +100,8 @@ pub struct Live {
     dispatch: Dispatch,
     stopping_until: Option<Time>,
     attainment: BTreeMap<String, ObjectiveAttainment>,
-    /// Each replica's state at the last tick; `None` before the first.
-    states: Option<BTreeMap<ReplicaId, ReplicaState>>,
+    /// Each replica's state when its tier was last listed.
+    states: BTreeMap<String, BTreeMap<ReplicaId, ReplicaState>>,
     strays: BTreeSet<Stray>,
     /// The kind of each tier's last refusal, until an order is carried out.
     refusals: BTreeMap<String, std::mem::Discriminant<BackendError>>,
@@ -134,7 +134,7 @@ impl Live {
             dispatch,
             stopping_until: None,
             attainment: BTreeMap::new(),
-            states: None,
+            states: BTreeMap::new(),
             strays: BTreeSet::new(),
             refusals: BTreeMap::new(),
             reload_refused: None,
@@ -346,30 +346,35 @@ impl Live {
                 self.happened(&Happening::Scaled(Box::new(decision.clone())), now);
             }
         }
-        let fleet = self.controller.fleet().clone();
-        let before = self.states.take();
-        let mut states = BTreeMap::new();
-        for (tier, replica) in told.replicas(&fleet) {
-            states.insert(replica.id.clone(), replica.state);
-            if before.as_ref().and_then(|it| it.get(&replica.id)) == Some(&replica.state) {
-                continue;
-            }
-            match replica.state {
-                // What serves already when a controller begins is no news.
-                ReplicaState::Ready if before.is_none() => {}
-                ReplicaState::Ready => self.happened(&Happening::Ready(tier.to_owned(), replica.id.clone()), now),
-                ReplicaState::Failed => {
-                    self.happened(&Happening::Failed(tier.to_owned(), replica.id.clone(), replica.note.clone()), now);
-                }
-                ReplicaState::Starting | ReplicaState::Draining => {}
-            }
+        for (tier, listed) in told.listed(&self.controller.fleet().clone()) {
+            self.report_replicas(tier, listed, now);
         }
-        self.states = Some(states);
         let strays = self.around.backend.strays().into_iter().map(|(tier, replica)| Stray { tier, replica });
         let before = std::mem::replace(&mut self.strays, strays.collect());
         let new: Vec<Stray> = self.strays.difference(&before).cloned().collect();
         for stray in new {
             self.happened(&Happening::Stray(stray), now);
+        }
+    }
+
+    /// Tells which replicas of a tier became ready or failed since it was last listed.
+    fn report_replicas(&mut self, tier: &str, listed: &[BackendReplica], now: Time) {
+        let states = listed.iter().map(|it| (it.id.clone(), it.state)).collect();
+        let before = self.states.insert(tier.to_owned(), states);
+        for replica in listed {
+            let (id, known) = (&replica.id, before.as_ref());
+            if known.and_then(|it| it.get(id)) == Some(&replica.state) {
+                continue;
+            }
+            match replica.state {
+                // What serves already when a controller begins is no news.
+                ReplicaState::Ready if known.is_none() => {}
+                ReplicaState::Ready => self.happened(&Happening::Ready(tier.to_owned(), id.clone()), now),
+                ReplicaState::Failed => {
+                    self.happened(&Happening::Failed(tier.to_owned(), id.clone(), replica.note.clone()), now);
+                }
+                ReplicaState::Starting | ReplicaState::Draining => {}
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use evenkeel_controller::actuation::FailingReplica;
-use evenkeel_controller::gateway_view::GatewayView;
+use evenkeel_controller::gateway_view::{Failures, GatewayView};
 use evenkeel_controller::journal::{Journal, JournalReader, TickRecord, replay};
 use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
 use evenkeel_controller::ports::{BackendError, BackendReplica, Order};
@@ -177,6 +177,10 @@ fn a_victim_is_ended_only_once_the_gateway_obeys_the_drain_and_shows_nothing_in_
     assert!(world.tick().orders.is_empty(), "one request is still in there");
 
     world.gateway.in_flight = BTreeMap::from([(draining[0].clone(), 0)]);
+    world.gateway.earlier_answers = true;
+    assert!(world.tick().orders.is_empty(), "one may be in there by a gateway that was restarted");
+
+    world.gateway.earlier_answers = false;
     let outcome = world.tick();
     assert_eq!(outcome.orders[0].end, draining);
     assert_eq!(world.replicas["gold"].len(), 2);
@@ -517,7 +521,11 @@ fn a_failing_replica_stays_while_its_tier_is_blind_also_where_another_guard_hide
 /// A gateway that obeys every table and finds these replicas failing.
 fn obeying<'a>(failing: impl IntoIterator<Item = &'a ReplicaId>) -> GatewayView {
     let applied = Some(RouteVersion { epoch: 7, number: u64::MAX });
-    GatewayView { applied, failing: failing.into_iter().map(|id| (id.clone(), 8)).collect(), ..GatewayView::default() }
+    GatewayView {
+        applied,
+        failing: failing.into_iter().map(|id| (id.clone(), Failures { in_a_row: 8, again: 1 })).collect(),
+        ..GatewayView::default()
+    }
 }
 
 /// `ticks` ticks of a world that grows, on disk if they could be written.

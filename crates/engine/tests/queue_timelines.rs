@@ -251,7 +251,8 @@ fn what_is_inside_a_replica_when_it_is_ejected_comes_back_without_the_retry_budg
     for id in ids {
         assert_eq!(sent_to(&queue.fail(ms(60_000), id, Failure::TimedOut)), ["good"]);
     }
-    assert_eq!(queue.replica(&"silent").unwrap().failed_in_a_row, 50);
+    let silent = queue.replica(&"silent").unwrap();
+    assert_eq!((silent.failed_in_a_row, silent.failed_again), (50, 0), "they were inside it");
     assert_eq!(queue.counters().failed, 0);
 }
 
@@ -417,6 +418,7 @@ fn a_failed_probe_doubles_the_ejection_up_to_its_limit() {
         drop(queue.complete(ms(now), id));
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+    assert_eq!(queue.replica(&"bad").unwrap().failed_again, 6);
 }
 
 #[test]

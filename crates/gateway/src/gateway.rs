@@ -10,7 +10,7 @@ use crate::prometheus;
 use crate::refusal::Refusal;
 use crate::request::{BodyPatience, BodyRoom, Document, Endpoint, ROOM_WAIT, forwarded_request_headers, read_body};
 use crate::routes::Routes;
-use crate::state::StateDirectory;
+use crate::state::{Earlier, StateDirectory};
 use crate::tier::Tier;
 use crate::upstream::Call;
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(crate) struct Gateway {
     pub(crate) routes: Routes,
     /// The durable queue of the asynchronous tiers; `None` when there is no such tier, or when it cannot be used.
     pub(crate) desk: Option<Arc<Desk>>,
+    /// Those that were here before; `None` without a state directory, where there is nothing to leave to another.
+    earlier: Option<Earlier>,
     patience: Patience,
     bodies: BodyRoom,
 }
@@ -72,6 +75,7 @@ impl Gateway {
             clock,
             routes: Routes::new(&fleet.spec.name, in_force.all(), state.map(StateDirectory::path)),
             desk: open_desk(&in_force.tiers, state)?.map(Arc::new),
+            earlier: state.map(earlier_in).transpose()?,
             in_force: RwLock::new(Arc::new(in_force)),
             file_in_force: AtomicBool::new(true),
             patience,
@@ -146,6 +150,7 @@ impl Gateway {
             instance: self.instance.clone(),
             at,
             applied: self.routes.applied(),
+            earlier_answers: self.earlier.as_ref().is_some_and(Earlier::answers),
             tiers: self
                 .in_force()
                 .all()
@@ -239,6 +244,11 @@ impl Gateway {
         answer.headers_mut().insert(TIER_NAME, tier.name_header.clone());
         answer
     }
+}
+
+fn earlier_in(state: &StateDirectory) -> Result<Earlier, GatewayError> {
+    let refused = |error: io::Error| GatewayError::State { path: state.path().to_owned(), error: error.into() };
+    state.earlier().map_err(refused)
 }
 
 /// Opens the durable queue if a tier needs one.

@@ -10,7 +10,8 @@ use crate::routes::{follow, look_for_replicas};
 use crate::state::StateDirectory;
 use crate::upstream::Origin;
 use crate::workers::Workers;
-use evenkeel_fleet::model::Fleet;
+use evenkeel_fleet::model::{BackendSettings, Fleet, TierSettings};
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -63,14 +64,15 @@ pub struct Options {
     /// Clients connected at once; further ones wait to be accepted. Without a number, as many as the process may open
     /// files for, with one to a replica each.
     pub most_clients: Option<usize>,
-    /// On shutdown, how long requests in flight may take to end.
-    pub shutdown_limit: Duration,
+    /// On shutdown, how long requests in flight may take to end. Without a limit of its own, as long as a request may be
+    /// held and the slowest replica of the fleet file may drain.
+    pub shutdown_limit: Option<Duration>,
 }
 
 impl Default for Options {
     /// No fleet file, no controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a
     /// minute for a head, half a minute between pieces of a body and five for all of it; 256 MiB of bodies; a minute
-    /// without taking anything of an answer; half a minute to end.
+    /// without taking anything of an answer.
     fn default() -> Self {
         Self {
             listen: None,
@@ -85,7 +87,7 @@ impl Default for Options {
             body_room: 256 * 1024 * 1024,
             answer_pause_limit: Duration::from_secs(60),
             most_clients: None,
-            shutdown_limit: Duration::from_secs(30),
+            shutdown_limit: None,
         }
     }
 }
@@ -144,7 +146,8 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let listen = |error| GatewayError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let Options { fleet_file, shutdown_limit, .. } = options;
+    let fleet_file = options.fleet_file;
+    let shutdown_limit = options.shutdown_limit.unwrap_or_else(|| longest_answer(fleet));
     let limits = ClientLimits { head: options.head_limit, answer_pause: options.answer_pause_limit };
     let room = Arc::new(Semaphore::new(options.most_clients.unwrap_or_else(most_clients)));
     let workers = Workers::start().map_err(GatewayError::NoThread)?;
@@ -184,10 +187,15 @@ impl Bound {
         }
         drop(self.listener);
         ending.send_replace(true);
-        hand_over(&self.gateway, dispatchers, self.state).await;
-        let all_ended = timeout(self.shutdown_limit, async { while clients.join_next().await.is_some() {} }).await;
-        if all_ended.is_err() {
-            tracing::warn!(open = clients.len(), "ended with requests in flight");
+        let handing_over = hand_over(&self.gateway, dispatchers, self.state);
+        let answering = async { while clients.join_next().await.is_some() {} };
+        // What was handed over is kept until the last answer has ended.
+        let ended = timeout(self.shutdown_limit, async { tokio::join!(handing_over, answering).0 }).await;
+        if ended.is_err() {
+            tracing::warn!(
+                open = clients.len(),
+                "ended with requests in flight, or before the disk had taken the state"
+            );
         }
         clients.shutdown().await;
         background.shutdown().await;
@@ -264,8 +272,9 @@ impl Bound {
 }
 
 /// Leaves the state to the next gateway at once, for players wait at a closed door until it has it, while answers under way
-/// take their time. Asynchronous requests under way go back to the queue: nobody waits for them at this door.
-async fn hand_over(gateway: &Gateway, mut dispatchers: JoinSet<()>, state: Option<StateDirectory>) {
+/// take their time. Asynchronous requests under way go back to the queue: nobody waits for them at this door. What is given
+/// back says, as long as it is kept, that answers are under way.
+async fn hand_over(gateway: &Gateway, mut dispatchers: JoinSet<()>, state: Option<StateDirectory>) -> Option<File> {
     dispatchers.shutdown().await;
     if let Some(desk) = &gateway.desk {
         if let Err(error) = desk.ask(Store::give_all_back).await {
@@ -274,7 +283,19 @@ async fn hand_over(gateway: &Gateway, mut dispatchers: JoinSet<()>, state: Optio
         desk.close().await;
     }
     gateway.routes.keep_for_the_next().await;
-    drop(state);
+    let left = state?.leave();
+    left.inspect_err(|error| tracing::warn!(%error, "the next gateway does not know that answers are under way here"))
+        .ok()
+}
+
+/// How long a request that is here may take, by what the fleet file allows.
+fn longest_answer(fleet: &Fleet) -> Duration {
+    let drain = |tier: &TierSettings| {
+        let BackendSettings::Local(local) = &tier.backend;
+        local.drain_deadline
+    };
+    let slowest = fleet.tiers.iter().map(drain).max().unwrap_or_default();
+    (fleet.gateway.hold + slowest).to_duration()
 }
 
 /// How many clients the process has file descriptors for: each may need a connection to a replica too.

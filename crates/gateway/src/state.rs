@@ -5,6 +5,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Locked, by all of them at once, by gateways that left the directory to another and still end answers.
+const ANSWERING: &str = "gateway-answering.lock";
 
 /// A state directory of our own. The lock lasts until the last clone is gone, or the process.
 #[derive(Clone, Debug)]
@@ -39,6 +43,43 @@ impl StateDirectory {
     /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Those that left it to this process and still end answers.
+    pub(crate) fn earlier(&self) -> io::Result<Earlier> {
+        Ok(Earlier { answering: private_file(&self.path.join(ANSWERING))?, gone: AtomicBool::new(false) })
+    }
+
+    /// Leaves it to the next gateway; that one knows that answers are still under way here until what is given back is
+    /// dropped, or the process has ended.
+    pub(crate) fn leave(self) -> io::Result<File> {
+        let answering = private_file(&self.path.join(ANSWERING))?;
+        answering.lock_shared()?;
+        Ok(answering)
+    }
+}
+
+/// Gateways that had the directory before. What is inside replicas by them is in no count of the one that has it now.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    answering: File,
+    /// None comes back: who has the directory leaves it last.
+    gone: AtomicBool,
+}
+
+impl Earlier {
+    /// Whether one still ends answers.
+    pub(crate) fn answers(&self) -> bool {
+        if self.gone.load(Ordering::Relaxed) {
+            return false;
+        }
+        let gone = self.answering.try_lock().is_ok();
+        if gone {
+            // Nobody else asks, and the next one must find it free.
+            let _ = self.answering.unlock();
+        }
+        self.gone.store(gone, Ordering::Relaxed);
+        !gone
     }
 }
 

@@ -16,6 +16,9 @@ pub struct GatewayReport {
     pub at: Time,
     /// The route table in force; `None` before the first.
     pub applied: Option<RouteVersion>,
+    /// Whether a gateway that was here before still ends answers, which are in no count of this one.
+    #[serde(default)]
+    pub earlier_answers: bool,
     /// One entry for each tier of the fleet file.
     pub tiers: Vec<TierReport>,
 }
@@ -67,6 +70,9 @@ pub struct ReplicaLoad {
     /// all the same if no other is well; else 0.
     #[serde(default)]
     pub failed_in_a_row: u32,
+    /// Times in a row that it was taken out again, for it failed the request that was to show whether it is well by now.
+    #[serde(default)]
+    pub failed_again: u32,
     /// Requests that it has answered to their end since it came into the routes or the gateway began.
     #[serde(default)]
     pub served: u64,

@@ -10,7 +10,7 @@ mod latency;
 use crate::fetch::{self, Address, SetupError, Trust};
 use async_trait::async_trait;
 use difference::Between;
-use evenkeel_controller::gateway_view::GatewayView;
+use evenkeel_controller::gateway_view::{Failures, GatewayView};
 use evenkeel_controller::ports::{Finding, LivingReplica, Source, SourceError};
 use evenkeel_core::observe::{Cause, ReplicaId, Signals};
 use evenkeel_core::spec::{Objective, Signal};
@@ -140,10 +140,11 @@ fn view(report: &GatewayReport) -> GatewayView {
     let loads = || report.tiers.iter().flat_map(|tier| &tier.replicas);
     GatewayView {
         applied: report.applied,
+        earlier_answers: report.earlier_answers,
         in_flight: loads().map(|load| (load.id.clone(), load.in_flight)).collect(),
         failing: loads()
             .filter(|load| load.failed_in_a_row > 0)
-            .map(|load| (load.id.clone(), load.failed_in_a_row))
+            .map(|load| (load.id.clone(), Failures { in_a_row: load.failed_in_a_row, again: load.failed_again }))
             .collect(),
         served: loads().map(|load| (load.id.clone(), load.served)).collect(),
     }

@@ -43,8 +43,14 @@ fn report(second: i64, requests: u64) -> GatewayReport {
         oldest_queued_us: Span::from_millis(1_500),
         in_flight: 4,
         replicas: vec![
-            ReplicaLoad { id: ReplicaId("a".to_owned()), in_flight: 4, failed_in_a_row: 6, served: 2 },
-            ReplicaLoad { id: ReplicaId("gone".to_owned()), in_flight: 9, failed_in_a_row: 0, served: 7 },
+            ReplicaLoad { id: ReplicaId("a".to_owned()), in_flight: 4, failed_in_a_row: 6, failed_again: 1, served: 2 },
+            ReplicaLoad {
+                id: ReplicaId("gone".to_owned()),
+                in_flight: 9,
+                failed_in_a_row: 0,
+                failed_again: 0,
+                served: 7,
+            },
         ],
         succeeded: requests - requests / 10,
         prompt_tokens: requests * 10,
@@ -57,6 +63,7 @@ fn report(second: i64, requests: u64) -> GatewayReport {
         ..TierReport::default()
     };
     GatewayReport {
+        earlier_answers: false,
         instance: "first".to_owned(),
         at: gateway_time(second),
         applied: Some(RouteVersion { epoch: 1, number: 7 }),

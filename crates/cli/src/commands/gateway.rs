@@ -1,9 +1,10 @@
 //! `evenkeel gateway FLEET`: the data plane.
 
 use crate::failure::Failure;
+use crate::fleet_file::Accepted;
 use crate::output;
 use crate::set_aside::set_aside;
-use crate::state_dir::StateArgument;
+use crate::state_dir::{StateArgument, StateDir};
 use crate::whereabouts::refuse_another_fleet;
 use crate::{fleet_file, open_files, signals};
 use evenkeel_controller::clock::AnchoredClock;
@@ -11,13 +12,17 @@ use evenkeel_controller::ports::Clock as _;
 use evenkeel_fleet::model::Fleet;
 use evenkeel_gateway::{Bound, GatewayError, Options, StateError};
 use evenkeel_local::backend::who_listens;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How often it is looked whether the gateway before has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// From having the state to listening, at most.
+const LISTENS_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -31,41 +36,76 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let fleet = fleet_file::load(&arguments.fleet)?;
+    let Accepted { fleet, text } = fleet_file::accept(&arguments.fleet)?;
     let state = arguments.state.of(&fleet.spec.name)?;
     refuse_another_fleet(&state, &fleet.spec.name)?;
     state.create()?;
-    let controller = arguments.controller.unwrap_or_else(|| format!("http://{}", fleet.controller.listen));
-    let options = Options {
-        fleet_file: Some(arguments.fleet.clone()),
-        controller_url: Some(controller),
-        state_directory: Some(state.gateway()),
-        ..Options::default()
-    };
     open_files::take_all();
     let ending = signals::listen();
+    let mut place = Place { fleet, text, state, arguments };
     let bound = tokio::select! {
-        bound = bind_when_free(&fleet, &options) => bound?,
+        bound = place.bind_when_free() => bound?,
         () = ending.asked() => return Ok(ExitCode::SUCCESS),
     };
-    output::note(format_args!("the gateway of {} listens on http://{}", fleet.spec.name, bound.address()));
+    output::note(format_args!("the gateway of {} listens on http://{}", place.fleet.spec.name, bound.address()));
     bound.run(ending.asked()).await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for the gateway that runs already, if there is one: it may be ending, with answers still under way.
-async fn bind_when_free(fleet: &Fleet, options: &Options) -> Result<Bound, Failure> {
-    let mut told = false;
-    loop {
-        match bind(fleet, options).await {
-            Err(GatewayError::State { path, error: StateError::InUse }) => {
-                if !std::mem::replace(&mut told, true) {
-                    output::note(in_use(&path, fleet.gateway.listen));
+/// Where a gateway runs, and for what.
+struct Place {
+    fleet: Arc<Fleet>,
+    /// The text that `fleet` was read from, or one that could not be used since.
+    text: Option<String>,
+    state: StateDir,
+    arguments: Arguments,
+}
+
+impl Place {
+    /// Waits for the gateway that runs already, if there is one: it may be ending, with answers still under way.
+    async fn bind_when_free(&mut self) -> Result<Bound, Failure> {
+        let (mut told, mut refused_since) = (false, None);
+        loop {
+            match bind(&self.fleet, &self.options()).await {
+                Err(GatewayError::State { path, error: StateError::InUse }) => {
+                    if !std::mem::replace(&mut told, true) {
+                        output::note(in_use(&path, self.fleet.gateway.listen));
+                    }
+                    refused_since = None;
                 }
-                tokio::time::sleep(LOOK_EVERY).await;
+                // A process that was killed may let go of its state a little before its address.
+                Err(GatewayError::Listen { error, .. })
+                    if error.kind() == ErrorKind::AddrInUse
+                        && refused_since.get_or_insert_with(Instant::now).elapsed() < LISTENS_WITHIN => {}
+                bound => return bound.map_err(refused),
             }
-            bound => return bound.map_err(refused),
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.read_again();
         }
+    }
+
+    fn options(&self) -> Options {
+        let listens = || format!("http://{}", self.fleet.controller.listen);
+        Options {
+            fleet_file: Some(self.arguments.fleet.clone()),
+            controller_url: Some(self.arguments.controller.clone().unwrap_or_else(listens)),
+            state_directory: Some(self.state.gateway()),
+            ..Options::default()
+        }
+    }
+
+    /// Takes what the fleet file says now: it may be another than when the wait began. One that cannot be used changes
+    /// nothing; the gateway tells it once it serves.
+    fn read_again(&mut self) {
+        let text = fleet_file::read(&self.arguments.fleet).ok();
+        if text == self.text {
+            return;
+        }
+        let read = text.as_deref().and_then(|text| fleet_file::parse(text, &self.arguments.fleet).ok());
+        if let Some(fleet) = read.filter(|fleet| fleet.spec.name == self.fleet.spec.name) {
+            self.fleet = Arc::new(fleet);
+        }
+        self.text = text;
     }
 }
 

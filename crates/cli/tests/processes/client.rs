@@ -18,7 +18,8 @@ pub(crate) fn asking(tier: &str, prompt_tokens: usize, tokens: usize) -> String 
 /// One request on a connection of its own: status and body.
 pub(crate) fn exchange(address: &str, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
     let mut connection = TcpStream::connect(address)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
+    // Longer than the gateway's patience with a replica, a minute, after which another one answers.
+    connection.set_read_timeout(Some(2 * PATIENCE))?;
     let length = body.len();
     write!(
         connection,
@@ -30,6 +31,22 @@ pub(crate) fn exchange(address: &str, method: &str, path: &str, body: &str) -> i
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
     Ok((status, body.to_owned()))
+}
+
+/// Asks the gateway at `address` for `tokens` tokens as a stream; gives the whole answer as it came.
+pub(crate) fn complete(address: &str, tokens: usize) -> String {
+    let body = format!(r#"{{"model": "gold", "prompt": "a b c", "max_tokens": {tokens}, "stream": true}}"#);
+    let length = body.len();
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "POST /v1/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// What became of requests.

@@ -1,7 +1,50 @@
 //! Gateways that meet another.
 
+use crate::client::{asking, complete, exchange};
 use crate::world::{World, ready, said};
 use std::net::TcpListener;
+use std::thread;
+
+/// An answer of so many takes some twelve seconds: longer than everything else here, and than a replica's `grace` of five.
+const TOKENS: usize = 500;
+
+#[test]
+fn a_restart_in_order_cuts_no_answer_and_no_replica_ends_under_those_of_the_gateway_before() {
+    let mut world = World::new("");
+    world.start("run");
+    let first = world.start("gateway");
+    world.wait_for("the first replica", |gold| ready(gold) == 1);
+    world.exactly(2);
+    world.wait_for("two", |gold| ready(gold) == 2);
+    world.wait_for_sight();
+    let next = world.start("gateway");
+    world.wait_for_log("gateway", next, "runs already");
+    let (gateway, inside) =
+        (world.gateway().to_owned(), |gold: &serde_json::Value| gold["signals"]["in_flight"].clone());
+    let ask = |_| {
+        thread::spawn({
+            let gateway = gateway.clone();
+            move || complete(&gateway, TOKENS)
+        })
+    };
+    let answers: Vec<_> = (0..4).map(ask).collect();
+    world.wait_for("all of them inside", |gold| inside(gold)["fresh"]["value"] == 4);
+
+    world.terminate(first);
+    world.wait_for_log("gateway", next, "listens on");
+    world.exactly(1);
+    world.wait_for("one to drain", |gold| gold["decision"]["supply"]["draining"] == 1);
+    world.wait_for("the next gateway to be read", |gold| inside(gold)["fresh"]["value"] == 0);
+    assert_eq!(exchange(&gateway, "POST", "/v1/completions", &asking("gold", 3, 2)).unwrap().0, 200);
+    for answer in answers {
+        let answer = answer.join().unwrap();
+        assert!(answer.contains("data: [DONE]"), "{answer}");
+    }
+    world.wait_for("the one that drains to be gone", |gold| {
+        ready(gold) == 1 && gold["decision"]["supply"]["draining"] == 0
+    });
+    assert_eq!(world.exit_code(first), Some(0));
+}
 
 #[test]
 fn a_second_gateway_says_which_process_is_there_already_and_starts_when_that_has_ended() {

@@ -1,9 +1,8 @@
 //! `stop`: what ends, and that it stays ended.
 
+use crate::client::complete;
 use crate::world::{PATIENCE, World, ready, said, signal};
 use rustix::process::Signal;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -128,20 +127,4 @@ fn a_stop_that_is_interrupted_leaves_the_fleet_to_who_stands_by() {
     assert_eq!(world.exit_code(first), Some(0), "it was asked to end");
     world.wait_for_log("run", second, "listens on");
     world.wait_for("the replica adopted", |gold| ready(gold) == 1);
-}
-
-/// Asks the gateway at `address` for `tokens` tokens as a stream; gives the whole answer as it came.
-fn complete(address: &str, tokens: usize) -> String {
-    let body = format!(r#"{{"model": "gold", "prompt": "a b c", "max_tokens": {tokens}, "stream": true}}"#);
-    let length = body.len();
-    let mut connection = TcpStream::connect(address).unwrap();
-    write!(
-        connection,
-        "POST /v1/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    answer
 }

@@ -43,8 +43,8 @@ pub struct JournalHealth {
     pub writable: bool,
     /// What went wrong last, where something did.
     pub problem: Option<String>,
-    /// Whether its file was removed or replaced, and most likely the whole state directory with it: nothing is launched or
-    /// ended until the controller is started anew.
+    /// Whether its file was removed or replaced, perhaps with the whole state directory, without which nothing is launched
+    /// either. It stays so until the controller is started anew.
     pub removed: bool,
     /// Ticks written by this process.
     pub ticks_written: u64,

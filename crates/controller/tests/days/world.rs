@@ -2,7 +2,7 @@
 
 use crate::day::{Answers, Event, Gateway, TIERS, Tells, seconds};
 use evenkeel_controller::actuation::FailingReplica;
-use evenkeel_controller::gateway_view::GatewayView;
+use evenkeel_controller::gateway_view::{Failures, GatewayView};
 use evenkeel_controller::operator::{Mode, OperatorOrder, OperatorOrders};
 use evenkeel_controller::ports::{BackendError, BackendReplica, Order};
 use evenkeel_controller::step::{Controller, Gathered, Outcome, TierGathered};
@@ -28,7 +28,7 @@ struct Replica {
 }
 
 /// Requests in a row that a failing replica fails.
-const FAILED: u32 = 8;
+const FAILED: Failures = Failures { in_a_row: 8, again: 1 };
 /// No replica is replaced for failing before this.
 const FAILS_FOR: Span = seconds(10);
 
@@ -437,7 +437,8 @@ impl World {
                 let in_flight = draining().map(|it| (it.id.clone(), u32::from(busy))).collect();
                 let failing = self.tiers.iter().flat_map(|it| &it.failing).map(|id| (id.clone(), FAILED)).collect();
                 let served = self.serve();
-                self.applied = GatewayView { applied: Some(self.table.version), in_flight, failing, served };
+                let applied = Some(self.table.version);
+                self.applied = GatewayView { applied, in_flight, failing, served, ..GatewayView::default() };
             }
             Gateway::Lags => {}
             Gateway::Gone => self.applied = GatewayView::default(),

@@ -219,7 +219,7 @@ async fn a_journal_that_is_removed_while_the_controller_runs_sounds_the_alarm() 
     let mut running = world.start().await;
     std::fs::remove_file(world.journal()).unwrap();
     let view = running.ticks(2).await;
-    assert!(!view.journal.writable);
+    assert!(!view.journal.writable && view.journal.removed);
     assert!(view.journal.problem.as_deref().unwrap().contains("removed or replaced"));
     assert!(running.kinds().contains(&"dev.evenkeel.alarm.journal_unwritable"));
     assert_eq!(running.order(OperatorOrder::Mode(Mode::Advise)).await, Taken::NotDurable);

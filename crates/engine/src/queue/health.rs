@@ -57,11 +57,20 @@ impl Health {
 
     /// Requests in a row that it failed, if they were enough to take it out: also where it is trusted again for want of others.
     pub(super) fn failed_in_a_row(&self) -> u32 {
-        let taken_out = match self.doubt() {
+        if self.was_taken_out() { self.failed } else { 0 }
+    }
+
+    /// Times in a row that it was taken out again: a probe failed, or as many requests as at first where it was trusted for
+    /// want of others.
+    pub(super) fn failed_again(&self) -> u32 {
+        if self.was_taken_out() { self.strikes.saturating_sub(1) } else { 0 }
+    }
+
+    fn was_taken_out(&self) -> bool {
+        match self.doubt() {
             Some(doubt) => doubt == Doubt::Failing,
             None => self.strikes > 0,
-        };
-        if taken_out { self.failed } else { 0 }
+        }
     }
 
     /// Requests that it may have besides those it has, as far as trust goes.

@@ -152,11 +152,17 @@ impl State {
                 Some(same) => {
                     same.in_flight += view.outstanding;
                     same.failed_in_a_row += view.failed_in_a_row;
+                    same.failed_again += view.failed_again;
                     same.served += view.served;
                 }
                 None => {
-                    let (in_flight, failed_in_a_row, served) = (view.outstanding, view.failed_in_a_row, view.served);
-                    loads.push(ReplicaLoad { id: id.clone(), in_flight, failed_in_a_row, served });
+                    loads.push(ReplicaLoad {
+                        id: id.clone(),
+                        in_flight: view.outstanding,
+                        failed_in_a_row: view.failed_in_a_row,
+                        failed_again: view.failed_again,
+                        served: view.served,
+                    });
                 }
             }
         }

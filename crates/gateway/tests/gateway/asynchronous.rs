@@ -367,7 +367,7 @@ async fn a_killed_gateway_loses_nothing_that_it_accepted() {
 async fn a_gateway_that_ends_in_order_hands_back_what_does_not_end_in_time() {
     let directory = tempfile::tempdir().unwrap();
     let replica = FakeReplica::start("b1", Behavior::Gated).await;
-    let options = Options { shutdown_limit: Duration::from_millis(100), ..kept_in(directory.path()) };
+    let options = Options { shutdown_limit: Some(Duration::from_millis(100)), ..kept_in(directory.path()) };
     let mut stage = Stage::open_with(&fleet(), options).await;
     stage.route("bronze", vec![replica.route()]).await;
     let url = put_in(&stage).await;

@@ -194,9 +194,11 @@ async fn while_answers_under_way_end_the_next_gateway_serves() {
     assert!(!ended.is_finished() && !last.is_finished());
     replica.behave(Behavior::Answer);
     assert_eq!(next.chat().await.status, StatusCode::OK, "by the routes that were kept");
+    assert!(next.report().await.earlier_answers, "what is inside the replica is in no count of this one");
     replica.let_go(1);
     assert_eq!(last.await.unwrap().status, StatusCode::OK);
     ended.await.unwrap();
+    assert!(!next.report().await.earlier_answers);
 }
 
 #[tokio::test]
