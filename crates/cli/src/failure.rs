@@ -30,18 +30,20 @@ impl Failure {
 
     /// An address of a fleet file that cannot be listened on, with who listens there already, where that can be told.
     pub(crate) fn cannot_listen(what: &str, address: SocketAddr, error: &std::io::Error) -> Self {
-        Self::taken(what, address, error, ", or write another address in the fleet file")
+        Self::refused(match taken_by(address, error) {
+            Some(who) => format!(
+                "{what} cannot listen on {address}: {who} listens there; end that, or write another address in the fleet file"
+            ),
+            None => format!("{what} cannot listen on {address}: {error}; write another address in the fleet file"),
+        })
     }
 
-    /// The same of an address that no file can change.
-    pub(crate) fn cannot_listen_elsewhere(what: &str, address: SocketAddr, error: &std::io::Error) -> Self {
-        Self::taken(what, address, error, ": it always uses this address")
-    }
-
-    fn taken(what: &str, address: SocketAddr, error: &std::io::Error, way_out: &str) -> Self {
-        let there = (error.kind() == std::io::ErrorKind::AddrInUse).then(|| who_listens(address.port())).flatten();
-        let why = there.map_or_else(|| error.to_string(), |who| format!("{who} listens there"));
-        Self::refused(format!("{what} cannot listen on {address}: {why}; end that{way_out}"))
+    /// The same of the demo, which has its addresses from no file.
+    pub(crate) fn demo_cannot_listen(address: SocketAddr, error: &std::io::Error) -> Self {
+        Self::refused(match taken_by(address, error) {
+            Some(who) => format!("the demo needs {address}, where {who} listens; end that first"),
+            None => format!("the demo needs {address}, and cannot listen there: {error}"),
+        })
     }
 
     /// A journal that cannot be read, with what becomes of a damaged one.
@@ -66,6 +68,12 @@ impl Failure {
         let _ = writeln!(std::io::stderr(), "evenkeel: {}", self.message.trim_end());
         ExitCode::from(self.code)
     }
+}
+
+/// Who listens on `address`, if that is why nobody else can.
+fn taken_by(address: SocketAddr, error: &std::io::Error) -> Option<String> {
+    let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+    taken.then(|| who_listens(address.port()).unwrap_or_else(|| "another process".to_owned()))
 }
 
 impl std::fmt::Display for Failure {

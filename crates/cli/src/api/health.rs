@@ -39,21 +39,21 @@ pub(super) async fn healthz(State(shared): State<Arc<Shared>>) -> Result<Json<He
     Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "ticks_stopped", message))
 }
 
-/// Whether this controller is the one that acts: ticks have begun, it holds the fleet, and the state that says so is there.
-/// One that stands by shows what it sees all the same.
+/// Whether this controller is the one that acts: ticks have begun, it holds the fleet, and its journal is where it was. One
+/// that was overtaken shows what it sees all the same.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses(
         (status = 200, description = "The first tick has ended, and the controller holds the fleet", body = Health),
-        (status = 503, description = "It has not, another controller holds the fleet, or its state was removed", body = ErrorBody),
+        (status = 503, description = "It has not, another controller has taken the fleet, or the journal was removed", body = ErrorBody),
     ),
 )]
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Json<Health>, ApiError> {
     let view = shared.view()?;
     let (code, message) = if !view.holds_fleet {
         (
-            "stands_by",
-            "another controller holds the fleet: this one only observes, and takes over when that one has ended",
+            "overtaken",
+            "another controller has taken the fleet: this one only shows; end it, or start it again to stand by",
         )
     } else if view.journal.removed {
         (

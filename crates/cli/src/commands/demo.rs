@@ -252,8 +252,7 @@ fn ready(tier: &Value) -> u64 {
 
 /// Whether an address can be listened on; better said now than found in a log.
 fn free(address: SocketAddr) -> Result<(), Failure> {
-    let bound = std::net::TcpListener::bind(address).map(drop);
-    bound.map_err(|error| Failure::cannot_listen_elsewhere("the demo", address, &error))
+    std::net::TcpListener::bind(address).map(drop).map_err(|error| Failure::demo_cannot_listen(address, &error))
 }
 
 #[cfg(test)]
