@@ -189,6 +189,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_does_not_keep_up_with_the_fleet_is_raised_to_what_the_smaller_fleet_carries_a_replica() {
+        let mut points = [(1, 10.0), (2, 15.0), (5, 60.0), (8, 90.0)];
+        keep_growing(&mut points);
+        assert_eq!(points, [(1, 10.0), (2, 20.0), (5, 60.0), (8, 96.0)]);
+    }
+
+    #[test]
+    fn fleets_beyond_the_largest_size_carry_as_much_a_replica_as_that() {
+        let (profile, requests, objectives) = gold();
+        let table = Table::solve(&profile, &requests, &objectives, 1_000);
+        assert_eq!(table.points.last().map(|&(size, _)| size), Some(80));
+        assert!((table.rate(160.0) - 2.0 * table.rate(80.0)).abs() < 1e-9);
+    }
+
+    #[test]
     fn slower_replicas_carry_less() {
         let (profile, requests, objectives) = gold();
         let mut capacity = Capacity::default();

@@ -110,6 +110,27 @@ mod tests {
     use alloc::vec;
 
     #[test]
+    fn on_a_slower_machine_every_duration_is_longer_and_nothing_else_is_different() {
+        let steps = |added_ms| vec![DecodeStep { sequences: 2, added_ms }];
+        let profile = |factor: f64| Profile {
+            iteration_ms: factor,
+            per_sequence_ms: 2.0 * factor,
+            decode_steps: steps(3.0 * factor),
+            per_cached_token_ms: 4.0 * factor,
+            per_prefill_chunk_ms: 5.0 * factor,
+            per_prefill_token_ms: 6.0 * factor,
+            per_prefill_token_squared_ms: 7.0 * factor,
+            max_batched_tokens: 512,
+            max_sequences: 16,
+            kv_tokens: 10_000,
+            max_model_tokens: 1_000,
+            prefix_hit_share: 0.25,
+            overhead_ms: 8.0 * factor,
+        };
+        assert_eq!(profile(1.0).slowed(4.0), profile(4.0));
+    }
+
+    #[test]
     fn steps_are_joined_by_straight_lines_and_go_on_with_the_time_of_a_sequence() {
         let step = |sequences, added_ms| DecodeStep { sequences, added_ms };
         let profile = Profile {

@@ -150,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_gives_back_what_it_was_made_of() {
+        assert_eq!(Time::from_micros(1_700_000_000_000_000).as_micros(), 1_700_000_000_000_000);
+        assert_eq!(Span::from_millis(16).as_micros(), 16_000);
+        assert_eq!(Span::from_millis(1_500).to_duration(), core::time::Duration::from_millis(1_500));
+        assert_eq!(Span::from_micros(-1).to_duration(), core::time::Duration::ZERO);
+        assert!((MicroUsd::from_micros(1_006_000).as_usd_f64() - 1.006).abs() < 1e-12);
+    }
+
+    #[test]
     fn seconds_round_to_whole_microseconds_and_what_is_no_number_is_none_of_them() {
         assert_eq!(Span::from_secs_f64(0.25), Span::from_millis(250));
         assert_eq!(Span::from_secs_f64(1.000_000_6), Span::from_micros(1_000_001));

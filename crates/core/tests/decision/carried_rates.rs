@@ -151,3 +151,19 @@ fn what_an_idle_replica_takes_for_each_latency() {
     }
     insta::assert_snapshot!(text);
 }
+
+#[test]
+fn a_bound_that_only_an_idle_fleet_keeps_is_unachievable() {
+    let unachievable = |(profile, requests): (Profile, RequestShape), bound| {
+        Table::solve(&profile, &requests, &[bound], 80).unachievable
+    };
+    // 175.4 ms on an idle replica. Up to 187 ms a fleet that does a twentieth of its work is late already.
+    let first_token = |ms| objective(LatencyMetric::Ttft, 0.95, Span::from_millis(ms));
+    assert_eq!(unachievable(silver(), first_token(170)), Some(LatencyMetric::Ttft));
+    assert_eq!(unachievable(silver(), first_token(180)), Some(LatencyMetric::Ttft));
+    assert_eq!(unachievable(silver(), first_token(190)), None);
+    // Ten milliseconds on an idle replica, and on every other.
+    let pace = |ms| objective(LatencyMetric::Tpot, 0.95, Span::from_millis(ms));
+    assert_eq!(unachievable(one_at_a_time(), pace(10)), Some(LatencyMetric::Tpot));
+    assert_eq!(unachievable(one_at_a_time(), pace(11)), None);
+}
