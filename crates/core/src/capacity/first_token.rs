@@ -265,6 +265,21 @@ mod tests {
     }
 
     #[test]
+    fn beyond_the_last_cell_there_is_what_no_cell_holds() {
+        let prompts = Prompts::new(&silver(0.0, 0.8), 5.0, 250.0);
+        let mut upto = vec![0.5; CELLS];
+        (upto[0], upto[CELLS - 1]) = (0.25, 0.75);
+        let beyond = [-1.0, 0.0, 1.5 * prompts.step, 250.0, 1_000.0].map(|work| prompts.beyond(&upto, work));
+        assert_eq!(beyond, [1.0, 0.75, 0.5, 0.25, 0.25]);
+    }
+
+    #[test]
+    fn lengths_without_spread_are_all_of_at_most_the_mean() {
+        let lengths = Lengths { mean: 300.0, sigma: 0.0 };
+        assert_eq!([299.0, 300.0, 301.0].map(|tokens| moment_upto(&lengths, 0.0, tokens)), [0.0, 1.0, 1.0]);
+    }
+
+    #[test]
     fn a_prompt_meets_others_more_often_by_chance_than_by_turn() {
         let prompts = Prompts::new(&silver(0.0, 0.8), 5.0, 250.0);
         let (rate, decode) = (0.004, 11.0);
