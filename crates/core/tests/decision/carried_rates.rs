@@ -50,6 +50,26 @@ fn replicas_that_serve_one_request_at_a_time_wait_as_erlang_says() {
     }
 }
 
+/// Two requests at once, 11 ms a token for one and 12 ms for two, and prompts for nothing.
+fn two_at_a_time() -> (Profile, RequestShape) {
+    let (profile, requests) = one_at_a_time();
+    (Profile { per_sequence_ms: 1.0, max_sequences: 2, ..profile }, requests)
+}
+
+#[test]
+fn a_pace_that_just_meets_the_bound_is_inside_it_and_gaps_weigh_by_tokens() {
+    let (profile, requests) = two_at_a_time();
+    let carries = |objectives: &[Objective]| Table::solve(&profile, &requests, objectives, 1).points[0].1;
+    let bounded = |metric, quantile, us| carries(&[objective(metric, quantile, Span::from_micros(us))]);
+    for metric in [LatencyMetric::Tpot, LatencyMetric::Itl] {
+        assert!((bounded(metric, 0.5, 12_000) - carries(&[])).abs() < 1e-12, "12 ms are not more than 12 ms");
+    }
+    // With x = r / (1 - r) for a load of r by the rate of two, 5/3 a second, gaps of 12 ms are (x / 6) / (1 / 11 + x / 6) of
+    // all: half of them at r = 6/17.
+    let rate = bounded(LatencyMetric::Itl, 0.5, 11_500);
+    assert!((rate / (6.0 / 17.0 * 5.0 / 3.0) - 1.0).abs() < 1e-5, "{rate}");
+}
+
 /// Silver of `examples/game.yaml` without a bound on its batch.
 fn silver() -> (Profile, RequestShape) {
     let tier = gold();
@@ -113,6 +133,7 @@ fn what_fleets_of_each_size_carry_inside_each_objective() {
         ("none", vec![]),
         ("tpot p95 16ms", vec![objective(LatencyMetric::Tpot, 0.95, ms(16))]),
         ("tpot p99 25ms", vec![objective(LatencyMetric::Tpot, 0.99, ms(25))]),
+        ("itl p70 15ms", vec![objective(LatencyMetric::Itl, 0.7, ms(15))]),
         ("itl p95 22ms", vec![objective(LatencyMetric::Itl, 0.95, ms(22))]),
         ("itl p98 75ms", vec![objective(LatencyMetric::Itl, 0.98, ms(75))]),
         ("ttft p95 250ms", vec![objective(LatencyMetric::Ttft, 0.95, ms(250))]),
