@@ -112,7 +112,8 @@ impl<'a> Fleet<'a> {
                 above += weight * mixed;
             }
         }
-        if all > 0.0 { above / all } else { 0.0 }
+        // Something arrives, so no state is without its share.
+        above / all
     }
 
     /// P(W > t) = sum over n >= full of p(n) * P(at most n - full of a Poisson stream of the full rate end within t).
