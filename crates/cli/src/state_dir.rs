@@ -1,6 +1,7 @@
 //! Where a fleet's state lives on this machine: lock, epoch, token, journal, logs, the gateway's queue.
 
 use crate::failure::Failure;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// In the root, beside the fleets' directories: the demo's directory, and which was used last. No fleet's name begins
@@ -73,13 +74,16 @@ impl StateDir {
 
     /// Makes it, for its owner alone, and remembers it as the one used last.
     pub(crate) fn create(&self) -> Result<(), Failure> {
-        use std::os::unix::fs::DirBuilderExt;
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         let refused = |error| Failure::refused(format!("the state directory {}: {error}", self.0.display()));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(refused)?;
         if let (Ok(root), Ok(path)) = (root(), self.0.canonicalize()) {
             // Only a convenience for `explain TIER`: without it the fleet must be named.
             let _ = std::fs::create_dir_all(&root);
-            let _ = std::fs::write(root.join(LAST), path.display().to_string());
+            let mut note = std::fs::OpenOptions::new();
+            let note = note.write(true).create(true).truncate(true).mode(0o600).open(root.join(LAST));
+            let _ = note.and_then(|mut file| file.write_all(path.as_os_str().as_bytes()));
         }
         Ok(())
     }

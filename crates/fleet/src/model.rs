@@ -180,6 +180,8 @@ pub struct GatewaySettings {
     pub max_held: u32,
     /// A request waits this long for a replica at most, then 503.
     pub hold: Span,
+    /// A replica that has not begun a streamed answer after this long is given up for another one.
+    pub first_byte: Span,
 }
 
 /// Where the player count comes from.

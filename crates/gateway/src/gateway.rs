@@ -48,8 +48,6 @@ pub(crate) struct Gateway {
 /// How long others may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// A replica, to begin an answer that is streamed.
-    pub(crate) streamed: Duration,
     /// A replica, to begin an answer in one piece, which begins when all of it is there.
     pub(crate) whole: Duration,
     /// A client, to send its request's body.
@@ -224,19 +222,19 @@ impl Gateway {
             document,
         };
         match in_force.tiers.get(position) {
-            Some(tier) => Ok(self.carry(tier, job).await),
+            Some(tier) => Ok(self.carry(tier, job, in_force.first_byte).await),
             None => Err(Refusal::new(StatusCode::NOT_FOUND, "model_not_found", "the tier does not exist")),
         }
     }
 
-    async fn carry(&self, tier: &Arc<Tier>, job: Job) -> Answer {
+    async fn carry(&self, tier: &Arc<Tier>, job: Job, first_byte: Duration) -> Answer {
         tier.tally.offered.increment();
         tier.tally.offered_prompt_tokens.add(job.document.prompt_tokens);
         let answered = match (&tier.asynchronous, &self.desk) {
             (Some(settings), Some(desk)) => accept(desk, tier, settings, job).await,
             (Some(_), None) => Err(no_queue()),
             (None, _) => {
-                let limit = if job.document.streamed { self.patience.streamed } else { self.patience.whole };
+                let limit = if job.document.streamed { first_byte } else { self.patience.whole };
                 deliver(tier, &job, limit).await.map(|delivery| delivery.into_answer(tier))
             }
         };

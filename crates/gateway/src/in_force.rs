@@ -7,6 +7,7 @@ use evenkeel_core::spec::TierSpec;
 use evenkeel_fleet::model::{Fleet, TierSettings};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One state of the fleet file. A request keeps the one that it met, from beginning to end.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct InForce {
     leaving: Vec<Arc<Tier>>,
     /// Larger request bodies are refused, bytes.
     pub(crate) max_body_bytes: u64,
+    /// A replica that has not begun a streamed answer after this long is given up for another one.
+    pub(crate) first_byte: Duration,
     /// Where the file has the gateway listen.
     listen: SocketAddr,
 }
@@ -33,7 +36,8 @@ impl InForce {
     fn of(tiers: Vec<Arc<Tier>>, leaving: Vec<Arc<Tier>>, fleet: &Fleet, listen: SocketAddr) -> Self {
         let named = tiers.iter().map(|tier| (tier.name.clone(), tier.terms().model.clone()));
         let directory = Directory::new(named.collect());
-        Self { directory, tiers, leaving, max_body_bytes: fleet.gateway.max_body_bytes, listen }
+        let first_byte = fleet.gateway.first_byte.to_duration();
+        Self { directory, tiers, leaving, max_body_bytes: fleet.gateway.max_body_bytes, first_byte, listen }
     }
 
     /// Every tier that has or may have requests.

@@ -17,12 +17,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+/// Connections that the system makes before they are accepted; `net.core.somaxconn` bounds it. With the usual 128 some of a
+/// crowd that comes at once are reset.
+const BACKLOG: u32 = 4_096;
 /// Pause after the process ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// File descriptors for everything but clients and their replicas: the listener, the controller, state, looks.
@@ -45,9 +49,8 @@ pub struct Options {
     pub controller_url: Option<String>,
     /// Directory for what has to outlive the process: the last routes, and the queues of asynchronous tiers.
     pub state_directory: Option<PathBuf>,
-    /// A replica that has not begun a streamed answer after this long is given up for another one.
-    pub first_byte_limit: Duration,
-    /// The same for an answer in one piece, which begins only when all of it is there.
+    /// A replica that has not given an answer in one piece after this long is given up for another one; `gateway.first_byte`
+    /// of the fleet file is the limit for streams.
     pub whole_answer_limit: Duration,
     /// A client that has not sent the whole head of its next request after this long is let go, whether it is slow or
     /// idle; much less would close connections that clients keep for their next request.
@@ -70,7 +73,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// No fleet file, no controller, no state; a minute to the first byte of a stream, ten to an answer in one piece; a
+    /// No fleet file, no controller, no state; ten minutes to an answer in one piece; a
     /// minute for a head, half a minute between pieces of a body and five for all of it; 256 MiB of bodies; a minute
     /// without taking anything of an answer.
     fn default() -> Self {
@@ -79,7 +82,6 @@ impl Default for Options {
             fleet_file: None,
             controller_url: None,
             state_directory: None,
-            first_byte_limit: Duration::from_secs(60),
             whole_answer_limit: Duration::from_secs(600),
             head_limit: Duration::from_secs(60),
             body_pause_limit: Duration::from_secs(30),
@@ -137,14 +139,13 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let controller = options.controller_url.map(|url| Origin::new(&url).ok_or(GatewayError::ControllerUrl(url)));
     let controller = controller.transpose()?.map(Arc::new);
     let patience = Patience {
-        streamed: options.first_byte_limit,
         whole: options.whole_answer_limit,
         body: BodyPatience { pause: options.body_pause_limit, whole: options.body_limit },
     };
     let gateway = Gateway::new(fleet, state.as_ref(), patience, options.body_room)?;
     let address = options.listen.unwrap_or(fleet.gateway.listen);
     let listen = |error| GatewayError::Listen { address, error };
-    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let listener = listener_at(address).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let fleet_file = options.fleet_file;
     let shutdown_limit = options.shutdown_limit.unwrap_or_else(|| longest_answer(fleet));
@@ -185,6 +186,7 @@ impl Bound {
             () = self.accept(&mut clients, &ended) => {}
             () = shutdown => {}
         }
+        self.accept_those_that_wait(&mut clients, &ended);
         drop(self.listener);
         ending.send_replace(true);
         let handing_over = hand_over(&self.gateway, dispatchers, self.state);
@@ -253,6 +255,18 @@ impl Bound {
         });
     }
 
+    /// Takes those for whom the system has made a connection already: closing the listener would break them off.
+    fn accept_those_that_wait(&mut self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) {
+        let mut context = Context::from_waker(Waker::noop());
+        while let Ok(permit) = Arc::clone(&self.room).try_acquire_owned()
+            && let Poll::Ready(Ok((stream, _peer))) = self.listener.poll_accept(&mut context)
+        {
+            if let Ok(stream) = stream.into_std() {
+                self.serve(clients, stream, Some(permit), ended.clone());
+            }
+        }
+    }
+
     /// Accepts forever.
     async fn accept(&mut self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) {
         loop {
@@ -286,6 +300,14 @@ async fn hand_over(gateway: &Gateway, mut dispatchers: JoinSet<()>, state: Optio
     let left = state?.leave();
     left.inspect_err(|error| tracing::warn!(%error, "the next gateway does not know that answers are under way here"))
         .ok()
+}
+
+/// As a listener is made by default, but for the room for those that come at once.
+fn listener_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// How long a request that is here may take, by what the fleet file allows.

@@ -184,6 +184,7 @@ pub(crate) fn usual_distance(points: &[FleetPoint]) -> f64 {
 struct Seen {
     at_seconds: f64,
     ready: u32,
+    draining: u32,
 }
 
 struct Open {
@@ -228,7 +229,7 @@ impl Reader {
             self.forget();
         }
         let (Some(ready), Some(need)) = (point.ready, need) else { return self.forget() };
-        let now = Seen { at_seconds, ready };
+        let now = Seen { at_seconds, ready, draining: point.draining.unwrap_or(0) };
         self.shortage(now, need);
         self.counts(now, point.desired);
         self.remember(at_seconds, need);
@@ -281,9 +282,11 @@ impl Reader {
     }
 
     fn fewer(&mut self, before: Seen, now: Seen, desired: Option<u32>) {
-        // Nobody ordered fewer: they died.
-        if desired.is_some_and(|desired| desired >= before.ready) {
-            self.lost_replicas += before.ready - now.ready;
+        // Nobody ordered fewer, and they do not drain for an order taken back since: they died.
+        let drain = now.draining.saturating_sub(before.draining);
+        let died = (before.ready - now.ready).saturating_sub(drain);
+        if died > 0 && desired.is_some_and(|desired| desired >= before.ready) {
+            self.lost_replicas += died;
             // Each is wanted anew from now on.
             self.wanted_since[now.ready as usize..before.ready as usize].fill(Some(now.at_seconds));
             return;
@@ -395,6 +398,13 @@ mod tests {
         assert_eq!((scaling.lost_replicas, scaling.scale_downs.len()), (1, 0));
         assert_eq!(scaling.order_to_ready().unwrap().longest_seconds, 1.0, "it was wanted anew when it was gone");
         assert_eq!((scaling.shortages[0].seconds, scaling.shortages[0].ended), (1.0, ShortageEnd::Scaled));
+    }
+
+    #[test]
+    fn a_replica_that_drains_for_an_order_that_was_taken_back_is_not_lost() {
+        let drains = FleetPoint { draining: Some(1), ..at(1, 1.5, 1, 2) };
+        let scaling = Scaling::of(&[at(0, 1.5, 2, 2), drains, at(2, 1.5, 2, 2)]).unwrap();
+        assert_eq!((scaling.lost_replicas, scaling.scale_downs.len()), (0, 1));
     }
 
     #[test]

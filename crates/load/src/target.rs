@@ -30,6 +30,9 @@ pub enum TargetError {
         "the address holds a user or a password, which would stand in logs; name the server alone, and give its key by the environment or a file"
     )]
     Credentials,
+    /// It has a query, which would be lost, and may hold a key.
+    #[error("the address has a query (`?...`), which is not sent on: name the server and the path before `/v1` alone")]
+    Query,
 }
 
 impl Target {
@@ -46,6 +49,9 @@ impl Target {
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         if uri.scheme_str() != Some("http") {
             return Err(if uri.scheme().is_some() { TargetError::NotHttp(text.to_owned()) } else { invalid() });
+        }
+        if uri.query().is_some() {
+            return Err(TargetError::Query);
         }
         let authority = uri.authority().ok_or_else(invalid)?;
         let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
@@ -103,6 +109,7 @@ mod tests {
     fn other_addresses_are_refused_with_the_way_out() {
         let refused = |text| Target::parse(text).unwrap_err().to_string();
         assert!(refused("https://api.example.com").contains("ends TLS"));
+        assert!(refused("http://127.0.0.1/v1?key=secret").starts_with("the address has a query"));
         for text in ["127.0.0.1:8080", "/v1", ""] {
             assert!(refused(text).contains("is not an address"), "{text}");
         }

@@ -22,7 +22,9 @@ pub(crate) struct Token(String);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
     /// The file cannot be read or made.
-    #[error("the token file {} cannot be used: {source}", path.display())]
+    #[error("the token file {} cannot be used: {source}{}", path.display(), if source.kind() == ErrorKind::NotFound {
+        "; a controller makes it at its start: restart it if its state directory was removed"
+    } else { "" })]
     File {
         /// The file.
         path: PathBuf,

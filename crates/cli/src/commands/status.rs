@@ -99,7 +99,7 @@ fn notices(state: &Value) -> Vec<String> {
     lines.extend(problems.map(|(name, problem)| format!("source {}: {problem}", text(name))));
     lines.extend(list(&state["strays"]).map(|stray| {
         let (replica, tier) = (text(&stray["replica"]), text(&stray["tier"]));
-        format!("replica {replica} runs on, but the fleet file has no tier {tier}")
+        format!("replica {replica} runs on, but the fleet file has no tier {tier}: what it costs is in no sum here")
     }));
     lines
 }
@@ -185,7 +185,7 @@ mod tests {
                 "the journal cannot be written, so nothing shrinks: disk full",
                 "the gateway obeys a controller of epoch 9, this one has 7: requests do not follow what is decided here",
                 "source gateway: refused",
-                "replica a runs on, but the fleet file has no tier copper",
+                "replica a runs on, but the fleet file has no tier copper: what it costs is in no sum here",
             ]
         );
     }

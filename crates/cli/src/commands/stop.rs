@@ -59,7 +59,7 @@ pub(crate) async fn run(arguments: Arguments, format: Format) -> Result<ExitCode
     let stopped = tokio::select! {
         stopped = stopping => stopped?,
         () = ending.asked() => {
-            return Err(Failure::refused("interrupted: the fleet is not stopped; a controller that stands by takes over"));
+            return Err(Failure::refused("interrupted: the fleet is not stopped; its controller serves on in ten seconds at most, or one that stands by takes over"));
         }
     };
     match format {

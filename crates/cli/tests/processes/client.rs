@@ -74,7 +74,11 @@ impl Told {
     fn add(&mut self, outcome: io::Result<(u16, String)>, took: Duration) {
         match outcome {
             Ok((status, _)) => *self.statuses.entry(status).or_default() += 1,
-            Err(_) => self.broken += 1,
+            Err(error) => {
+                // Shown where a test fails.
+                println!("broken after {took:?}: {error}");
+                self.broken += 1;
+            }
         }
         self.slowest = self.slowest.max(took);
     }

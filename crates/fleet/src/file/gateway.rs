@@ -11,8 +11,20 @@ pub(crate) fn read(gateway: &mut Section<'_>) -> Option<GatewaySettings> {
     let listen = gateway.or("listen", "Where requests arrive.", words::Address, "127.0.0.1:8080");
     let max_body = gateway.or("max_body", "Larger request bodies are refused with 413.", Bytes, "8MiB");
     let hold = gateway.or_empty("hold", "How requests wait for a replica.", Object(hold));
+    let first_byte = gateway.or(
+        "first_byte",
+        "A replica that has not begun a streamed answer after this long is given up for another one.",
+        Duration::POSITIVE,
+        "60s",
+    );
     let (requests, time) = hold?;
-    Some(GatewaySettings { listen: listen?, max_body_bytes: max_body?, max_held: requests, hold: time })
+    Some(GatewaySettings {
+        listen: listen?,
+        max_body_bytes: max_body?,
+        max_held: requests,
+        hold: time,
+        first_byte: first_byte?,
+    })
 }
 
 fn hold(hold: &mut Section<'_>) -> Option<(u32, Span)> {

@@ -11,12 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// Headers of one request at most; more are answered with 431.
 const MAX_HEADERS: usize = 100;
 /// A head whose end has not come with as many bytes is refused, and no more is read ahead of a slow reader. As the parser
 /// looks after each read, a head of nearly twice that may still pass.
 const MAX_BUFFER: usize = 64 * 1024;
+
+/// A client that has connected only just before the gateway ends has its first request on its way, and is not turned away.
+const SETTLES_WITHIN: Duration = Duration::from_millis(250);
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +56,17 @@ pub(crate) async fn converse(
         .writev(false)
         .serve_connection(TokioIo::new(ClientStream::new(stream, limits.answer_pause)), service);
     let mut connection = pin!(connection);
+    let settled = sleep(SETTLES_WITHIN);
+    let ends = async {
+        // An error means that the gateway is gone, which is an end too.
+        let _ = ended.wait_for(|ended| *ended).await;
+        settled.await;
+    };
     // An error here is a client that left or sent nonsense; the latter was told.
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
-        _ = ended.wait_for(|ended| *ended) => {}
+        () = ends => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;

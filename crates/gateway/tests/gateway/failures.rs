@@ -2,6 +2,7 @@
 
 use crate::replica::{Behavior, FakeReplica, raw_replica, scripted_replica};
 use crate::stage::{Stage, chat, eventually, fleet};
+use evenkeel_core::units::Span;
 use evenkeel_gateway::Options;
 use evenkeel_wire::routes::Route;
 use http::StatusCode;
@@ -131,10 +132,10 @@ async fn a_replica_that_says_nothing_holds_up_what_is_inside_it_once_and_no_requ
     let silent = FakeReplica::start("silent", Behavior::Silence).await;
     let good = FakeReplica::start("good", Behavior::Answer).await;
     // The good one is never so slow, and all may wait for it.
-    let options = Options { first_byte_limit: Duration::from_secs(2), ..Options::default() };
     let mut fleet = fleet();
+    fleet.gateway.first_byte = Span::from_secs(2);
     fleet.gateway.max_held = 100;
-    let mut stage = Stage::open_with(&fleet, options).await;
+    let mut stage = Stage::open_with(&fleet, Options::default()).await;
     let roomy = Route { max_outstanding: 20, ..silent.route() };
     stage.route("gold", vec![roomy, good.route()]).await;
     let streamed = || {
@@ -199,8 +200,9 @@ async fn a_request_that_every_replica_answers_with_nonsense_is_sent_as_often_as_
 #[tokio::test]
 async fn a_stream_that_no_replica_begins_is_504_long_before_an_answer_in_one_piece_would_be() {
     let silent = FakeReplica::start("silent", Behavior::Silence).await;
-    let options = Options { first_byte_limit: Duration::from_millis(100), ..Options::default() };
-    let mut stage = Stage::open_with(&fleet(), options).await;
+    let mut fleet = fleet();
+    fleet.gateway.first_byte = Span::from_millis(100);
+    let mut stage = Stage::open_with(&fleet, Options::default()).await;
     stage.route("gold", vec![silent.route()]).await;
     let mut request = chat("gold");
     *request.body_mut() = r#"{"model":"gold","stream":true,"messages":[]}"#.into();

@@ -32,6 +32,7 @@ pub(crate) fn fleet() -> Fleet {
             max_body_bytes: 64 * 1024,
             max_held: 4,
             hold: Span::from_secs(30),
+            first_byte: Span::from_secs(60),
         },
         players: None,
         criteria: Vec::new(),

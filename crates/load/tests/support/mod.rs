@@ -278,6 +278,7 @@ pub fn fleet(tiers: Vec<(TierSpec, TierSettings)>, criteria: Vec<Criterion>) -> 
             max_body_bytes: 8 << 20,
             max_held: 1_000,
             hold: Span::from_secs(60),
+            first_byte: Span::from_secs(60),
         },
         players: None,
         criteria,
