@@ -49,10 +49,10 @@ fn text_that_is_not_yaml_gives_its_one_place() {
 fn a_tab_in_the_indentation_is_called_by_its_name_and_line() {
     let sound = include_str!("files/sound.yaml");
     for (from, to, line) in [
-        ("    slack: 3\n", "\tslack: 3\n", 24),
+        ("    slack: 3\n", "\tslack: 3\n", 25),
         ("  freshness: 5s\n", "  \tfreshness: 5s\n", 8),
         ("  mode: advise\n", "\tmode: advise\n", 7),
-        ("    start_up: 180s\n", "\n\n  \t  start_up: 180s\n", 50),
+        ("    start_up: 180s\n", "\n\n  \t  start_up: 180s\n", 51),
     ] {
         let problems = read(&sound.replace(from, to), "x").unwrap_err();
         let [problem] = problems.list() else { panic!("{problems}") };
