@@ -179,7 +179,8 @@ impl Actuation {
 
     /// A replica that never served. One that did and is not ready just now may still be answering.
     fn has_no_work(&self, id: &ReplicaId, gateway: &GatewayView) -> bool {
-        !self.served.contains(id) && gateway.in_flight.get(id).is_none_or(|&count| count == 0)
+        let counted = gateway.in_flight.get(id).copied().unwrap_or(0);
+        !self.served.contains(id) && counted == 0 && !gateway.earlier_answers
     }
 
     /// Takes back up to `count` replicas that drain and were not told to end, the latest first: a warm replica is worth

@@ -26,10 +26,10 @@ struct Doubted {
 }
 
 impl Doubted {
-    /// What was inside it when the gateway took it out may have had one cause that is over, so it must have failed again
-    /// since. Quiet proves nothing.
+    /// What was inside it when the gateway took it out may have had one cause that is over, so it must have failed a
+    /// probe since. Quiet proves nothing.
     fn is_proved(&self, now: Time) -> bool {
-        self.failures.again > 0 && (self.failures.in_a_row >= PROOF || now.since(self.since) >= PATIENCE.1)
+        self.failures.probes > 0 && (self.failures.in_a_row >= PROOF || now.since(self.since) >= PATIENCE.1)
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use evenkeel_wire::routes::RouteVersion;
 
     const START: Span = Span::from_secs(20);
-    const PROVED: Failures = Failures { in_a_row: PROOF, again: 1 };
+    const PROVED: Failures = Failures { in_a_row: PROOF, probes: 1 };
 
     fn at(secs: i64) -> Time {
         Time::from_micros(0) + Span::from_secs(secs)
@@ -108,9 +108,9 @@ mod tests {
     #[test]
     fn one_that_never_answers_is_due_with_the_first_probe_that_fails_after_a_minute_of_doubt() {
         let (mut failing, ready) = (Failing::default(), ids(&["a", "b"]));
-        let silent = |in_a_row, again, served| {
+        let silent = |in_a_row, probes, served| {
             let mut view = gateway(&["a"], served);
-            view.failing.insert(ready[0].clone(), Failures { in_a_row, again });
+            view.failing.insert(ready[0].clone(), Failures { in_a_row, probes });
             view
         };
         failing.take(&ready, &silent(5, 0, 1), at(0));
@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn one_that_failed_no_request_since_it_was_taken_out_is_not_due() {
         let (mut failing, ready) = (Failing::default(), ids(&["a", "b"]));
-        let failed = |again, served| {
-            let failures = Failures { in_a_row: 8, again };
+        let failed = |probes, served| {
+            let failures = Failures { in_a_row: 8, probes };
             GatewayView { failing: [(ready[0].clone(), failures)].into(), ..gateway(&[], served) }
         };
         assert_eq!(failing.take(&ready, &failed(0, 1), at(0)), ids(&["a"]));

@@ -24,6 +24,6 @@ pub struct GatewayView {
 pub struct Failures {
     /// Requests in a row.
     pub in_a_row: u32,
-    /// Times that it was taken out again, for it failed the one request that was to show whether it is well by now.
-    pub again: u32,
+    /// Of these, requests that it was given after it was taken out, to see whether it serves again.
+    pub probes: u32,
 }

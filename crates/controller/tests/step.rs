@@ -523,7 +523,7 @@ fn obeying<'a>(failing: impl IntoIterator<Item = &'a ReplicaId>) -> GatewayView 
     let applied = Some(RouteVersion { epoch: 7, number: u64::MAX });
     GatewayView {
         applied,
-        failing: failing.into_iter().map(|id| (id.clone(), Failures { in_a_row: 8, again: 1 })).collect(),
+        failing: failing.into_iter().map(|id| (id.clone(), Failures { in_a_row: 8, probes: 1 })).collect(),
         ..GatewayView::default()
     }
 }

@@ -252,7 +252,7 @@ fn what_is_inside_a_replica_when_it_is_ejected_comes_back_without_the_retry_budg
         assert_eq!(sent_to(&queue.fail(ms(60_000), id, Failure::TimedOut)), ["good"]);
     }
     let silent = queue.replica(&"silent").unwrap();
-    assert_eq!((silent.failed_in_a_row, silent.failed_again), (50, 0), "they were inside it");
+    assert_eq!((silent.failed_in_a_row, silent.failed_probes), (50, 0), "they were inside it");
     assert_eq!(queue.counters().failed, 0);
 }
 
@@ -418,7 +418,7 @@ fn a_failed_probe_doubles_the_ejection_up_to_its_limit() {
         drop(queue.complete(ms(now), id));
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
-    assert_eq!(queue.replica(&"bad").unwrap().failed_again, 6);
+    assert_eq!(queue.replica(&"bad").unwrap().failed_probes, 6);
 }
 
 #[test]
@@ -504,4 +504,28 @@ fn ten_thousand_can_wait() {
         let next = queue.complete(ms(20_000), pair[0]);
         assert_eq!(next, [Action::Dispatch { request: pair[1], replica: "a", attempt: 1 }]);
     }
+}
+
+#[test]
+fn only_a_probe_after_failures_counts_as_one_that_failed() {
+    let mut limits = settings();
+    limits.retry_budget.reserve = 100;
+    let mut queue = queue_with(&[("a", 99)], limits);
+    let ids: Vec<_> = (0..9).map(|at| enqueue(&mut queue, at).0).collect();
+    drop(queue.add_replica(ms(20), "b", 99));
+    // A connection is refused, what was inside fails, and so does the first request that tries it: it may be one cause.
+    drop(queue.fail(ms(21), ids[0], Failure::Unreached));
+    for id in &ids[1..] {
+        drop(queue.fail(ms(22), *id, Failure::Error));
+    }
+    let mut probe = |from| {
+        let mut tries = (from..).map(|at| (at, enqueue(&mut queue, at)));
+        let (at, (id, _)) = tries.find(|(_, (_, to))| to == &["a"]).unwrap();
+        drop(tries);
+        drop(queue.fail(ms(at), id, Failure::Error));
+        let view = queue.replica(&"a").unwrap();
+        (view.failed_in_a_row, view.failed_probes)
+    };
+    assert_eq!(probe(200), (9, 0));
+    assert_eq!(probe(5_000), (10, 1));
 }

@@ -45,6 +45,12 @@ fn warned(from: &str, to: &str, expected: &str) {
 }
 
 #[test]
+fn a_late_first_token_is_told_from_an_engine_that_hangs() {
+    warned("first_byte: 10s", "first_byte: 999ms", "its first tokens may take 500ms");
+    assert_eq!(accepted(&SOUND.replace("first_byte: 10s", "first_byte: 1s")).warnings, Vec::<String>::new());
+}
+
+#[test]
 fn the_sound_file_is_read_without_a_warning() {
     assert_eq!(accepted(SOUND).warnings, Vec::<String>::new());
 }

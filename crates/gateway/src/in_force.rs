@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::request::Directory;
 use crate::tier::Tier;
 use evenkeel_core::spec::TierSpec;
-use evenkeel_fleet::model::{Fleet, TierSettings};
+use evenkeel_fleet::model::{BackendSettings, Fleet, TierSettings};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(crate) struct InForce {
     pub(crate) max_body_bytes: u64,
     /// A replica that has not begun a streamed answer after this long is given up for another one.
     pub(crate) first_byte: Duration,
+    /// How long a request that is here may take, by what the file allows.
+    pub(crate) longest_answer: Duration,
     /// Where the file has the gateway listen.
     listen: SocketAddr,
 }
@@ -37,7 +39,15 @@ impl InForce {
         let named = tiers.iter().map(|tier| (tier.name.clone(), tier.terms().model.clone()));
         let directory = Directory::new(named.collect());
         let first_byte = fleet.gateway.first_byte.to_duration();
-        Self { directory, tiers, leaving, max_body_bytes: fleet.gateway.max_body_bytes, first_byte, listen }
+        Self {
+            directory,
+            tiers,
+            leaving,
+            max_body_bytes: fleet.gateway.max_body_bytes,
+            first_byte,
+            longest_answer: longest_answer(fleet),
+            listen,
+        }
     }
 
     /// Every tier that has or may have requests.
@@ -80,6 +90,16 @@ impl InForce {
         let (directory, tiers) = (self.directory.clone(), self.tiers.clone());
         (!left.is_empty()).then_some(Self { directory, tiers, leaving, ..*self })
     }
+}
+
+/// It is held, and then a replica may take as long as one that drains.
+fn longest_answer(fleet: &Fleet) -> Duration {
+    let drain = |tier: &TierSettings| {
+        let BackendSettings::Local(local) = &tier.backend;
+        local.drain_deadline
+    };
+    let slowest = fleet.tiers.iter().map(drain).max().unwrap_or_default();
+    (fleet.gateway.hold + slowest).to_duration()
 }
 
 fn halves(fleet: &Fleet) -> impl Iterator<Item = (&TierSpec, &TierSettings)> {

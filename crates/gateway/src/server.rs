@@ -10,14 +10,14 @@ use crate::routes::{follow, look_for_replicas};
 use crate::state::StateDirectory;
 use crate::upstream::Origin;
 use crate::workers::Workers;
-use evenkeel_fleet::model::{BackendSettings, Fleet, TierSettings};
+use evenkeel_fleet::model::Fleet;
 use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -107,7 +107,7 @@ pub struct Bound {
     /// A permit for each client that may be connected.
     room: Arc<Semaphore>,
     workers: Workers,
-    shutdown_limit: Duration,
+    shutdown_limit: Option<Duration>,
     /// Locked until it is handed over.
     state: Option<StateDirectory>,
 }
@@ -148,7 +148,7 @@ pub async fn bind(fleet: &Fleet, options: Options) -> Result<Bound, GatewayError
     let listener = listener_at(address).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let fleet_file = options.fleet_file;
-    let shutdown_limit = options.shutdown_limit.unwrap_or_else(|| longest_answer(fleet));
+    let shutdown_limit = options.shutdown_limit;
     let limits = ClientLimits { head: options.head_limit, answer_pause: options.answer_pause_limit };
     let room = Arc::new(Semaphore::new(options.most_clients.unwrap_or_else(most_clients)));
     let workers = Workers::start().map_err(GatewayError::NoThread)?;
@@ -186,13 +186,16 @@ impl Bound {
             () = self.accept(&mut clients, &ended) => {}
             () = shutdown => {}
         }
-        self.accept_those_that_wait(&mut clients, &ended);
+        if let Err(error) = self.accept_those_that_wait(&mut clients, &ended) {
+            tracing::warn!(%error, "some that have just connected are broken off");
+        }
         drop(self.listener);
         ending.send_replace(true);
         let handing_over = hand_over(&self.gateway, dispatchers, self.state);
         let answering = async { while clients.join_next().await.is_some() {} };
         // What was handed over is kept until the last answer has ended.
-        let ended = timeout(self.shutdown_limit, async { tokio::join!(handing_over, answering).0 }).await;
+        let limit = self.shutdown_limit.unwrap_or_else(|| self.gateway.in_force().longest_answer);
+        let ended = timeout(limit, async { tokio::join!(handing_over, answering).0 }).await;
         if ended.is_err() {
             tracing::warn!(
                 open = clients.len(),
@@ -255,16 +258,22 @@ impl Bound {
         });
     }
 
-    /// Takes those for whom the system has made a connection already: closing the listener would break them off.
-    fn accept_those_that_wait(&mut self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) {
-        let mut context = Context::from_waker(Waker::noop());
-        while let Ok(permit) = Arc::clone(&self.room).try_acquire_owned()
-            && let Poll::Ready(Ok((stream, _peer))) = self.listener.poll_accept(&mut context)
-        {
-            if let Ok(stream) = stream.into_std() {
-                self.serve(clients, stream, Some(permit), ended.clone());
+    /// Takes those for whom the system has made a connection already: closing the listener breaks them off. By plain system
+    /// calls, as the runtime would pause after some and has its own idea of what is there.
+    fn accept_those_that_wait(&mut self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) -> io::Result<()> {
+        let listener = std::net::TcpListener::from(self.listener.as_fd().try_clone_to_owned()?);
+        while let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+            match listener.accept() {
+                Ok((stream, _peer)) => {
+                    stream.set_nonblocking(true)?;
+                    self.serve(clients, stream, Some(permit), ended.clone());
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// Accepts forever.
@@ -308,16 +317,6 @@ fn listener_at(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// How long a request that is here may take, by what the fleet file allows.
-fn longest_answer(fleet: &Fleet) -> Duration {
-    let drain = |tier: &TierSettings| {
-        let BackendSettings::Local(local) = &tier.backend;
-        local.drain_deadline
-    };
-    let slowest = fleet.tiers.iter().map(drain).max().unwrap_or_default();
-    (fleet.gateway.hold + slowest).to_duration()
 }
 
 /// How many clients the process has file descriptors for: each may need a connection to a replica too.

@@ -70,9 +70,9 @@ pub struct ReplicaLoad {
     /// all the same if no other is well; else 0.
     #[serde(default)]
     pub failed_in_a_row: u32,
-    /// Times in a row that it was taken out again, for it failed the request that was to show whether it is well by now.
+    /// Of these, requests that it was given after it was taken out, to see whether it serves again.
     #[serde(default)]
-    pub failed_again: u32,
+    pub failed_probes: u32,
     /// Requests that it has answered to their end since it came into the routes or the gateway began.
     #[serde(default)]
     pub served: u64,

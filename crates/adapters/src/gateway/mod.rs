@@ -144,7 +144,7 @@ fn view(report: &GatewayReport) -> GatewayView {
         in_flight: loads().map(|load| (load.id.clone(), load.in_flight)).collect(),
         failing: loads()
             .filter(|load| load.failed_in_a_row > 0)
-            .map(|load| (load.id.clone(), Failures { in_a_row: load.failed_in_a_row, again: load.failed_again }))
+            .map(|load| (load.id.clone(), Failures { in_a_row: load.failed_in_a_row, probes: load.failed_probes }))
             .collect(),
         served: loads().map(|load| (load.id.clone(), load.served)).collect(),
     }

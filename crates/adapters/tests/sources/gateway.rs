@@ -43,12 +43,18 @@ fn report(second: i64, requests: u64) -> GatewayReport {
         oldest_queued_us: Span::from_millis(1_500),
         in_flight: 4,
         replicas: vec![
-            ReplicaLoad { id: ReplicaId("a".to_owned()), in_flight: 4, failed_in_a_row: 6, failed_again: 1, served: 2 },
+            ReplicaLoad {
+                id: ReplicaId("a".to_owned()),
+                in_flight: 4,
+                failed_in_a_row: 6,
+                failed_probes: 1,
+                served: 2,
+            },
             ReplicaLoad {
                 id: ReplicaId("gone".to_owned()),
                 in_flight: 9,
                 failed_in_a_row: 0,
-                failed_again: 0,
+                failed_probes: 0,
                 served: 7,
             },
         ],

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked whether the gateway before has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The fleet file after a wait, at most: a disk that hangs keeps no gateway from serving by what it knows.
+const READS_WITHIN: Duration = Duration::from_secs(1);
 /// From having the state to listening, at most.
 const LISTENS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -55,7 +57,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 /// Where a gateway runs, and for what.
 struct Place {
     fleet: Arc<Fleet>,
-    /// The text that `fleet` was read from, or one that could not be used since.
+    /// The text that `fleet` was read from.
     text: Option<String>,
     state: StateDir,
     arguments: Arguments,
@@ -64,11 +66,11 @@ struct Place {
 impl Place {
     /// Waits for the gateway that runs already, if there is one: it may be ending, with answers still under way.
     async fn bind_when_free(&mut self) -> Result<Bound, Failure> {
-        let (mut told, mut refused_since) = (false, None);
+        let (mut waited, mut refused_since) = (false, None);
         loop {
             match bind(&self.fleet, &self.options()).await {
                 Err(GatewayError::State { path, error: StateError::InUse }) => {
-                    if !std::mem::replace(&mut told, true) {
+                    if !std::mem::replace(&mut waited, true) {
                         output::note(in_use(&path, self.fleet.gateway.listen));
                     }
                     refused_since = None;
@@ -77,10 +79,11 @@ impl Place {
                 Err(GatewayError::Listen { error, .. })
                     if error.kind() == ErrorKind::AddrInUse
                         && refused_since.get_or_insert_with(Instant::now).elapsed() < LISTENS_WITHIN => {}
+                // The wait may have taken days, and the file says something else by now.
+                Ok(bound) if std::mem::take(&mut waited) && self.has_changed().await => drop(bound),
                 bound => return bound.map_err(refused),
             }
             tokio::time::sleep(LOOK_EVERY).await;
-            self.read_again();
         }
     }
 
@@ -94,18 +97,22 @@ impl Place {
         }
     }
 
-    /// Takes what the fleet file says now: it may be another than when the wait began. One that cannot be used changes
-    /// nothing; the gateway tells it once it serves.
-    fn read_again(&mut self) {
-        let text = fleet_file::read(&self.arguments.fleet).ok();
-        if text == self.text {
-            return;
+    /// Takes what the fleet file says now, if that is another. One that cannot be used, or read in time, changes nothing; the
+    /// gateway tells it once it serves.
+    async fn has_changed(&mut self) -> bool {
+        let file = self.arguments.fleet.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let text = fleet_file::read(&file).ok()?;
+            fleet_file::parse(&text, &file).ok().map(|fleet| (text, fleet))
+        });
+        let read = tokio::time::timeout(READS_WITHIN, reading).await.ok().and_then(Result::ok).flatten();
+        match read {
+            Some((text, fleet)) if self.text.as_ref() != Some(&text) && fleet.spec.name == self.fleet.spec.name => {
+                (self.fleet, self.text) = (Arc::new(fleet), Some(text));
+                true
+            }
+            _ => false,
         }
-        let read = text.as_deref().and_then(|text| fleet_file::parse(text, &self.arguments.fleet).ok());
-        if let Some(fleet) = read.filter(|fleet| fleet.spec.name == self.fleet.spec.name) {
-            self.fleet = Arc::new(fleet);
-        }
-        self.text = text;
     }
 }
 

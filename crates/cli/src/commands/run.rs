@@ -173,11 +173,16 @@ impl Place {
             output::note("the fleet was stopped by `evenkeel stop`; this controller ends too");
             return Ok(None);
         }
-        self.read_again(last);
-        if listener.local_addr().ok() != Some(self.fleet.controller.listen)
-            && let Some(another) = self.listen(|| false).await?
-        {
-            listener = another;
+        self.read_again(last.clone());
+        if listener.local_addr().ok() != Some(self.fleet.controller.listen) {
+            match self.listen(|| false).await {
+                Ok(Some(another)) => listener = another,
+                Ok(None) => {}
+                Err(failure) => {
+                    output::note(format_args!("{failure}; taking over with the file that was accepted last"));
+                    (self.fleet, self.text) = (last, None);
+                }
+            }
         }
         Ok(Some((lock, listener)))
     }
@@ -229,15 +234,19 @@ impl Place {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             if HeldBy::of(self.state.path()).is_some() {
+                told = false;
                 continue;
             }
             let address = fleet.borrow().controller.listen;
             match TcpListener::bind(address).await {
-                Ok(listener) => {
-                    if let Ok(lock) = self.acquire() {
-                        return (lock, listener);
+                Ok(listener) => match self.acquire() {
+                    Ok(lock) => return (lock, listener),
+                    Err(LockError::Held(_)) => {}
+                    Err(error) if !std::mem::replace(&mut told, true) => {
+                        output::note(format_args!("{error}; this controller takes over once it can"));
                     }
-                }
+                    Err(_) => {}
+                },
                 Err(error) if !std::mem::replace(&mut told, true) => {
                     let failure = Failure::cannot_listen("this controller", address, &error);
                     output::note(format_args!("{failure}; it takes over once it can"));

@@ -28,7 +28,7 @@ struct Replica {
 }
 
 /// Requests in a row that a failing replica fails.
-const FAILED: Failures = Failures { in_a_row: 8, again: 1 };
+const FAILED: Failures = Failures { in_a_row: 8, probes: 1 };
 /// No replica is replaced for failing before this.
 const FAILS_FOR: Span = seconds(10);
 

@@ -41,11 +41,13 @@ pub(super) struct Health {
     strikes: u32,
     /// Requests that failed since it last served one.
     failed: u32,
+    /// Of these, requests that were to show whether it serves again.
+    failed_probes: u32,
 }
 
 impl Health {
     pub(super) fn new() -> Self {
-        Self { trust: Trust::Full { failures: 0 }, strikes: 0, failed: 0 }
+        Self { trust: Trust::Full { failures: 0 }, strikes: 0, failed: 0, failed_probes: 0 }
     }
 
     pub(super) fn doubt(&self) -> Option<Doubt> {
@@ -60,10 +62,9 @@ impl Health {
         if self.was_taken_out() { self.failed } else { 0 }
     }
 
-    /// Times in a row that it was taken out again: a probe failed, or as many requests as at first where it was trusted for
-    /// want of others.
-    pub(super) fn failed_again(&self) -> u32 {
-        if self.was_taken_out() { self.strikes.saturating_sub(1) } else { 0 }
+    /// Probes that failed since it last served a request, and since it was taken out for failing.
+    pub(super) fn failed_probes(&self) -> u32 {
+        if self.was_taken_out() { self.failed_probes } else { 0 }
     }
 
     fn was_taken_out(&self) -> bool {
@@ -91,7 +92,7 @@ impl Health {
     /// While it is doubted only its probe changes the trust in it: what else was under way began before the doubt.
     pub(super) fn learn(&mut self, id: RequestId, sign: Sign, now: Time, settings: &QueueSettings) {
         match sign {
-            Sign::Served => self.failed = 0,
+            Sign::Served => (self.failed, self.failed_probes) = (0, 0),
             Sign::Failed => self.failed = self.failed.saturating_add(1),
             Sign::Unreached | Sign::Nothing => {}
         }
@@ -102,7 +103,10 @@ impl Health {
             (Trust::Full { .. }, Sign::Nothing) => {}
             (Trust::Probe { doubt, .. }, Sign::Nothing) => self.trust = Trust::Probe { request: None, doubt },
             (_, Sign::Unreached) => self.suspend(Doubt::Unreachable, now, settings),
-            (Trust::Probe { .. }, Sign::Failed) => self.suspend(Doubt::Failing, now, settings),
+            (Trust::Probe { doubt, .. }, Sign::Failed) => {
+                self.failed_probes = self.failed_probes.saturating_add(u32::from(doubt == Doubt::Failing));
+                self.suspend(Doubt::Failing, now, settings);
+            }
             (Trust::Full { failures }, Sign::Failed) => {
                 self.trust = Trust::Full { failures: failures + 1 };
                 if failures + 1 >= settings.ejection_failures {

@@ -76,8 +76,8 @@ pub struct ReplicaView<'a, R> {
     /// Requests that it failed since it last served one, if so many that it was ejected for them, and is unless all are;
     /// 0 for one that is well or cannot be reached.
     pub failed_in_a_row: u32,
-    /// Times in a row that it was ejected again after that, for the probe failed.
-    pub failed_again: u32,
+    /// Of these, requests that it was given after it was ejected, to see whether it serves again.
+    pub failed_probes: u32,
     /// Requests that it has answered to their end.
     pub served: u64,
 }
@@ -236,7 +236,7 @@ impl<R: Ord + Clone> Replicas<R> {
             max_outstanding: entry.max_outstanding,
             ejected: entry.health.doubt().is_some(),
             failed_in_a_row: entry.health.failed_in_a_row(),
-            failed_again: entry.health.failed_again(),
+            failed_probes: entry.health.failed_probes(),
             served: entry.served,
         }
     }

@@ -27,6 +27,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report) {
         timing::tier(tier, draft, report);
         profile::check(tier, report);
         objectives::check(tier, report);
+        objectives::first_byte(tier, draft, report);
         policies::check(tier, draft, report);
         waking::check(tier, report);
         if let Some(backend) = &tier.backend {

@@ -1,5 +1,6 @@
 //! Objectives that no number of replicas meets, or that nobody could measure.
 
+use crate::file::Draft;
 use crate::file::tier::TierDraft;
 use crate::report::Report;
 use crate::unit::quantile_name;
@@ -24,6 +25,20 @@ pub(super) fn check(tier: &TierDraft, report: &mut Report) {
         } else {
             idle(tier, path, objective, report);
         }
+    }
+}
+
+/// A replica that is late only now and then must not count as one that hangs.
+pub(super) fn first_byte(tier: &TierDraft, draft: &Draft, report: &mut Report) {
+    let Some(first_byte) = draft.gateway.as_ref().map(|gateway| gateway.first_byte) else { return };
+    let objectives = tier.slo.objectives.iter().map(|(_, objective)| objective);
+    let bound = objectives.filter(|it| it.metric == LatencyMetric::Ttft).map(|it| it.bound).max();
+    if let Some(bound) = bound.filter(|&bound| !tier.is_asynchronous && first_byte < bound + bound) {
+        let message = format!(
+            "a replica of {} that is late now and then would count as one that hangs: its first tokens may take {bound}",
+            tier.name
+        );
+        report.warning("gateway.first_byte", message, "write twice the bound at least, better ten times");
     }
 }
 

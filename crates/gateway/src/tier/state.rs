@@ -152,7 +152,7 @@ impl State {
                 Some(same) => {
                     same.in_flight += view.outstanding;
                     same.failed_in_a_row += view.failed_in_a_row;
-                    same.failed_again += view.failed_again;
+                    same.failed_probes += view.failed_probes;
                     same.served += view.served;
                 }
                 None => {
@@ -160,7 +160,7 @@ impl State {
                         id: id.clone(),
                         in_flight: view.outstanding,
                         failed_in_a_row: view.failed_in_a_row,
-                        failed_again: view.failed_again,
+                        failed_probes: view.failed_probes,
                         served: view.served,
                     });
                 }

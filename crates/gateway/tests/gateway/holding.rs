@@ -7,6 +7,7 @@ use evenkeel_core::units::Span;
 use evenkeel_gateway::Options;
 use evenkeel_wire::routes::{Route, RouteState};
 use http::StatusCode;
+use std::io::{Read, Write};
 
 #[tokio::test]
 async fn a_request_for_a_tier_at_zero_is_held_and_served_when_a_replica_comes() {
@@ -212,5 +213,25 @@ async fn on_shutdown_requests_in_flight_end_well() {
     eventually("the gateway takes no new connection", || std::net::TcpStream::connect(address).is_err()).await;
     replica.let_go(1);
     assert_eq!(last.await.unwrap().status, StatusCode::OK);
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crowd_that_has_connected_before_the_gateway_ends_is_answered() {
+    let stage = Stage::open().await;
+    // Nothing else runs on this thread meanwhile, so nobody has accepted them.
+    let connect = |_| {
+        let mut stream = std::net::TcpStream::connect(stage.address).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    let crowd: Vec<_> = (0..400).map(connect).collect();
+    let ended = tokio::spawn(stage.shut_down());
+    let read = |mut stream: std::net::TcpStream| {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer.starts_with("HTTP/1.1 200 "))
+    };
+    let answers = tokio::task::spawn_blocking(move || crowd.into_iter().map(read).collect::<Vec<_>>()).await.unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(true))), "{answers:?}");
     ended.await.unwrap();
 }
