@@ -59,7 +59,11 @@ fn two_at_a_time() -> (Profile, RequestShape) {
 #[test]
 fn a_pace_that_just_meets_the_bound_is_inside_it_and_gaps_weigh_by_tokens() {
     let (profile, requests) = two_at_a_time();
-    let carries = |objectives: &[Objective]| Table::solve(&profile, &requests, objectives, 1).points[0].1;
+    let carries = |objectives: &[Objective]| {
+        let table = Table::solve(&profile, &requests, objectives, 1);
+        assert_eq!(table.unachievable, None);
+        table.points[0].1
+    };
     let bounded = |metric, quantile, us| carries(&[objective(metric, quantile, Span::from_micros(us))]);
     for metric in [LatencyMetric::Tpot, LatencyMetric::Itl] {
         assert!((bounded(metric, 0.99, 12_000) - carries(&[])).abs() < 1e-12, "12 ms are not more than 12 ms");
