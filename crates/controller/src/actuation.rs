@@ -63,8 +63,7 @@ impl Drain {
     /// no gateway before it has, or the deadline has passed.
     fn is_over(&self, id: &ReplicaId, gateway: &GatewayView, now: Time, deadlines: &Deadlines) -> bool {
         let obeyed = self.told_in.is_some_and(|told| gateway.applied.is_some_and(|applied| applied >= told));
-        let is_empty = !gateway.earlier_answers && gateway.in_flight.get(id).is_none_or(|&count| count == 0);
-        (obeyed && is_empty) || now.since(self.since) >= deadlines.drain
+        (obeyed && gateway.has_nothing_in(id)) || now.since(self.since) >= deadlines.drain
     }
 }
 
@@ -179,8 +178,7 @@ impl Actuation {
 
     /// A replica that never served. One that did and is not ready just now may still be answering.
     fn has_no_work(&self, id: &ReplicaId, gateway: &GatewayView) -> bool {
-        let counted = gateway.in_flight.get(id).copied().unwrap_or(0);
-        !self.served.contains(id) && counted == 0 && !gateway.earlier_answers
+        !self.served.contains(id) && gateway.has_nothing_in(id)
     }
 
     /// Takes back up to `count` replicas that drain and were not told to end, the latest first: a warm replica is worth

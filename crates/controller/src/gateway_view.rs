@@ -19,6 +19,13 @@ pub struct GatewayView {
     pub served: BTreeMap<ReplicaId, u64>,
 }
 
+impl GatewayView {
+    /// Whether nothing is inside the replica by any gateway (or this one knows it no more), as far as it was told.
+    pub(crate) fn has_nothing_in(&self, id: &ReplicaId) -> bool {
+        !self.earlier_answers && self.in_flight.get(id).is_none_or(|&count| count == 0)
+    }
+}
+
 /// What a replica failed that the gateway took out for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
