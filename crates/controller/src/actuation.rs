@@ -176,9 +176,10 @@ impl Actuation {
         (launch, end)
     }
 
-    /// A replica that never served. One that did and is not ready just now may still be answering.
+    /// A replica that never served. One that did and is not ready just now may still be answering; one that is not even
+    /// listed yet is known to no gateway.
     fn has_no_work(&self, id: &ReplicaId, gateway: &GatewayView) -> bool {
-        !self.served.contains(id) && gateway.has_nothing_in(id)
+        self.launched.contains_key(id) || (!self.served.contains(id) && gateway.has_nothing_in(id))
     }
 
     /// Takes back up to `count` replicas that drain and were not told to end, the latest first: a warm replica is worth

@@ -187,6 +187,20 @@ fn a_victim_is_ended_only_once_the_gateway_obeys_the_drain_and_shows_nothing_in_
 }
 
 #[test]
+fn a_launch_that_may_have_happened_is_told_to_end_when_it_is_wanted_no_more_whatever_a_gateway_answers() {
+    let mut world = World::new();
+    world.bound(Some(3), None);
+    world.fails = Some(BackendError::Unknown("a test".to_owned()));
+    let launched = world.tick().orders[0].launch.clone();
+    assert_eq!(launched.len(), 3);
+    world.fails = None;
+    world.gateway.earlier_answers = true;
+    world.bound(None, Some(1));
+    let ended = world.tick().orders[0].end.clone();
+    assert!(ended.len() == 2 && ended.iter().all(|id| launched.contains(id)), "{ended:?} of {launched:?}");
+}
+
+#[test]
 fn at_the_drain_deadline_a_victim_ends_without_the_gateway() {
     let mut world = World::new();
     world.bound(Some(2), None);
