@@ -42,10 +42,11 @@ struct Served {
 
 impl Failing {
     /// Takes in what the gateway says of the `ready` replicas; gives those it did not say it of before. While it cannot be
-    /// asked nothing is known, and the patience begins anew.
+    /// asked nothing is known, and the patience begins anew; so it does while one before it fills the replicas, too.
     pub(crate) fn take(&mut self, ready: &[ReplicaId], gateway: &GatewayView, now: Time) -> Vec<ReplicaId> {
         self.watch(ready, gateway, now);
-        let fails = gateway.failing.iter().filter(|(id, _)| gateway.applied.is_some() && ready.contains(id));
+        let known = gateway.applied.is_some() && !gateway.earlier_answers;
+        let fails = gateway.failing.iter().filter(|(id, _)| known && ready.contains(id));
         let before = std::mem::take(&mut self.known);
         for (id, &failures) in fails {
             let since = before.get(id).map_or(now, |doubted| doubted.since);
@@ -178,6 +179,20 @@ mod tests {
         failing.take(&ready, &gateway(&["a"], 4), at(12));
         assert_eq!(failing.due(&ready, START, at(25)), None);
         assert_eq!(failing.due(&ready, START, at(31)), Some(ready[0].clone()));
+    }
+
+    #[test]
+    fn nobody_is_condemned_while_an_earlier_gateway_fills_the_replicas() {
+        let (mut failing, ready) = (Failing::default(), ids(&["a", "b"]));
+        for second in 0..100 {
+            let view = GatewayView { earlier_answers: true, ..gateway(&["a"], second) };
+            assert_eq!(failing.take(&ready, &view, at(second as i64)), []);
+        }
+        assert_eq!(failing.due(&ready, START, at(100)), None);
+        assert_eq!(failing.take(&ready, &gateway(&["a"], 100), at(100)), ids(&["a"]));
+        failing.take(&ready, &gateway(&["a"], 101), at(101));
+        assert_eq!(failing.due(&ready, START, at(119)), None, "its patience begins with the earlier one's end");
+        assert_eq!(failing.due(&ready, START, at(120)), Some(ready[0].clone()));
     }
 
     #[test]
