@@ -73,7 +73,7 @@ impl Gateway {
             clock,
             routes: Routes::new(&fleet.spec.name, in_force.all(), state.map(StateDirectory::path)),
             desk: open_desk(&in_force.tiers, state)?.map(Arc::new),
-            earlier: state.map(earlier_in).transpose()?,
+            earlier: state.and_then(earlier_in),
             in_force: RwLock::new(Arc::new(in_force)),
             file_in_force: AtomicBool::new(true),
             patience,
@@ -144,19 +144,16 @@ impl Gateway {
     /// What was seen so far.
     pub(crate) fn report(&self) -> GatewayReport {
         let at = self.clock.now();
-        GatewayReport {
-            instance: self.instance.clone(),
-            at,
-            applied: self.routes.applied(),
-            earlier_answers: self.earlier.as_ref().is_some_and(Earlier::answers),
-            tiers: self
-                .in_force()
-                .all()
-                .iter()
-                .filter(|tier| self.knows(tier))
-                .map(|it| self.tier_report(it, at))
-                .collect(),
-        }
+        let earlier_answers = self.earlier.as_ref().is_some_and(Earlier::answers);
+        let tiers = self.in_force().all();
+        let known = tiers.iter().filter(|tier| self.knows(tier));
+        // What an asynchronous tier had under way came back to the queue.
+        let report = |tier: &Arc<Tier>| TierReport {
+            earlier_answers: earlier_answers && tier.asynchronous.is_none(),
+            ..self.tier_report(tier, at)
+        };
+        let (instance, applied) = (self.instance.clone(), self.routes.applied());
+        GatewayReport { instance, at, applied, tiers: known.map(report).collect() }
     }
 
     /// Without its queue nobody knows what waits in an asynchronous tier, and it is left out: missing is not zero.
@@ -244,9 +241,11 @@ impl Gateway {
     }
 }
 
-fn earlier_in(state: &StateDirectory) -> Result<Earlier, GatewayError> {
-    let refused = |error: io::Error| GatewayError::State { path: state.path().to_owned(), error: error.into() };
-    state.earlier().map_err(refused)
+/// A full disk is no reason not to serve.
+fn earlier_in(state: &StateDirectory) -> Option<Earlier> {
+    let unknown =
+        |error: &io::Error| tracing::warn!(%error, "nobody knows whether an earlier gateway still ends answers");
+    state.earlier().inspect_err(unknown).ok()
 }
 
 /// Opens the durable queue if a tier needs one.

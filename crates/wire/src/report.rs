@@ -16,9 +16,6 @@ pub struct GatewayReport {
     pub at: Time,
     /// The route table in force; `None` before the first.
     pub applied: Option<RouteVersion>,
-    /// Whether a gateway that was here before still ends answers, which are in no count of this one.
-    #[serde(default)]
-    pub earlier_answers: bool,
     /// One entry for each tier of the fleet file.
     pub tiers: Vec<TierReport>,
 }
@@ -28,6 +25,10 @@ pub struct GatewayReport {
 pub struct TierReport {
     /// The tier.
     pub tier: String,
+    /// Whether a gateway that was here before still ends answers, perhaps of this tier, which are in no count of this one:
+    /// more may wait and be inside replicas than is told.
+    #[serde(default)]
+    pub earlier_answers: bool,
     /// Requests that arrived, whatever became of them.
     pub offered: u64,
     /// Their prompt tokens, estimated at four bytes each where the engine does not tell.

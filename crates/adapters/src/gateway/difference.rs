@@ -17,13 +17,12 @@ pub(super) struct Between<'a> {
 
 /// The signals at `at`.
 pub(super) fn signals(between: Between<'_>, now: &TierReport, objectives: &[Objective], at: Time) -> Signals {
-    let fresh = |value| Reading::Fresh { value, at };
     let finished = between.before.and_then(|before| finished(before, now, between.over));
     Signals {
         offered: reading(between.before.and_then(|before| offered(before, now, between.over)), at),
-        queue_depth: fresh(now.queued),
-        oldest_queued: Reading::Fresh { value: now.oldest_queued_us, at },
-        in_flight: fresh(now.in_flight),
+        queue_depth: reading(level(now, now.queued), at),
+        oldest_queued: reading(level(now, now.oldest_queued_us), at),
+        in_flight: reading(level(now, now.in_flight), at),
         finished: reading(finished, at),
         latency: objectives.iter().map(|objective| reading(latency(between, now, objective), at)).collect(),
         pace: reading(counted(between, now, LatencyMetric::Tpot).map(|counted| counted.mean_ms()), at),
@@ -33,6 +32,11 @@ pub(super) fn signals(between: Between<'_>, now: &TierReport, objectives: &[Obje
         ),
         ..Signals::default()
     }
+}
+
+/// While a gateway that was there before still ends answers, nobody knows how many there are.
+fn level<T>(now: &TierReport, value: T) -> Result<T, Cause> {
+    if now.earlier_answers { Err(Cause::Partial) } else { Ok(value) }
 }
 
 fn latency(between: Between<'_>, now: &TierReport, objective: &Objective) -> Result<Latency, Cause> {

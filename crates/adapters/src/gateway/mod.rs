@@ -129,10 +129,11 @@ impl Source for Gateway {
     }
 }
 
-/// The tier's living replicas by the gateway's count.
+/// The tier's living replicas by the gateway's count, where that is whole.
 fn load_of(report: &GatewayReport, tier: &str, living: &[LivingReplica]) -> Vec<(ReplicaId, u32)> {
     let lives = |id: &ReplicaId| living.iter().any(|replica| replica.tier == tier && replica.id == *id);
-    let of_tier = report.tiers.iter().filter(|entry| entry.tier == tier).flat_map(|entry: &TierReport| &entry.replicas);
+    let counted = |entry: &&TierReport| entry.tier == tier && !entry.earlier_answers;
+    let of_tier = report.tiers.iter().filter(counted).flat_map(|entry| &entry.replicas);
     of_tier.filter(|load| lives(&load.id)).map(|load| (load.id.clone(), load.in_flight)).collect()
 }
 
@@ -140,7 +141,7 @@ fn view(report: &GatewayReport) -> GatewayView {
     let loads = || report.tiers.iter().flat_map(|tier| &tier.replicas);
     GatewayView {
         applied: report.applied,
-        earlier_answers: report.earlier_answers,
+        earlier_answers: report.tiers.iter().any(|tier| tier.earlier_answers),
         in_flight: loads().map(|load| (load.id.clone(), load.in_flight)).collect(),
         failing: loads()
             .filter(|load| load.failed_in_a_row > 0)

@@ -69,7 +69,6 @@ fn report(second: i64, requests: u64) -> GatewayReport {
         ..TierReport::default()
     };
     GatewayReport {
-        earlier_answers: false,
         instance: "first".to_owned(),
         at: gateway_time(second),
         applied: Some(RouteVersion { epoch: 1, number: 7 }),
@@ -113,6 +112,24 @@ async fn the_first_read_gives_levels_and_no_rate_is_made_up() {
     assert_eq!(finding.signals.latency.len(), 2);
     assert!(finding.signals.latency.iter().all(|latency| latency.blind() == Some(Cause::FirstReading)));
     assert_eq!(double.asked()[0].uri.path(), "/gateway/report");
+}
+
+#[tokio::test]
+async fn while_a_gateway_before_it_still_answers_its_levels_are_partial_and_what_was_offered_is_known() {
+    let double = Double::answering(answer(&report(0, 50))).await;
+    let mut gateway = source(&double, PATIENT);
+    gold(&mut gateway, 0).await;
+    let mut later = report(2, 90);
+    later.tiers[0].earlier_answers = true;
+    double.answer(answer(&later));
+    let finding = gold(&mut gateway, 1).await;
+    let signals = &finding.signals;
+    assert_eq!(signals.queue_depth.blind(), Some(Cause::Partial));
+    assert_eq!(signals.oldest_queued.blind(), Some(Cause::Partial));
+    assert_eq!(signals.in_flight.blind(), Some(Cause::Partial));
+    assert_eq!(finding.replica_load, [], "the least loaded replica is not known");
+    assert_eq!(fresh(signals.offered).requests, 40);
+    assert!(gateway.view().borrow().earlier_answers);
 }
 
 #[tokio::test]

@@ -107,6 +107,8 @@ pub(crate) enum Answers {
 pub(crate) enum Gateway {
     /// It obeys the newest table, and replicas that drain have work or none.
     Follows(bool),
+    /// A new one obeys the newest table and counts from zero, while the one before still has work in whatever drains.
+    Restarted,
     /// It obeys the table that it obeyed before.
     Lags,
     Gone,
@@ -211,7 +213,7 @@ fn to_a_tier() -> impl Strategy<Value = Event> {
 fn to_all(shared_maximum: BoxedStrategy<Option<u32>>) -> impl Strategy<Value = Event> {
     let gateway = prop_oneof![
         2 => any::<bool>().prop_map(Gateway::Follows),
-        1 => select(&[Gateway::Lags, Gateway::Gone][..]),
+        2 => select(&[Gateway::Restarted, Gateway::Lags, Gateway::Gone][..]),
     ];
     prop_oneof![
         3 => gateway.prop_map(Event::Gateway),

@@ -29,6 +29,8 @@ struct Replica {
 
 /// Requests in a row that a failing replica fails.
 const FAILED: Failures = Failures { in_a_row: 8, probes: 1 };
+/// The fixture's: a replica that drains ends after it, whatever is inside.
+const DRAIN_DEADLINE: Span = seconds(30);
 /// No replica is replaced for failing before this.
 const FAILS_FOR: Span = seconds(10);
 
@@ -103,7 +105,8 @@ impl Truth {
         self.replicas.iter().filter(|it| it.state == ReplicaState::Ready)
     }
 
-    fn signals(&self, now: Time) -> Signals {
+    /// Where the gateway's `counts` are not whole, it tells no level.
+    fn signals(&self, now: Time, counts: bool) -> Signals {
         let (load, at, gpu) = match self.tells {
             Tells::Nothing => {
                 return Signals::missing(&Signal::ALL, 1, Cause::Unreachable);
@@ -113,10 +116,11 @@ impl Truth {
             Tells::NotANumber(load) => (load, now, f64::NAN),
         };
         let fresh = |value| Reading::Fresh { value, at };
+        let level = |value| if counts { fresh(value) } else { Reading::Missing { cause: Cause::Partial } };
         Signals {
             offered: Reading::Fresh { value: Offered { requests: load, prompt_tokens: 0, over: seconds(1) }, at },
-            queue_depth: fresh(load / 2),
-            in_flight: fresh(load),
+            queue_depth: level(load / 2),
+            in_flight: level(load),
             players: fresh(load),
             gpu_utilization: Reading::Fresh { value: Mean { sum: gpu, count: self.ready().count() as u64 }, at },
             ..Signals::default()
@@ -124,7 +128,16 @@ impl Truth {
     }
 
     /// Whether anything that a policy goes by may not be used, by what was told and not by what became of it.
-    fn is_blind(&self, spec: &TierSpec) -> bool {
+    fn is_blind(&self, spec: &TierSpec, counts: bool) -> bool {
+        let by_level = |it: &PolicySpec| {
+            matches!(
+                it,
+                PolicySpec::BacklogPerReplica { .. } | PolicySpec::TargetTracking { signal: Signal::InFlight, .. }
+            )
+        };
+        if !counts && spec.policies.iter().any(by_level) {
+            return true;
+        }
         let by_gpu = |it: &PolicySpec| matches!(it, PolicySpec::TargetTracking { signal: Signal::GpuUtilization, .. });
         let by_gpu = spec.policies.iter().any(by_gpu);
         let dark = match self.tells {
@@ -168,7 +181,8 @@ pub(crate) struct World {
     /// Until then each tier may not shrink by itself: its windows are not full.
     quiet: Vec<Time>,
     launched: BTreeSet<ReplicaId>,
-    victims: BTreeSet<ReplicaId>,
+    /// What was to leave, and since when.
+    victims: BTreeMap<ReplicaId, Time>,
     /// Seen ready by the controller, so they may have work whatever their state is now.
     served: BTreeSet<ReplicaId>,
     /// Told to end, by an order that was not refused.
@@ -208,7 +222,7 @@ impl World {
             table: RouteTable::default(),
             tiers: TIERS.iter().map(|_| truth()).collect(),
             launched: BTreeSet::new(),
-            victims: BTreeSet::new(),
+            victims: BTreeMap::new(),
             served: BTreeSet::new(),
             ended: BTreeSet::new(),
             seen: Vec::new(),
@@ -352,7 +366,8 @@ impl World {
         let outcome = self.controller.step(&gathered, &self.operator, self.may_shrink, &mut new_intent);
         self.judge(&outcome);
         let specs = &self.controller.fleet().spec.tiers;
-        self.were_blind = self.tiers.iter().zip(specs).map(|(tier, spec)| tier.is_blind(spec)).collect();
+        let counts = self.gateway_counts();
+        self.were_blind = self.tiers.iter().zip(specs).map(|(tier, spec)| tier.is_blind(spec, counts)).collect();
         let inputs = serde_json::to_string(&outcome.inputs).unwrap();
         self.journal.push(Line::Tick(inputs, outcome.decisions.clone()));
         let of = |tier: &str| outcome.orders.iter().filter(|it| it.tier == tier).cloned().collect();
@@ -429,6 +444,11 @@ impl World {
         served
     }
 
+    /// Whether the gateway counts all that is inside replicas.
+    fn gateway_counts(&self) -> bool {
+        !self.applied.earlier_answers
+    }
+
     fn gather(&mut self) -> Gathered {
         let draining =
             || self.table.tiers.iter().flat_map(|it| &it.replicas).filter(|it| it.state == RouteState::Draining);
@@ -440,15 +460,22 @@ impl World {
                 let applied = Some(self.table.version);
                 self.applied = GatewayView { applied, in_flight, failing, served, ..GatewayView::default() };
             }
+            Gateway::Restarted => {
+                let failing = self.tiers.iter().flat_map(|it| &it.failing).map(|id| (id.clone(), FAILED)).collect();
+                let (applied, served) = (Some(self.table.version), self.serve());
+                self.applied =
+                    GatewayView { applied, earlier_answers: true, failing, served, ..GatewayView::default() };
+            }
             Gateway::Lags => {}
             Gateway::Gone => self.applied = GatewayView::default(),
         }
-        self.failing_since.retain(|id, _| self.applied.failing.contains_key(id));
+        let counts = self.gateway_counts();
+        self.failing_since.retain(|id, _| counts && self.applied.failing.contains_key(id));
         for id in self.applied.failing.keys() {
             self.failing_since.entry(id.clone()).or_insert(self.now);
         }
         let tier = |it: &Truth| TierGathered {
-            signals: it.signals(self.now),
+            signals: it.signals(self.now, counts),
             load: BTreeMap::new(),
             listed: it.list(),
             schedule: None,
@@ -470,15 +497,19 @@ impl World {
         for failing in outcome.failing.iter().filter(|it| it.replaced) {
             assert!(acts && self.may_shrink, "nothing may be ended: {outcome:#?}");
             self.judge_replacement(failing);
-            self.victims.insert(failing.replica.clone());
+            self.victims.insert(failing.replica.clone(), self.now);
         }
         let listed = || outcome.decisions.iter().zip(&self.tiers).filter(|(_, tier)| tier.listed);
         if acts && self.may_shrink {
-            self.victims.extend(listed().flat_map(|(decision, _)| decision.victims.iter().cloned()));
+            let now = self.now;
+            self.victims.extend(listed().flat_map(|(decision, _)| decision.victims.iter().map(|id| (id.clone(), now))));
         }
         self.served.extend(listed().flat_map(|(_, tier)| tier.ready()).map(|it| it.id.clone()));
         for id in outcome.orders.iter().flat_map(|order| &order.end) {
-            assert!(before.contains(id) || !self.served.contains(id), "{id} is ended before it was drained");
+            assert!(before.contains_key(id) || !self.served.contains(id), "{id} is ended before it was drained");
+            let waited = before.get(id).is_some_and(|&since| self.now.since(since) >= DRAIN_DEADLINE);
+            let free = self.gateway_counts() || !self.served.contains(id) || waited;
+            assert!(free, "{id} is ended under what an earlier gateway may have in it");
         }
         for order in &outcome.orders {
             self.judge_order(order, outcome, &fleet);
@@ -493,7 +524,7 @@ impl World {
         if decision.victims.is_empty() || ordered {
             return;
         }
-        assert!(!self.tiers[index].is_blind(spec), "shrinks while it cannot see: {decision:#?}");
+        assert!(!self.tiers[index].is_blind(spec, self.gateway_counts()), "shrinks while it cannot see: {decision:#?}");
         assert!(self.now >= self.quiet[index], "shrinks before its windows are full: {decision:#?}");
     }
 
@@ -509,6 +540,7 @@ impl World {
         assert!(others.any(|it| serves(&it.id)), "none is known to serve: {failing:?}");
         assert!(tier.replicas.iter().all(|it| it.state != ReplicaState::Starting), "one starts: {failing:?}");
         assert!(!self.were_blind[index], "the tier cannot be seen: {failing:?}");
+        assert!(self.gateway_counts(), "an earlier gateway may fill it: {failing:?}");
     }
 
     fn judge_order(&mut self, order: &Order, outcome: &Outcome, fleet: &Fleet) {
@@ -517,7 +549,7 @@ impl World {
         assert!(self.tiers[tier].listed, "a tier that nobody could list is acted on: {order:?}");
         assert!(self.may_shrink || order.end.is_empty(), "the journal cannot be written: {order:?}");
         for id in &order.end {
-            assert!(self.victims.contains(id), "{id} was never a victim: {order:?}");
+            assert!(self.victims.contains_key(id), "{id} was never a victim: {order:?}");
             // Of one whose launch still waits, the list tells nothing yet: it may be told again when it has come.
             if self.tiers[tier].replicas.iter().any(|it| it.id == *id) {
                 assert!(self.ended.insert(id.clone()), "{id} is told to end once more: {order:?}");
@@ -541,7 +573,7 @@ impl World {
         let inputs = outcome.inputs.tiers[tier].observation.replicas.fresh();
         let drains = |id: &ReplicaId| match inputs {
             Some(seen) => seen.iter().any(|it| it.id == *id && it.state == ReplicaState::Draining),
-            None => self.victims.contains(id),
+            None => self.victims.contains_key(id),
         };
         let truth = &self.tiers[tier];
         let alive = truth.replicas.iter().filter(|it| matches!(it.state, ReplicaState::Starting | ReplicaState::Ready));
@@ -572,7 +604,7 @@ impl World {
             }
             for replica in self.tiers[index].ready().filter(|_| self.tiers[index].listed && !self.stopping) {
                 let served = routes.replicas.iter().find(|it| it.id == replica.id).map(|it| it.state);
-                let left = self.victims.contains(&replica.id);
+                let left = self.victims.contains_key(&replica.id);
                 assert!(left || served == Some(RouteState::Serving), "{} does not serve: {outcome:#?}", replica.id);
             }
         }

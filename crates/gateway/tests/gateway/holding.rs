@@ -195,11 +195,13 @@ async fn while_answers_under_way_end_the_next_gateway_serves() {
     assert!(!ended.is_finished() && !last.is_finished());
     replica.behave(Behavior::Answer);
     assert_eq!(next.chat().await.status, StatusCode::OK, "by the routes that were kept");
-    assert!(next.report().await.earlier_answers, "what is inside the replica is in no count of this one");
+    let uncounted = next.report().await.tiers.into_iter().map(|tier| (tier.tier, tier.earlier_answers));
+    let expected = [("gold", true), ("silver", true), ("bronze", false)];
+    assert!(uncounted.eq(expected.map(|(tier, it)| (tier.to_owned(), it))), "bronze's went back to its queue");
     replica.let_go(1);
     assert_eq!(last.await.unwrap().status, StatusCode::OK);
     ended.await.unwrap();
-    assert!(!next.report().await.earlier_answers);
+    assert!(next.report().await.tiers.iter().all(|tier| !tier.earlier_answers));
 }
 
 #[tokio::test]
