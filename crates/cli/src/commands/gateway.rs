@@ -1,7 +1,6 @@
 //! `evenkeel gateway FLEET`: the data plane.
 
 use crate::failure::Failure;
-use crate::fleet_file::Accepted;
 use crate::output;
 use crate::set_aside::set_aside;
 use crate::state_dir::{StateArgument, StateDir};
@@ -18,11 +17,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 /// How often it is looked whether the gateway before has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// The fleet file after a wait, at most: a disk that hangs keeps no gateway from serving by what it knows.
-const READS_WITHIN: Duration = Duration::from_secs(1);
+/// How often a gateway that waits reads the fleet file again.
+const READ_EVERY: Duration = Duration::from_secs(1);
 /// From having the state to listening, at most.
 const LISTENS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -38,13 +38,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let Accepted { fleet, text } = fleet_file::accept(&arguments.fleet)?;
+    let fleet = fleet_file::load(&arguments.fleet)?;
     let state = arguments.state.of(&fleet.spec.name)?;
     refuse_another_fleet(&state, &fleet.spec.name)?;
     state.create()?;
     open_files::take_all();
     let ending = signals::listen();
-    let mut place = Place { fleet, text, state, arguments };
+    let mut place = Place { fleet, state, arguments, reading: None, read_at: Instant::now() };
     let bound = tokio::select! {
         bound = place.bind_when_free() => bound?,
         () = ending.asked() => return Ok(ExitCode::SUCCESS),
@@ -57,34 +57,46 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 /// Where a gateway runs, and for what.
 struct Place {
     fleet: Arc<Fleet>,
-    /// The text that `fleet` was read from.
-    text: Option<String>,
     state: StateDir,
     arguments: Arguments,
+    /// A look at the fleet file that has not ended: a disk may hang, and keeps no gateway from serving by what it knows.
+    reading: Option<JoinHandle<Option<Fleet>>>,
+    /// When it was last looked at.
+    read_at: Instant,
 }
 
 impl Place {
-    /// Waits for the gateway that runs already, if there is one: it may be ending, with answers still under way.
+    /// Waits for the gateway that runs already, if there is one: it may be ending, with answers still under way. The wait may
+    /// take days, so the fleet file is followed meanwhile.
     async fn bind_when_free(&mut self) -> Result<Bound, Failure> {
-        let (mut waited, mut refused_since) = (false, None);
+        let (mut waits, mut refused_since) = (false, None);
+        let listened = self.fleet.gateway.listen;
         loop {
             match bind(&self.fleet, &self.options()).await {
                 Err(GatewayError::State { path, error: StateError::InUse }) => {
-                    if !std::mem::replace(&mut waited, true) {
+                    if !std::mem::replace(&mut waits, true) {
                         output::note(in_use(&path, self.fleet.gateway.listen));
                     }
                     refused_since = None;
+                    self.follow_the_file().await;
                 }
                 // A process that was killed may let go of its state a little before its address.
                 Err(GatewayError::Listen { error, .. })
                     if error.kind() == ErrorKind::AddrInUse
                         && refused_since.get_or_insert_with(Instant::now).elapsed() < LISTENS_WITHIN => {}
-                // The wait may have taken days, and the file says something else by now.
-                Ok(bound) if std::mem::take(&mut waited) && self.has_changed().await => drop(bound),
+                Err(GatewayError::Listen { address, error }) if address != listened => {
+                    tracing::error!(%address, %error, %listened, "cannot listen where the changed file says");
+                    self.listen_at(listened);
+                }
                 bound => return bound.map_err(refused),
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// The gateway tells, once it serves, that the file says something else.
+    fn listen_at(&mut self, address: SocketAddr) {
+        Arc::make_mut(&mut self.fleet).gateway.listen = address;
     }
 
     fn options(&self) -> Options {
@@ -97,21 +109,24 @@ impl Place {
         }
     }
 
-    /// Takes what the fleet file says now, if that is another. One that cannot be used, or read in time, changes nothing; the
-    /// gateway tells it once it serves.
-    async fn has_changed(&mut self) -> bool {
-        let file = self.arguments.fleet.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let text = fleet_file::read(&file).ok()?;
-            fleet_file::parse(&text, &file).ok().map(|fleet| (text, fleet))
-        });
-        let read = tokio::time::timeout(READS_WITHIN, reading).await.ok().and_then(Result::ok).flatten();
-        match read {
-            Some((text, fleet)) if self.text.as_ref() != Some(&text) && fleet.spec.name == self.fleet.spec.name => {
-                (self.fleet, self.text) = (Arc::new(fleet), Some(text));
-                true
+    /// Takes what the fleet file says now. One that cannot be used changes nothing.
+    async fn follow_the_file(&mut self) {
+        match self.reading.take_if(|reading| reading.is_finished()) {
+            Some(reading) => self.take(reading.await.ok().flatten()),
+            None if self.reading.is_none() && self.read_at.elapsed() >= READ_EVERY => {
+                let file = self.arguments.fleet.clone();
+                self.reading = Some(tokio::task::spawn_blocking(move || {
+                    fleet_file::read(&file).and_then(|text| fleet_file::parse(&text, &file)).ok()
+                }));
+                self.read_at = Instant::now();
             }
-            _ => false,
+            None => {}
+        }
+    }
+
+    fn take(&mut self, read: Option<Fleet>) {
+        if let Some(fleet) = read.filter(|fleet| fleet.spec.name == self.fleet.spec.name) {
+            self.fleet = Arc::new(fleet);
         }
     }
 }

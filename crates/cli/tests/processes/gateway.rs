@@ -4,9 +4,13 @@ use crate::client::{asking, complete, exchange};
 use crate::world::{World, ready, said};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 /// An answer of so many takes some twelve seconds: longer than everything else here, and than a replica's `grace` of five.
 const TOKENS: usize = 500;
+
+/// A gateway that waits has read the fleet file again after this.
+const FOLLOWED: Duration = Duration::from_millis(2_500);
 
 #[test]
 fn a_restart_in_order_cuts_no_answer_and_no_replica_ends_under_those_of_the_gateway_before() {
@@ -34,7 +38,7 @@ fn a_restart_in_order_cuts_no_answer_and_no_replica_ends_under_those_of_the_gate
     world.wait_for_log("gateway", next, "listens on");
     world.exactly(1);
     world.wait_for("one to drain", |gold| gold["decision"]["supply"]["draining"] == 1);
-    world.wait_for("the next gateway to be read", |gold| inside(gold)["fresh"]["value"] == 0);
+    world.wait_for("the next gateway to be read", |gold| inside(gold)["missing"]["cause"] == "partial");
     assert_eq!(exchange(&gateway, "POST", "/v1/completions", &asking("gold", 3, 2)).unwrap().0, 200);
     for answer in answers {
         let answer = answer.join().unwrap();
@@ -64,6 +68,38 @@ fn a_second_gateway_says_which_process_is_there_already_and_starts_when_that_has
     world.kill(first);
     world.wait_for_log("gateway", second, "listens on");
     world.wait_for_sight();
+}
+
+#[test]
+fn a_gateway_that_waits_follows_the_fleet_file_and_serves_where_that_says_last() {
+    let mut world = World::new("");
+    let first = world.start("gateway");
+    world.wait_for_log("gateway", first, "listens on");
+    let next = world.start("gateway");
+    world.wait_for_log("gateway", next, "runs already");
+    let old = world.gateway().to_owned();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    world.edit(&format!("listen: {old}"), &format!("listen: {free}"));
+    // What cannot be used changes nothing.
+    let sound = std::fs::read_to_string(&world.fleet).unwrap();
+    thread::sleep(FOLLOWED);
+    std::fs::write(&world.fleet, "tiers: {").unwrap();
+    thread::sleep(FOLLOWED);
+    world.kill(first);
+    world.wait_for_log("gateway", next, &format!("listens on http://{free}"));
+
+    // An address that cannot be had is no reason not to serve: the one before stays.
+    let third = world.start("gateway");
+    assert_eq!(world.exit_code(third), Some(2), "a file with mistakes is refused at the start");
+    std::fs::write(&world.fleet, sound).unwrap();
+    let third = world.start("gateway");
+    world.wait_for_log("gateway", third, "runs already");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    world.edit(&format!("listen: {free}"), &format!("listen: {}", taken.local_addr().unwrap()));
+    thread::sleep(FOLLOWED);
+    world.kill(next);
+    world.wait_for_log("gateway", third, &format!("listens on http://{free}"));
+    world.wait_for_log("gateway", third, "gateway.listen");
 }
 
 #[test]
