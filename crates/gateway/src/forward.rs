@@ -113,7 +113,7 @@ fn unreachable_replica(tier: &Tier, replica: &Replica, broken: &Broken) -> Refus
 }
 
 fn silent_replica(tier: &Tier, limit: Duration) -> Refusal {
-    let message = format!("no replica of tier `{}` began to answer within {} s: try again", tier.name, limit.as_secs());
+    let message = format!("no replica of tier `{}` began to answer within {limit:?}: try again", tier.name);
     Refusal::for_now(StatusCode::GATEWAY_TIMEOUT, "replica_silent", message, 1)
 }
 

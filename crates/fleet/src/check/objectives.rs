@@ -7,6 +7,9 @@ use crate::unit::quantile_name;
 use evenkeel_core::capacity::idle_latency_ms;
 use evenkeel_core::spec::{LatencyMetric, Objective};
 
+/// The quantile of prompt lengths to which an idle replica must begin an answer in time.
+const LONG_PROMPT: f64 = 0.95;
+
 pub(super) fn check(tier: &TierDraft, report: &mut Report) {
     for (index, (path, objective)) in tier.slo.objectives.iter().enumerate() {
         let twin = |(_, earlier): &&(String, Objective)| {
@@ -28,9 +31,24 @@ pub(super) fn check(tier: &TierDraft, report: &mut Report) {
     }
 }
 
-/// A replica that is late only now and then must not count as one that hangs.
+/// A replica that is late only now and then must not count as one that hangs, and an idle one never.
 pub(super) fn first_byte(tier: &TierDraft, draft: &Draft, report: &mut Report) {
     let Some(first_byte) = draft.gateway.as_ref().map(|gateway| gateway.first_byte) else { return };
+    let idle = Objective { metric: LatencyMetric::Ttft, quantile: LONG_PROMPT, bound: first_byte };
+    let idle = idle_latency_ms(&tier.profile.fastest(), &tier.requests.shortest(), &idle);
+    if !tier.is_asynchronous && idle >= first_byte.as_millis_f64() {
+        let message = format!(
+            "{first_byte} give up requests of {} that nothing keeps waiting: the first token of a long prompt ({} of its \
+             lengths) takes an idle replica {idle:.1} ms",
+            tier.name,
+            quantile_name(LONG_PROMPT)
+        );
+        return report.problem(
+            "gateway.first_byte",
+            message,
+            "write what shows an engine that hangs, for example `10s`",
+        );
+    }
     let objectives = tier.slo.objectives.iter().map(|(_, objective)| objective);
     let bound = objectives.filter(|it| it.metric == LatencyMetric::Ttft).map(|it| it.bound).max();
     if let Some(bound) = bound.filter(|&bound| !tier.is_asynchronous && first_byte < bound + bound) {
