@@ -109,3 +109,31 @@ fn halves(fleet: &Fleet) -> impl Iterator<Item = (&TierSpec, &TierSettings)> {
 fn asynchronous(tier: &str) -> String {
     format!("tiers.{tier}.asynchronous")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const TIER: &str = r#"  NAME:
+    model: NAME
+    replicas: {minimum: 1, maximum: 9}
+    price: $1/hour
+    slo: {attainment: 99%, objectives: [{tpot: {p95: 60ms}}]}
+    requests: {prompt_tokens: {mean: 60, sigma: 0.3}, output_tokens: {mean: 20, sigma: 0.2}, per_player: 60/min}
+    profile: {source: estimate, iteration: 20ms, per_sequence: 1ms, per_prefill_token: 100us, max_batched_tokens: 256,
+      max_sequences: 4, kv_tokens: 20000, max_model_tokens: 4096}
+    start_up: 1s
+    policies: [{capacity: {window: 2s, hold: 5s}}]
+    backend: {local: {command: [engine, "{port}"], drain_deadline: DRAIN}}
+"#;
+
+    #[test]
+    fn an_answer_may_be_held_and_then_take_as_long_as_the_slowest_tier_drains() {
+        let tier = |name: &str, drain: &str| TIER.replace("NAME", name).replace("DRAIN", drain);
+        let tiers = tier("gold", "20s") + &tier("silver", "50s") + &tier("copper", "40s");
+        let text = format!("fleet: three\ngateway: {{hold: {{time: 7s}}}}\ntiers:\n{tiers}");
+        let fleet = evenkeel_fleet::read(&text, "three.yaml").unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(longest_answer(&fleet), Duration::from_secs(57));
+    }
+}

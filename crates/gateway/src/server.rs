@@ -262,18 +262,18 @@ impl Bound {
     /// calls, as the runtime would pause after some and has its own idea of what is there.
     fn accept_those_that_wait(&mut self, clients: &mut JoinSet<()>, ended: &watch::Receiver<bool>) -> io::Result<()> {
         let listener = std::net::TcpListener::from(self.listener.as_fd().try_clone_to_owned()?);
-        while let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+        loop {
             match listener.accept() {
                 Ok((stream, _peer)) => {
+                    let permit = Arc::clone(&self.room).try_acquire_owned().map_err(io::Error::other)?;
                     stream.set_nonblocking(true)?;
                     self.serve(clients, stream, Some(permit), ended.clone());
                 }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if of_one_client(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
     /// Accepts forever.
@@ -309,6 +309,23 @@ async fn hand_over(gateway: &Gateway, mut dispatchers: JoinSet<()>, state: Optio
     let left = state?.leave();
     left.inspect_err(|error| tracing::warn!(%error, "the next gateway does not know that answers are under way here"))
         .ok()
+}
+
+/// What accept(2) passes on of a connection that broke while it waited: the next one may be well.
+fn of_one_client(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let broken = [
+        Errno::CONNABORTED,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::INTR,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::NOPROTOOPT,
+        Errno::OPNOTSUPP,
+        Errno::PROTO,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| broken.contains(&errno))
 }
 
 /// As a listener is made by default, but for the room for those that come at once.
