@@ -38,8 +38,8 @@ pub(super) fn first_byte(tier: &TierDraft, draft: &Draft, report: &mut Report) {
     let idle = idle_latency_ms(&tier.profile.fastest(), &tier.requests.shortest(), &idle);
     if !tier.is_asynchronous && idle >= first_byte.as_millis_f64() {
         let message = format!(
-            "{first_byte} give up requests of {} that nothing keeps waiting: the first token of a long prompt ({} of its \
-             lengths) takes an idle replica {idle:.1} ms",
+            "an idle replica of {} takes {idle:.1} ms to the first token of a long prompt ({} of its lengths), and would be \
+             given up for it after {first_byte}",
             tier.name,
             quantile_name(LONG_PROMPT)
         );
