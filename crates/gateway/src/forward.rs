@@ -5,6 +5,7 @@
 //! has seen a part of one answer, and another one would not continue it.
 
 use crate::answer::{Answer, AnswerBody};
+use crate::clock::Clock;
 use crate::measure::Meter;
 use crate::refusal::Refusal;
 use crate::relay::RelayedBody;
@@ -19,9 +20,11 @@ use evenkeel_failpoint::{Point, hit};
 use http::header::HeaderValue;
 use http::{HeaderName, Response, StatusCode};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout_at;
 
 /// Tells the tier that answered.
 pub(crate) const TIER_NAME: HeaderName = HeaderName::from_static("x-evenkeel-tier");
@@ -63,17 +66,33 @@ pub(crate) struct Delivery {
     pub(crate) meter: Meter,
 }
 
+/// How long a replica may take to begin an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    /// Without sending a piece of any answer. One that is full lets a request wait, and shows by the others that it lives.
+    pub(crate) silence: Duration,
+    /// In all.
+    pub(crate) whole: Duration,
+}
+
+impl Limit {
+    /// For an answer in one piece: while it is computed nothing can be heard of it.
+    pub(crate) const fn of_one_piece(whole: Duration) -> Self {
+        Self { silence: whole, whole }
+    }
+}
+
 /// Queues `job` in `tier` and tries replicas until one begins to answer or the tier's queue gives up.
 ///
 /// # Errors
 /// The refusal to send: the queue is full, no replica came in time, or every try failed without an answer.
-pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, first_byte: Duration) -> Result<Delivery, Refusal> {
+pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, limit: Limit) -> Result<Delivery, Refusal> {
     let mut seat = Seat::take(tier, job.whereabouts.clone());
     loop {
         let (replica, handed_over) = seat.replica().await?;
-        let attempt = timeout(first_byte, attempt(&replica, job)).await;
-        let broken = match attempt {
+        let broken = match attempt_within(limit, tier.clock, &replica, job).await {
             Ok(Ok((reply, first))) => {
+                replica.hear(tier.clock.now());
                 let bad = reply.head.status.is_server_error();
                 if bad && seat.failed(Failure::Error) == Next::Again {
                     continue;
@@ -90,10 +109,37 @@ pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, first_byte: Duration) -
         if seat.failed(failure) == Next::GiveUp {
             return Err(match broken {
                 Some(broken) => unreachable_replica(tier, &replica, &broken),
-                None => silent_replica(tier, first_byte),
+                None => silent_replica(tier, limit.silence),
             });
         }
     }
+}
+
+/// One try, given up when the limit is over.
+async fn attempt_within(
+    limit: Limit,
+    clock: Clock,
+    replica: &Replica,
+    job: &Job,
+) -> Result<Result<(Reply, Option<Bytes>), Broken>, Elapsed> {
+    let begun = clock.now();
+    let last = begun + span(limit.whole);
+    let mut attempt = pin!(attempt(replica, job));
+    loop {
+        let silent_at = begun.max(replica.heard()) + span(limit.silence);
+        let elapsed = match timeout_at(clock.instant(silent_at.min(last)).into(), attempt.as_mut()).await {
+            Ok(came) => return Ok(came),
+            Err(elapsed) => elapsed,
+        };
+        let heard_meanwhile = begun.max(replica.heard()) + span(limit.silence) > silent_at;
+        if silent_at >= last || !heard_meanwhile {
+            return Err(elapsed);
+        }
+    }
+}
+
+fn span(duration: Duration) -> Span {
+    Span::from_micros(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// One try: the answer's head and the first piece of its body.
@@ -128,7 +174,8 @@ impl Delivery {
         let mut headers = forwarded_response_headers(self.reply.head.headers);
         headers.insert(REPLICA_NAME, self.replica.id_header.clone());
         headers.insert(QUEUE_TIME, HeaderValue::from(self.queue_time.as_micros()));
-        let body = RelayedBody::begin(tier, status, (self.first, self.reply.body), self.seat, self.meter);
+        let body =
+            RelayedBody::begin((tier, self.replica), status, (self.first, self.reply.body), self.seat, self.meter);
         let mut answer = Response::new(AnswerBody::from(body));
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;

@@ -4,7 +4,7 @@ use crate::answer::{Answer, json, with_body};
 use crate::asynchronous::{Desk, StoreError, accept, no_queue, result};
 use crate::clock::Clock;
 use crate::error::GatewayError;
-use crate::forward::{Job, TIER_NAME, deliver};
+use crate::forward::{Job, Limit, TIER_NAME, deliver};
 use crate::in_force::InForce;
 use crate::prometheus;
 use crate::refusal::Refusal;
@@ -231,7 +231,9 @@ impl Gateway {
             (Some(settings), Some(desk)) => accept(desk, tier, settings, job).await,
             (Some(_), None) => Err(no_queue()),
             (None, _) => {
-                let limit = if job.document.streamed { first_byte } else { self.patience.whole };
+                let whole = self.patience.whole;
+                let silence = if job.document.streamed { first_byte } else { whole };
+                let limit = Limit { silence, whole };
                 deliver(tier, &job, limit).await.map(|delivery| delivery.into_answer(tier))
             }
         };

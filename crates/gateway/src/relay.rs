@@ -2,7 +2,7 @@
 
 use crate::measure::Meter;
 use crate::tier::{Seat, Tier};
-use crate::upstream::ReplyBody;
+use crate::upstream::{Replica, ReplyBody};
 use bytes::Bytes;
 use evenkeel_core::units::Time;
 use http::StatusCode;
@@ -19,6 +19,7 @@ pub(crate) struct BrokenOff;
 #[derive(Debug)]
 pub(crate) struct RelayedBody {
     tier: Arc<Tier>,
+    replica: Arc<Replica>,
     status: StatusCode,
     first: Option<Bytes>,
     rest: ReplyBody,
@@ -32,13 +33,13 @@ impl RelayedBody {
     /// The body of which `first` has come and `rest` is on its way; `seat` is the request's place, unless it was given
     /// up.
     pub(crate) fn begin(
-        tier: &Arc<Tier>,
+        (tier, replica): (&Arc<Tier>, Arc<Replica>),
         status: StatusCode,
         (first, rest): (Option<Bytes>, ReplyBody),
         seat: Option<Seat>,
         meter: Meter,
     ) -> Self {
-        let mut body = Self { tier: Arc::clone(tier), status, first, rest, seat, meter, broke_off: false };
+        let mut body = Self { tier: Arc::clone(tier), replica, status, first, rest, seat, meter, broke_off: false };
         let now = tier.clock.now();
         if let Some(first) = &body.first {
             body.meter.see(first, now, &tier.tally);
@@ -72,6 +73,7 @@ impl RelayedBody {
         match ready!(self.rest.poll_data(cx)) {
             Some(Ok(data)) => {
                 let now = self.tier.clock.now();
+                self.replica.hear(now);
                 self.meter.see(&data, now, &self.tier.tally);
                 if self.rest.is_over() {
                     self.end_well(now);

@@ -4,7 +4,7 @@ use super::backlog::Lease;
 use super::collect::{CollectError, Collected, Seen, collect};
 use super::desk::Desk;
 use super::record::{HandedOut, Outcome, Standing};
-use crate::forward::{Job, deliver};
+use crate::forward::{Job, Limit, deliver};
 use crate::refusal::Refusal;
 use crate::request::Document;
 use crate::tier::Tier;
@@ -133,7 +133,7 @@ async fn try_once(tier: &Arc<Tier>, settings: &AsynchronousSettings, lease: &Lea
         let error = "the kept request is damaged".into();
         return Outcome::Hopeless { handed_over: None, error, answer: None }.into();
     };
-    let delivery = match deliver(tier, &job, settings.lease.to_duration()).await {
+    let delivery = match deliver(tier, &job, Limit::of_one_piece(settings.lease.to_duration())).await {
         Ok(delivery) => delivery,
         Err(refusal) => return refused(refusal).into(),
     };

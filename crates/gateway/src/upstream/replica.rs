@@ -3,8 +3,10 @@
 use super::origin::Origin;
 use crate::request::ServedModel;
 use evenkeel_core::observe::ReplicaId;
+use evenkeel_core::units::Time;
 use evenkeel_wire::routes::Route;
 use http::header::HeaderValue;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// One replica of the route table, with its idle connections.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Replica {
     pub(crate) origin: Origin,
     /// The address as the route table spells it.
     url: String,
+    /// When it last sent a piece of any answer, microseconds of the gateway's clock.
+    heard: AtomicI64,
 }
 
 /// Why a route cannot be used.
@@ -42,7 +46,18 @@ impl Replica {
             id_header: HeaderValue::from_str(&route.id.0).map_err(|_| bad())?,
             origin: Origin::new(&route.url).ok_or_else(bad)?,
             url: route.url.clone(),
+            heard: AtomicI64::new(0),
         })
+    }
+
+    /// It has sent a piece of an answer.
+    pub(crate) fn hear(&self, now: Time) {
+        self.heard.store(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// When it last did.
+    pub(crate) fn heard(&self) -> Time {
+        Time::from_micros(self.heard.load(Ordering::Relaxed))
     }
 
     /// What tells it from every other replica: name, address, and what it serves.

@@ -1,7 +1,7 @@
 //! Replicas that fail: what is tried elsewhere, and what never is.
 
 use crate::replica::{Behavior, FakeReplica, raw_replica, scripted_replica};
-use crate::stage::{Stage, chat, eventually, fleet};
+use crate::stage::{Stage, chat, eventually, fleet, streamed};
 use evenkeel_core::units::Span;
 use evenkeel_gateway::Options;
 use evenkeel_wire::routes::Route;
@@ -138,11 +138,6 @@ async fn a_replica_that_says_nothing_holds_up_what_is_inside_it_once_and_no_requ
     let mut stage = Stage::open_with(&fleet, Options::default()).await;
     let roomy = Route { max_outstanding: 20, ..silent.route() };
     stage.route("gold", vec![roomy, good.route()]).await;
-    let streamed = || {
-        let mut request = chat("gold");
-        *request.body_mut() = r#"{"model":"gold","stream":true,"messages":[]}"#.into();
-        request
-    };
     let waiting: Vec<_> = (0..60).map(|_| stage.begin_apart(streamed())).collect();
     for answer in waiting {
         assert_eq!(answer.await.unwrap().status, StatusCode::OK);
@@ -198,15 +193,37 @@ async fn a_request_that_every_replica_answers_with_nonsense_is_sent_as_often_as_
 }
 
 #[tokio::test]
+async fn a_request_behind_a_full_batch_is_waited_for_as_long_as_the_replica_is_heard_of() {
+    // Three seconds of tokens, three times as long as it may be silent.
+    let busy = FakeReplica::start("busy", Behavior::Trickle(30)).await;
+    let mut fleet = fleet();
+    fleet.gateway.first_byte = Span::from_secs(1);
+    let mut stage = Stage::open_with(&fleet, Options::default()).await;
+    stage.route("gold", vec![busy.route()]).await;
+    let streaming = stage.begin_apart(streamed());
+    eventually("it streams", || busy.asked().len() == 1).await;
+    busy.behave(Behavior::Gated);
+    let behind = stage.begin_apart(streamed());
+    assert_eq!(streaming.await.unwrap().status, StatusCode::OK);
+    busy.let_go(1);
+    assert_eq!(behind.await.unwrap().status, StatusCode::OK);
+    assert_eq!((busy.asked().len(), busy.abandoned()), (2, 0), "it was never given up");
+
+    // From its last token on it is silent.
+    let last = stage.send(streamed()).await;
+    assert_eq!(last.status, StatusCode::GATEWAY_TIMEOUT);
+    let gold = stage.tier("gold").await;
+    assert_eq!((gold.succeeded, gold.failed), (2, 1));
+}
+
+#[tokio::test]
 async fn a_stream_that_no_replica_begins_is_504_long_before_an_answer_in_one_piece_would_be() {
     let silent = FakeReplica::start("silent", Behavior::Silence).await;
     let mut fleet = fleet();
     fleet.gateway.first_byte = Span::from_millis(100);
     let mut stage = Stage::open_with(&fleet, Options::default()).await;
     stage.route("gold", vec![silent.route()]).await;
-    let mut request = chat("gold");
-    *request.body_mut() = r#"{"model":"gold","stream":true,"messages":[]}"#.into();
-    let answer = stage.send(request).await;
+    let answer = stage.send(streamed()).await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(silent.asked().len(), 3);
     eventually("the replica is told each time", || silent.abandoned() == 3).await;

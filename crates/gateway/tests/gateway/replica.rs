@@ -30,6 +30,8 @@ pub(crate) enum Behavior {
     Status(StatusCode),
     /// So many tokens as server-sent events, then `[DONE]`.
     Stream(usize),
+    /// So many tokens, a tenth of a second apart, then `[DONE]`.
+    Trickle(usize),
     /// One token, then the connection breaks.
     BreakAfterFirstToken,
     /// The connection breaks before the answer.
@@ -200,7 +202,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         _ => {}
     }
     let kind = match behavior {
-        Behavior::Stream(_) | Behavior::BreakAfterFirstToken | Behavior::GatedAfterFirstToken => "text/event-stream",
+        Behavior::Stream(_)
+        | Behavior::Trickle(_)
+        | Behavior::BreakAfterFirstToken
+        | Behavior::GatedAfterFirstToken => "text/event-stream",
         _ => "application/json",
     };
     let status = if let Behavior::Status(status) = behavior { status } else { StatusCode::OK };
@@ -242,8 +247,12 @@ impl Script {
         self.sent += 1;
         let last = |bytes: Vec<u8>| (sent == 0).then(|| Ok(bytes.into()));
         match self.behavior {
-            Behavior::Stream(tokens) if sent < tokens => Some(Ok(Bytes::from_static(TOKEN.as_bytes()))),
-            Behavior::Stream(tokens) => (sent == tokens).then(|| Ok(Bytes::from_static(USAGE.as_bytes()))),
+            Behavior::Stream(tokens) | Behavior::Trickle(tokens) if sent < tokens => {
+                Some(Ok(Bytes::from_static(TOKEN.as_bytes())))
+            }
+            Behavior::Stream(tokens) | Behavior::Trickle(tokens) => {
+                (sent == tokens).then(|| Ok(Bytes::from_static(USAGE.as_bytes())))
+            }
             Behavior::BreakAfterFirstToken | Behavior::GatedAfterFirstToken if sent == 0 => {
                 Some(Ok(Bytes::from_static(TOKEN.as_bytes())))
             }
@@ -268,9 +277,10 @@ impl Body for Script {
         if this.behavior == Behavior::HeadOnly {
             return Poll::Pending;
         }
-        if this.sent == 1 {
+        if this.sent == 1 || matches!(this.behavior, Behavior::Trickle(_)) && this.sent > 0 {
             let pause = this.pause.get_or_insert_with(|| pause(this.behavior, Arc::clone(&this.guard.shared.gate)));
             std::task::ready!(pause.as_mut().poll(cx));
+            this.pause = None;
         }
         let next = this.next();
         this.guard.over = !matches!(next, Some(Ok(_)));
@@ -283,6 +293,7 @@ fn pause(behavior: Behavior, gate: Arc<Semaphore>) -> Pin<Box<dyn Future<Output 
     Box::pin(async move {
         match behavior {
             // A break that comes at once would overtake the token before it.
+            Behavior::Trickle(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             Behavior::BreakAfterFirstToken => tokio::time::sleep(Duration::from_millis(50)).await,
             Behavior::GatedAfterFirstToken => gate.acquire().await.unwrap().forget(),
             _ => {}

@@ -182,6 +182,13 @@ pub(crate) fn chat(model: &str) -> Request<Full<Bytes>> {
     Request::post("/v1/chat/completions").header("content-type", "application/json").body(Full::from(body)).unwrap()
 }
 
+/// The same for gold, and the answer is to come as a stream.
+pub(crate) fn streamed() -> Request<Full<Bytes>> {
+    let mut request = chat("gold");
+    *request.body_mut() = r#"{"model":"gold","stream":true,"messages":[]}"#.into();
+    request
+}
+
 /// An answer whose body is still on the way, with the connection it comes over.
 pub(crate) struct Answering {
     pub(crate) response: Response<Incoming>,
