@@ -12,6 +12,7 @@ const CAUSES = {
   first_reading: "a rate needs a second reading",
   counter_reset: "it was counted anew",
   partial: "some replicas did not report",
+  lower_bound: "not all is counted while an earlier gateway still ends its answers",
   no_replica: "there is no ready replica to measure",
   no_request: "no request ended",
   contradicted: "another signal contradicts it",

@@ -129,6 +129,7 @@ pub fn cause_in_words(cause: Cause) -> &'static str {
         Cause::FirstReading => "needs a second reading",
         Cause::CounterReset => "was counted anew",
         Cause::Partial => "is missing from some replicas",
+        Cause::LowerBound => "is not all counted while an earlier gateway still ends its answers",
         Cause::NoReplica => "has no ready replica to be measured on",
         Cause::NoRequest => "has no ended request to be measured on",
         Cause::Contradicted => "is contradicted by another signal",

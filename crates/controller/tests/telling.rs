@@ -136,6 +136,7 @@ fn every_guard_and_every_cause_has_words_of_its_own() {
         Cause::FirstReading,
         Cause::CounterReset,
         Cause::Partial,
+        Cause::LowerBound,
         Cause::NoReplica,
         Cause::NoRequest,
         Cause::Contradicted,

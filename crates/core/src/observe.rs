@@ -17,6 +17,13 @@ pub enum Reading<T> {
         /// When it held.
         at: Time,
     },
+    /// The true value is this or more: a part could not be counted. It may add replicas and never remove one.
+    AtLeast {
+        /// What was counted.
+        value: T,
+        /// When it held.
+        at: Time,
+    },
     /// Too old to decide by, kept to be shown.
     Stale {
         /// The value.
@@ -36,6 +43,14 @@ impl<T> Reading<T> {
     pub const fn fresh(&self) -> Option<&T> {
         match self {
             Self::Fresh { value, .. } => Some(value),
+            Self::AtLeast { .. } | Self::Stale { .. } | Self::Missing { .. } => None,
+        }
+    }
+
+    /// The value, or what of it is known.
+    pub const fn at_least(&self) -> Option<&T> {
+        match self {
+            Self::Fresh { value, .. } | Self::AtLeast { value, .. } => Some(value),
             Self::Stale { .. } | Self::Missing { .. } => None,
         }
     }
@@ -44,23 +59,28 @@ impl<T> Reading<T> {
     pub const fn blind(&self) -> Option<Cause> {
         match self {
             Self::Fresh { .. } => None,
+            Self::AtLeast { .. } => Some(Cause::LowerBound),
             Self::Stale { .. } => Some(Cause::Stale),
             Self::Missing { cause } => Some(*cause),
         }
     }
 
-    /// The same reading with a fresh value turned stale when it is older than `limit` at `now`, and refused when it is
+    /// The same reading with a value turned stale when it is older than `limit` at `now`, and refused when it is
     /// dated later than `now`.
     #[must_use]
     pub fn aged(self, now: Time, limit: Span) -> Self {
         match self {
-            Self::Fresh { at, .. } if at > now => Self::Missing { cause: Cause::FutureDated },
-            Self::Fresh { value, at } if now.since(at) > limit => Self::Stale { value, at },
+            Self::Fresh { at, .. } | Self::AtLeast { at, .. } if at > now => {
+                Self::Missing { cause: Cause::FutureDated }
+            }
+            Self::Fresh { value, at } | Self::AtLeast { value, at } if now.since(at) > limit => {
+                Self::Stale { value, at }
+            }
             other => other,
         }
     }
 
-    /// The better of two readings: fresh before stale before missing, and a missing one that tells why before one
+    /// The better of two readings: fresh before a lower bound before stale before missing, and a missing one that tells why before one
     /// that nobody was asked for.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -72,7 +92,8 @@ impl<T> Reading<T> {
             Self::Missing { cause: Cause::NotConfigured } => 0,
             Self::Missing { .. } => 1,
             Self::Stale { .. } => 2,
-            Self::Fresh { .. } => 3,
+            Self::AtLeast { .. } => 3,
+            Self::Fresh { .. } => 4,
         }
     }
 }
@@ -88,7 +109,9 @@ impl Reading<Mean> {
     #[must_use]
     fn finite(self) -> Self {
         match self {
-            Self::Fresh { value, .. } | Self::Stale { value, .. } if !(value.sum.is_finite() && value.sum >= 0.0) => {
+            Self::Fresh { value, .. } | Self::AtLeast { value, .. } | Self::Stale { value, .. }
+                if !(value.sum.is_finite() && value.sum >= 0.0) =>
+            {
                 Self::Missing { cause: Cause::NotANumber }
             }
             other => other,
@@ -118,6 +141,8 @@ pub enum Cause {
     CounterReset,
     /// Some replicas did not report.
     Partial,
+    /// A part could not be counted, because a gateway before the present one still ends answers.
+    LowerBound,
     /// There is no ready replica to measure.
     NoReplica,
     /// No request ended, so there is no latency.

@@ -20,9 +20,9 @@ pub(super) fn signals(between: Between<'_>, now: &TierReport, objectives: &[Obje
     let finished = between.before.and_then(|before| finished(before, now, between.over));
     Signals {
         offered: reading(between.before.and_then(|before| offered(before, now, between.over)), at),
-        queue_depth: reading(level(now, now.queued), at),
-        oldest_queued: reading(level(now, now.oldest_queued_us), at),
-        in_flight: reading(level(now, now.in_flight), at),
+        queue_depth: level(now, now.queued, at),
+        oldest_queued: level(now, now.oldest_queued_us, at),
+        in_flight: level(now, now.in_flight, at),
         finished: reading(finished, at),
         latency: objectives.iter().map(|objective| reading(latency(between, now, objective), at)).collect(),
         pace: reading(counted(between, now, LatencyMetric::Tpot).map(|counted| counted.mean_ms()), at),
@@ -34,9 +34,9 @@ pub(super) fn signals(between: Between<'_>, now: &TierReport, objectives: &[Obje
     }
 }
 
-/// While a gateway that was there before still ends answers, nobody knows how many there are.
-fn level<T>(now: &TierReport, value: T) -> Result<T, Cause> {
-    if now.earlier_answers { Err(Cause::Partial) } else { Ok(value) }
+/// While a gateway that was there before still ends answers, there may be more than this one counts.
+const fn level<T: Copy>(now: &TierReport, value: T, at: Time) -> Reading<T> {
+    if now.earlier_answers { Reading::AtLeast { value, at } } else { Reading::Fresh { value, at } }
 }
 
 fn latency(between: Between<'_>, now: &TierReport, objective: &Objective) -> Result<Latency, Cause> {

@@ -115,7 +115,7 @@ async fn the_first_read_gives_levels_and_no_rate_is_made_up() {
 }
 
 #[tokio::test]
-async fn while_a_gateway_before_it_still_answers_its_levels_are_partial_and_what_was_offered_is_known() {
+async fn while_a_gateway_before_it_still_answers_its_levels_are_lower_bounds_and_what_was_offered_is_known() {
     let double = Double::answering(answer(&report(0, 50))).await;
     let mut gateway = source(&double, PATIENT);
     gold(&mut gateway, 0).await;
@@ -124,9 +124,10 @@ async fn while_a_gateway_before_it_still_answers_its_levels_are_partial_and_what
     double.answer(answer(&later));
     let finding = gold(&mut gateway, 1).await;
     let signals = &finding.signals;
-    assert_eq!(signals.queue_depth.blind(), Some(Cause::Partial));
-    assert_eq!(signals.oldest_queued.blind(), Some(Cause::Partial));
-    assert_eq!(signals.in_flight.blind(), Some(Cause::Partial));
+    let at = now(1);
+    assert_eq!(signals.queue_depth, Reading::AtLeast { value: 3, at });
+    assert_eq!(signals.oldest_queued, Reading::AtLeast { value: Span::from_millis(1_500), at });
+    assert_eq!(signals.in_flight, Reading::AtLeast { value: 4, at });
     assert_eq!(finding.replica_load, [], "the least loaded replica is not known");
     assert_eq!(fresh(signals.offered).requests, 40);
     assert!(gateway.view().borrow().earlier_answers);

@@ -38,7 +38,7 @@ fn a_restart_in_order_cuts_no_answer_and_no_replica_ends_under_those_of_the_gate
     world.wait_for_log("gateway", next, "listens on");
     world.exactly(1);
     world.wait_for("one to drain", |gold| gold["decision"]["supply"]["draining"] == 1);
-    world.wait_for("the next gateway to be read", |gold| inside(gold)["missing"]["cause"] == "partial");
+    world.wait_for("the next gateway to be read", |gold| inside(gold)["at_least"]["value"] == 0);
     assert_eq!(exchange(&gateway, "POST", "/v1/completions", &asking("gold", 3, 2)).unwrap().0, 200);
     for answer in answers {
         let answer = answer.join().unwrap();

@@ -116,7 +116,7 @@ impl Truth {
             Tells::NotANumber(load) => (load, now, f64::NAN),
         };
         let fresh = |value| Reading::Fresh { value, at };
-        let level = |value| if counts { fresh(value) } else { Reading::Missing { cause: Cause::Partial } };
+        let level = |value| if counts { fresh(value) } else { Reading::AtLeast { value: value / 2, at } };
         Signals {
             offered: Reading::Fresh { value: Offered { requests: load, prompt_tokens: 0, over: seconds(1) }, at },
             queue_depth: level(load / 2),

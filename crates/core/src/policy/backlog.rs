@@ -7,13 +7,18 @@ use crate::observe::Cause;
 use crate::spec::Signal;
 
 pub(super) fn advise(view: &View<'_>, target: f64) -> Advice {
-    let Some(&waiting) = view.signals.queue_depth.fresh() else {
-        return Advice::blind(Signal::QueueDepth, view.signals.queue_depth.blind().unwrap_or(Cause::NotConfigured));
-    };
-    let Some(&in_flight) = view.signals.in_flight.fresh() else {
-        return Advice::blind(Signal::InFlight, view.signals.in_flight.blind().unwrap_or(Cause::NotConfigured));
-    };
-    // Work inside a replica is not backlog, but while there is any the tier is not idle.
-    let working = u32::from(in_flight > 0);
-    Advice::count(whole(waiting as f64 / target).max(working), Why::Backlog { waiting, target })
+    let (queued, inside) = (&view.signals.queue_depth, &view.signals.in_flight);
+    let in_part = queued.blind().map(|cause| (Signal::QueueDepth, cause));
+    let in_part = in_part.or_else(|| inside.blind().map(|cause| (Signal::InFlight, cause)));
+    let advice = queued.at_least().zip(inside.at_least()).map(|(&waiting, &in_flight)| {
+        // Work inside a replica is not backlog, but while there is any the tier is not idle.
+        let working = u32::from(in_flight > 0);
+        Advice::count(whole(waiting as f64 / target).max(working), Why::Backlog { waiting, target })
+    });
+    match (advice, in_part) {
+        (Some(advice), None) => advice,
+        (Some(advice), Some((signal, cause))) => advice.of_a_part(view, signal, cause),
+        (None, Some((signal, cause))) => Advice::blind(signal, cause),
+        (None, None) => Advice::blind(Signal::QueueDepth, Cause::NotConfigured),
+    }
 }

@@ -34,7 +34,7 @@ impl State {
 }
 
 fn starved(view: &View<'_>) -> bool {
-    view.supply.current() == 0 && view.signals.queue_depth.fresh().is_some_and(|&waiting| waiting > 0)
+    view.supply.current() == 0 && view.signals.queue_depth.at_least().is_some_and(|&waiting| waiting > 0)
 }
 
 /// The first replica of a tier at zero: every waiting request misses the bound.

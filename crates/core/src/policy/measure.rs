@@ -7,8 +7,8 @@ use crate::spec::Signal;
 /// One tick's worth of a signal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Measure {
-    /// Some ready replicas did not report: the true sum is at least this large.
-    pub(super) partial: bool,
+    /// Why the true sum may be larger: some ready replicas did not report, or a part could not be counted.
+    pub(super) in_part: Option<Cause>,
     /// Added up in the numerator.
     pub(super) over: f64,
     /// Added up in the denominator.
@@ -36,9 +36,9 @@ pub(super) fn measure(view: &View<'_>, signal: Signal) -> Result<Measure, Cause>
         Signal::Offered => {
             value(&signals.offered).map(|it| ratio(it.requests as f64, it.over.as_secs_f64(), Kind::Total))
         }
-        Signal::QueueDepth => value(&signals.queue_depth).map(|&it| total(it as f64)),
-        Signal::OldestQueued => value(&signals.oldest_queued).map(|it| share(it.as_secs_f64())),
-        Signal::InFlight => value(&signals.in_flight).map(|&it| total(it as f64)),
+        Signal::QueueDepth => level(&signals.queue_depth, |&it| total(it as f64)),
+        Signal::OldestQueued => level(&signals.oldest_queued, |it| share(it.as_secs_f64())),
+        Signal::InFlight => level(&signals.in_flight, |&it| total(it as f64)),
         Signal::EngineWaiting => value(&signals.engine_waiting).map(|&it| total(it as f64)),
         Signal::Players => value(&signals.players).map(|&it| total(it as f64)),
         Signal::GpuUtilization => value(&signals.gpu_utilization).and_then(|it| sum_over_replicas(view, it)),
@@ -60,6 +60,14 @@ fn value<T>(reading: &Reading<T>) -> Result<&T, Cause> {
     }
 }
 
+/// The same of a level, of which perhaps only a part was counted.
+fn level<T>(reading: &Reading<T>, measured: impl FnOnce(&T) -> Measure) -> Result<Measure, Cause> {
+    match reading.at_least() {
+        Some(value) => Ok(Measure { in_part: reading.blind(), ..measured(value) }),
+        None => value(reading).map(measured),
+    }
+}
+
 const fn total(value: f64) -> Measure {
     ratio(value, 1.0, Kind::Total)
 }
@@ -69,7 +77,7 @@ const fn share(value: f64) -> Measure {
 }
 
 const fn ratio(over: f64, under: f64, kind: Kind) -> Measure {
-    Measure { partial: false, over, under, kind }
+    Measure { in_part: None, over, under, kind }
 }
 
 fn portion(portion: &Portion) -> Measure {
@@ -80,5 +88,6 @@ const fn sum_over_replicas(view: &View<'_>, mean: &Mean) -> Result<Measure, Caus
     if mean.count == 0 {
         return Err(Cause::NoReplica);
     }
-    Ok(Measure { partial: mean.count < view.supply.ready as u64, ..ratio(mean.sum, 1.0, Kind::Mean) })
+    let in_part = if mean.count < view.supply.ready as u64 { Some(Cause::Partial) } else { None };
+    Ok(Measure { in_part, ..ratio(mean.sum, 1.0, Kind::Mean) })
 }

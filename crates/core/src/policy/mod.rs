@@ -43,7 +43,7 @@ impl View<'_> {
 pub struct Advice {
     /// The count; `None` when it cannot tell.
     pub desired: Option<u32>,
-    /// The count may be too low: not every replica reported.
+    /// The count may be too low: a part could not be counted.
     pub partial: bool,
     /// Held above what is needed at this moment: a level's hold is not over.
     pub holding: bool,
@@ -60,6 +60,15 @@ impl Advice {
 
     pub(crate) const fn blind(signal: Signal, cause: Cause) -> Self {
         Self { desired: None, partial: false, holding: false, until: None, why: Why::Blind { signal, cause } }
+    }
+
+    /// The same from a part of `signal`: what that needs already may add replicas; that the rest is not known, for this
+    /// `cause`, removes none.
+    pub(crate) fn of_a_part(self, view: &View<'_>, signal: Signal, cause: Cause) -> Self {
+        match self.desired {
+            Some(desired) if desired > view.supply.current() => Self { partial: true, ..self },
+            _ => Self::blind(signal, cause),
+        }
     }
 }
 

@@ -32,12 +32,13 @@ impl State {
             Ok(measured) => measured,
             // Nothing is measured over no requests; while it is known that none is under way, that is no outage.
             Err(Cause::NoRequest) if silent(view, signal) => {
-                Measure { partial: false, over: 0.0, under: 0.0, kind: Kind::Share }
+                Measure { in_part: None, over: 0.0, under: 0.0, kind: Kind::Share }
             }
             Err(cause) => return Advice::blind(signal, cause),
         };
-        if measured.partial {
-            return at_least(view, signal, measured, target);
+        if let Some(cause) = measured.in_part {
+            let advice = advice(view, signal, measured.kind, measured.over, target);
+            return advice.of_a_part(view, signal, cause);
         }
         self.signal.push(view.now, measured.over, measured.under, target.window);
         match self.signal.ratio() {
@@ -61,15 +62,6 @@ fn silent(view: &View<'_>, signal: Signal) -> bool {
     let over_requests =
         matches!(signal, Signal::Finished | Signal::Pace | Signal::PrefixCacheMiss | Signal::ErrorShare);
     over_requests && view.idle()
-}
-
-/// What those that reported already need may add replicas; that others did not report removes none.
-fn at_least(view: &View<'_>, signal: Signal, measured: Measure, target: Target) -> Advice {
-    let advice = advice(view, signal, measured.kind, measured.over, target);
-    match advice.desired {
-        Some(desired) if desired > view.supply.current() => Advice { partial: true, ..advice },
-        _ => Advice::blind(signal, Cause::Partial),
-    }
 }
 
 /// Within the tolerance of the ready count nothing moves, and what is still starting is not taken back: its share of the

@@ -396,6 +396,44 @@ fn a_replica_that_does_not_report_removes_none_and_does_not_stop_growth() {
     assert_eq!(partial(0.6, 6).desired, 2, "all reported");
 }
 
+/// What is decided over so many ready replicas by what a gateway counts while the one before it still ends answers.
+fn of_a_part(policy: PolicySpec, ready: u32, waiting: u64, inside: u64) -> evenkeel_core::decision::Decision {
+    let mut tier = Timeline::of(with(vec![policy])).with_ready(ready);
+    let at = tier.inputs.now;
+    let part = |value| Reading::AtLeast { value, at };
+    let latency = vec![Reading::Missing { cause: Cause::NoReplica }];
+    let (queue_depth, in_flight) = (part(waiting), part(inside));
+    tier.tick_with(vec![Signals { queue_depth, in_flight, latency, ..Signals::default() }]);
+    tier.decision().clone()
+}
+
+#[test]
+fn what_a_restarted_gateway_counts_already_adds_replicas_and_what_it_does_not_count_removes_none() {
+    let backlog = || PolicySpec::BacklogPerReplica { target: 2.0 };
+    assert_eq!(of_a_part(backlog(), 1, 6, 3).desired, 3);
+    let held = of_a_part(backlog(), 6, 0, 0);
+    assert_eq!((held.desired, held.reason), (6, Reason::HeldBlind));
+    let blind = |signal| Why::Blind { signal, cause: Cause::LowerBound };
+    assert_eq!(held.recommendations[0].why, blind(Signal::QueueDepth));
+
+    let inside = || tracking(Signal::InFlight, 5.0, Per::Replica);
+    assert_eq!(of_a_part(inside(), 2, 0, 20).desired, 4);
+    let held = of_a_part(inside(), 6, 0, 1);
+    assert_eq!((held.desired, &held.recommendations[0].why), (6, &blind(Signal::InFlight)));
+
+    let latency = || PolicySpec::Latency { objective: 0, window: seconds(60) };
+    assert_eq!(of_a_part(latency(), 0, 1, 0).desired, 1, "it waits, and nobody is there");
+}
+
+#[test]
+fn a_backlog_of_which_one_half_is_known_is_named_by_the_other() {
+    let mut tier = Timeline::of(with(vec![PolicySpec::BacklogPerReplica { target: 2.0 }])).with_ready(2);
+    let queue_depth = Reading::Fresh { value: 9, at: tier.inputs.now };
+    tier.tick_with(vec![Signals { queue_depth, ..Signals::default() }]);
+    let blind = Why::Blind { signal: Signal::InFlight, cause: Cause::NotConfigured };
+    assert_eq!(tier.decision().recommendations[0].why, blind);
+}
+
 #[test]
 fn a_figure_that_is_not_a_number_is_refused_at_the_door() {
     for wrong in [f64::NAN, f64::INFINITY, -1.0] {

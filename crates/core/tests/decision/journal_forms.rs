@@ -28,7 +28,7 @@ fn returns<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
 /// Sums of floats whose shortest decimal form has all its digits.
 const AWKWARD: [f64; 6] = [0.1 + 0.2, 1.0 / 3.0, 5e-324, f64::MAX, -0.0, 1e23];
 
-fn every_cause() -> [Cause; 14] {
+fn every_cause() -> [Cause; 15] {
     [
         Cause::NotConfigured,
         Cause::Unreachable,
@@ -39,6 +39,7 @@ fn every_cause() -> [Cause; 14] {
         Cause::FirstReading,
         Cause::CounterReset,
         Cause::Partial,
+        Cause::LowerBound,
         Cause::NoReplica,
         Cause::NoRequest,
         Cause::Contradicted,

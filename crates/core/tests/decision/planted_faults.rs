@@ -217,6 +217,7 @@ fn spoil<T: Copy>(reading: &mut Reading<T>, way: usize) {
         0 => Reading::Stale { value, at: at - seconds(9) },
         1 => Reading::Missing { cause: Cause::Unreachable },
         2 => Reading::Missing { cause: Cause::Partial },
+        3 => Reading::AtLeast { value, at },
         _ => Reading::default(),
     };
 }
@@ -225,7 +226,7 @@ fn spoil<T: Copy>(reading: &mut Reading<T>, way: usize) {
 fn a_replica_removed_on_a_signal_that_may_not_be_used_is_caught() {
     let caught = [Invariant::BlindRemovesNothing];
     let track = |signal| tracking(signal, 50.0, Per::Replica);
-    for way in 0..4 {
+    for way in 0..5 {
         let capacity = crate::specs::capacity();
         assert_eq!(spoilt(&capacity, |it| spoil(&mut it.offered, way)), caught);
         let backlog = PolicySpec::BacklogPerReplica { target: 100.0 };

@@ -87,21 +87,28 @@ fn spec() -> impl Strategy<Value = FleetSpec> {
     })
 }
 
-/// A reading before the door: mostly recent, now and then old, dated ahead, or missing.
+/// A reading before the door: mostly recent, now and then old, dated ahead, counted in part, or missing.
 fn reading<T: Copy + std::fmt::Debug + 'static>(
     value: impl Strategy<Value = T> + 'static,
 ) -> impl Strategy<Value = (Option<(T, i64)>, Cause)> {
-    let cause =
-        select(&[Cause::Unreachable, Cause::NoRequest, Cause::Partial, Cause::CounterReset, Cause::NoReplica][..]);
+    let cause = select(
+        &[
+            Cause::Unreachable,
+            Cause::NoRequest,
+            Cause::Partial,
+            Cause::LowerBound,
+            Cause::CounterReset,
+            Cause::NoReplica,
+        ][..],
+    );
     let age = prop_oneof![12 => Just(0_i64), 1 => 1..12_i64, 1 => Just(-1_i64)];
     (proptest::option::weighted(0.9, (value, age)), cause)
 }
 
 fn said<T>((value, cause): (Option<(T, i64)>, Cause), now: Time) -> Reading<T> {
-    value.map_or(Reading::Missing { cause }, |(value, age)| Reading::Fresh {
-        value,
-        at: if age < 0 { now + seconds(-age) } else { now - seconds(age) },
-    })
+    let Some((value, age)) = value else { return Reading::Missing { cause } };
+    let at = if age < 0 { now + seconds(-age) } else { now - seconds(age) };
+    if cause == Cause::LowerBound { Reading::AtLeast { value, at } } else { Reading::Fresh { value, at } }
 }
 
 fn figure() -> impl Strategy<Value = f64> {

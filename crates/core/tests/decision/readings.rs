@@ -7,9 +7,10 @@ use evenkeel_core::observe::{Cause, Latency, Reading, Replica, ReplicaId, Replic
 #[test]
 fn of_two_readings_the_fresher_stands_and_a_cause_stands_before_none() {
     let fresh = Reading::Fresh { value: 1_u64, at: START };
+    let part = Reading::AtLeast { value: 3, at: START };
     let stale = Reading::Stale { value: 2, at: START };
     let missing = Reading::Missing { cause: Cause::TimedOut };
-    let ordered = [fresh, stale, missing, Reading::default()];
+    let ordered = [fresh, part, stale, missing, Reading::default()];
     for (index, better) in ordered.into_iter().enumerate() {
         for worse in ordered.into_iter().skip(index) {
             assert_eq!((better.or(worse), worse.or(better)), (better, better));
@@ -26,6 +27,18 @@ fn what_may_not_be_decided_by_says_why() {
     assert_eq!(fresh.aged(START + limit + limit, limit).blind(), Some(Cause::Stale));
     assert_eq!(fresh.aged(START - seconds(1), limit).blind(), Some(Cause::FutureDated));
     assert_eq!(Reading::<u64>::default().blind(), Some(Cause::NotConfigured));
+}
+
+#[test]
+fn a_part_of_a_count_is_a_lower_bound_and_ages_as_the_whole_does() {
+    let part = Reading::AtLeast { value: 4_u64, at: START };
+    assert_eq!((part.fresh(), part.at_least(), part.blind()), (None, Some(&4), Some(Cause::LowerBound)));
+    assert_eq!(Reading::Fresh { value: 4, at: START }.at_least(), Some(&4));
+    assert_eq!(Reading::Stale { value: 4, at: START }.at_least(), None);
+    let limit = seconds(5);
+    assert_eq!(part.aged(START + limit, limit), part);
+    assert_eq!(part.aged(START + limit + limit, limit), Reading::Stale { value: 4, at: START });
+    assert_eq!(part.aged(START - seconds(1), limit).blind(), Some(Cause::FutureDated));
 }
 
 #[test]
