@@ -49,6 +49,13 @@ pub(super) fn first_byte(tier: &TierDraft, draft: &Draft, report: &mut Report) {
             "write what shows an engine that hangs, for example `10s`",
         );
     }
+    if !tier.is_asynchronous && 2.0 * idle > first_byte.as_millis_f64() {
+        let message = format!(
+            "{first_byte} are less than twice what an idle replica of {} takes to the first token of a long prompt, {idle:.1} ms",
+            tier.name
+        );
+        return report.warning("gateway.first_byte", message, "write ten times as much");
+    }
     let objectives = tier.slo.objectives.iter().map(|(_, objective)| objective);
     let bound = objectives.filter(|it| it.metric == LatencyMetric::Ttft).map(|it| it.bound).max();
     if let Some(bound) = bound.filter(|&bound| !tier.is_asynchronous && first_byte < bound + bound) {

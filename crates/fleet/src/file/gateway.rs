@@ -13,7 +13,7 @@ pub(crate) fn read(gateway: &mut Section<'_>) -> Option<GatewaySettings> {
     let hold = gateway.or_empty("hold", "How requests wait for a replica.", Object(hold));
     let first_byte = gateway.or(
         "first_byte",
-        "A replica that has not begun a streamed answer after this long is given up for another one.",
+        "A replica that has not begun a streamed answer after this long, nor sent a piece of any other, is given up for another one.",
         Duration::POSITIVE,
         "60s",
     );
