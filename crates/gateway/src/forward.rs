@@ -109,7 +109,7 @@ pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, limit: Limit) -> Result
         if seat.failed(failure) == Next::GiveUp {
             return Err(match broken {
                 Some(broken) => unreachable_replica(tier, &replica, &broken),
-                None => silent_replica(tier, limit.silence),
+                None => silent_replica(tier, &replica, limit.silence),
             });
         }
     }
@@ -158,7 +158,8 @@ fn unreachable_replica(tier: &Tier, replica: &Replica, broken: &Broken) -> Refus
     Refusal::for_now(StatusCode::BAD_GATEWAY, "replica_unreachable", message, 1)
 }
 
-fn silent_replica(tier: &Tier, limit: Duration) -> Refusal {
+fn silent_replica(tier: &Tier, replica: &Replica, limit: Duration) -> Refusal {
+    tracing::warn!(tier = tier.name, replica = %replica.id, ?limit, "gave a request up that no replica began to answer");
     let message = format!("no replica of tier `{}` began to answer within {limit:?}: try again", tier.name);
     Refusal::for_now(StatusCode::GATEWAY_TIMEOUT, "replica_silent", message, 1)
 }

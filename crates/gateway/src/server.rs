@@ -191,6 +191,7 @@ impl Bound {
         }
         drop(self.listener);
         ending.send_replace(true);
+        tracing::info!(open = clients.len(), "the gateway takes no more connections and ends those that are open");
         let handing_over = hand_over(&self.gateway, dispatchers, self.state);
         let answering = async { while clients.join_next().await.is_some() {} };
         // What was handed over is kept until the last answer has ended.

@@ -47,7 +47,8 @@ impl StateDirectory {
 
     /// Those that left it to this process and still end answers.
     pub(crate) fn earlier(&self) -> io::Result<Earlier> {
-        Ok(Earlier { answering: private_file(&self.path.join(ANSWERING))?, gone: AtomicBool::new(false) })
+        let answering = private_file(&self.path.join(ANSWERING))?;
+        Ok(Earlier { answering, gone: AtomicBool::new(false), was_there: AtomicBool::new(false) })
     }
 
     /// Leaves it to the next gateway; that one knows that answers are still under way here until what is given back is
@@ -65,6 +66,8 @@ pub(crate) struct Earlier {
     answering: File,
     /// None comes back: who has the directory leaves it last.
     gone: AtomicBool,
+    /// Whether one was seen.
+    was_there: AtomicBool,
 }
 
 impl Earlier {
@@ -78,7 +81,10 @@ impl Earlier {
             // Nobody else asks, and the next one must find it free.
             let _ = self.answering.unlock();
         }
-        self.gone.store(gone, Ordering::Relaxed);
+        if gone && !self.gone.swap(true, Ordering::Relaxed) && self.was_there.load(Ordering::Relaxed) {
+            tracing::info!("the gateway before this one has ended its answers");
+        }
+        self.was_there.fetch_or(!gone, Ordering::Relaxed);
         !gone
     }
 }

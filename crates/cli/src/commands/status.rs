@@ -60,15 +60,20 @@ fn print(state: &Value) -> Result<(), Failure> {
             text(&supply["failed"]),
             figure(&tier["demand_replicas"]),
             figure(&tier["requests_per_second"]),
-            tier["signals"]["queue_depth"]["fresh"]["value"]
-                .as_u64()
-                .map_or_else(|| "no data".to_owned(), |it| it.to_string()),
+            waiting(&tier["signals"]["queue_depth"]),
         ]);
     }
     output::say(table)?;
     // Below, for a sentence in a column would make every row wider than a terminal.
     list(&state["tiers"])
         .try_for_each(|tier| output::say(format_args!("{}: {}", text(&tier["tier"]), text(&tier["explanation"]))))
+}
+
+/// How many wait, as far as that is counted.
+fn waiting(reading: &Value) -> String {
+    let counted = |kind: &str| reading[kind]["value"].as_u64();
+    let in_part = || counted("at_least").map(|it| format!(">= {it}"));
+    counted("fresh").map(|it| it.to_string()).or_else(in_part).unwrap_or_else(|| "no data".to_owned())
 }
 
 /// What is not as it always is, a line each: orders in force, and what is wrong.
@@ -112,7 +117,15 @@ fn tier_notices(tier: &Value) -> Vec<String> {
         format!("{name}: override {}until {until}: {}", bounds.collect::<String>(), text(&operator["because"]))
     });
     let refused = tier["refused"].as_str().map(|why| format!("{name}: the last order was refused: {why}"));
-    override_until.into_iter().chain(refused).collect()
+    let signals = &tier["signals"];
+    let (failed, ended) =
+        (&signals["error_share"]["fresh"]["value"]["part"], &signals["error_share"]["fresh"]["value"]["whole"]);
+    let failing = failed.as_u64().filter(|&failed| failed > 0);
+    let failing = failing.map(|failed| format!("{name}: {failed} of {ended} requests that ended just now failed"));
+    let in_part = signals["in_flight"]["at_least"].is_object().then(|| {
+        format!("{name}: an earlier gateway still ends its answers, so more may wait and be inside than is counted")
+    });
+    override_until.into_iter().chain(refused).chain(failing).chain(in_part).collect()
 }
 
 fn journal_notice(journal: &Value) -> Option<String> {
@@ -143,6 +156,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn who_waits_is_counted_in_whole_or_in_part_or_not_known() {
+        let reading = |kind: &str| json!({kind: {"value": 3, "at": 1}});
+        assert_eq!(["fresh", "at_least", "stale"].map(|kind| waiting(&reading(kind))), ["3", ">= 3", "no data"]);
+    }
+
+    #[test]
     fn whatever_is_not_as_always_is_told_in_a_line() {
         let quiet = json!({
             "mode": "act", "mode_in_file": "act", "holds_fleet": true, "reload_refused": null,
@@ -170,6 +189,10 @@ mod tests {
             "tiers": [{
                 "tier": "gold", "refused": "no GPU",
                 "operator": {"at_least": 5, "at_most": null, "until": 2_000_000, "because": "launch day"},
+                "signals": {
+                    "error_share": {"fresh": {"value": {"part": 2, "whole": 9}, "at": 1}},
+                    "in_flight": {"at_least": {"value": 3, "at": 1}},
+                },
             }],
             "sources": [{"name": "gateway", "problem": "refused"}],
         });
@@ -182,6 +205,8 @@ mod tests {
                 "paused until 1970-01-01 00:00:01Z",
                 "gold: override at least 5 until 1970-01-01 00:00:02Z: launch day",
                 "gold: the last order was refused: no GPU",
+                "gold: 2 of 9 requests that ended just now failed",
+                "gold: an earlier gateway still ends its answers, so more may wait and be inside than is counted",
                 "the journal cannot be written, so nothing shrinks: disk full",
                 "the gateway obeys a controller of epoch 9, this one has 7: requests do not follow what is decided here",
                 "source gateway: refused",
