@@ -94,7 +94,12 @@ fn is_blind(tier: &TierSpec, input: &TierInputs) -> bool {
         PolicySpec::BacklogPerReplica { .. } => {
             signals.queue_depth.fresh().is_none() || signals.in_flight.fresh().is_none()
         }
-        PolicySpec::PlayersPerReplica { .. } => signals.players.fresh().is_none(),
+        PolicySpec::PlayersPerReplica { .. } => {
+            // That nobody plays cannot be held against what is inside while that is known in part.
+            let in_part = matches!(signals.queue_depth, Reading::AtLeast { .. })
+                || matches!(signals.in_flight, Reading::AtLeast { .. });
+            signals.players.fresh().is_none_or(|&players| players == 0 && in_part)
+        }
         PolicySpec::Latency { objective, .. } => {
             !signals.latency.get(*objective).is_some_and(|it| fresh_or_idle(it, known_idle))
         }

@@ -129,11 +129,12 @@ impl Truth {
 
     /// Whether anything that a policy goes by may not be used, by what was told and not by what became of it.
     fn is_blind(&self, spec: &TierSpec, counts: bool) -> bool {
-        let by_level = |it: &PolicySpec| {
-            matches!(
-                it,
-                PolicySpec::BacklogPerReplica { .. } | PolicySpec::TargetTracking { signal: Signal::InFlight, .. }
-            )
+        let nobody = matches!(self.tells, Tells::Load(0));
+        let by_level = |it: &PolicySpec| match it {
+            PolicySpec::BacklogPerReplica { .. } => true,
+            PolicySpec::TargetTracking { signal, .. } => *signal == Signal::InFlight,
+            PolicySpec::PlayersPerReplica { .. } => nobody,
+            _ => false,
         };
         if !counts && spec.policies.iter().any(by_level) {
             return true;

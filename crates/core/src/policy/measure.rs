@@ -47,7 +47,7 @@ pub(super) fn measure(view: &View<'_>, signal: Signal) -> Result<Measure, Cause>
         Signal::PrefixCacheMiss => value(&signals.prefix_cache_miss).map(portion),
         Signal::ErrorShare => value(&signals.error_share).map(portion),
         Signal::Finished => {
-            value(&signals.finished).map(|it| ratio(it.succeeded as f64, it.over.as_secs_f64(), Kind::Total))
+            level(&signals.finished, |it| ratio(it.succeeded as f64, it.over.as_secs_f64(), Kind::Total))
         }
         Signal::Latency => Err(Cause::NotConfigured),
     }
@@ -60,7 +60,7 @@ fn value<T>(reading: &Reading<T>) -> Result<&T, Cause> {
     }
 }
 
-/// The same of a level, of which perhaps only a part was counted.
+/// The same of what perhaps was counted only in part.
 fn level<T>(reading: &Reading<T>, measured: impl FnOnce(&T) -> Measure) -> Result<Measure, Cause> {
     match reading.at_least() {
         Some(value) => Ok(Measure { in_part: reading.blind(), ..measured(value) }),

@@ -3,7 +3,7 @@
 use crate::specs::{by_players, minutes, seconds};
 use crate::timeline::Timeline;
 use evenkeel_core::decision::{Guard, Reason, Why};
-use evenkeel_core::observe::Cause;
+use evenkeel_core::observe::{Cause, Reading, Signals};
 use evenkeel_core::spec::{Behavior, Pace, Signal, StepLimit, TierSpec};
 
 #[test]
@@ -48,6 +48,22 @@ fn nobody_beside_more_requests_than_the_minimum_takes_is_not_believed() {
     gold.feed().queue_depth = Some(64);
     gold.tick();
     assert_eq!(gold.decision().recommendations[0].desired, Some(0));
+}
+
+#[test]
+fn nobody_beside_what_is_counted_in_part_is_not_believed() {
+    let decided = |inside: u64| {
+        let mut gold = Timeline::of(by_players()).with_ready(5);
+        let at = gold.inputs.now;
+        let (players, queue_depth) = (Reading::Fresh { value: 0, at }, Reading::AtLeast { value: 0, at });
+        let in_flight = Reading::AtLeast { value: inside, at };
+        gold.tick_with(vec![Signals { players, queue_depth, in_flight, ..Signals::default() }]);
+        (gold.decision().desired, gold.decision().recommendations[0].why.clone())
+    };
+    let blind = |signal, cause| Why::Blind { signal, cause };
+    assert_eq!(decided(3), (5, blind(Signal::InFlight, Cause::LowerBound)));
+    // What is counted is enough to know better.
+    assert_eq!(decided(65), (5, blind(Signal::Players, Cause::Contradicted)));
 }
 
 #[test]

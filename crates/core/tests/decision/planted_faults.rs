@@ -234,6 +234,14 @@ fn a_replica_removed_on_a_signal_that_may_not_be_used_is_caught() {
         assert_eq!(spoilt(&backlog, |it| spoil(&mut it.in_flight, way)), caught);
         let players = PolicySpec::PlayersPerReplica { players: 235.0 };
         assert_eq!(spoilt(&players, |it| spoil(&mut it.players, way)), caught);
+        if way == 3 {
+            let beside = |it: &mut Signals| {
+                let Reading::Fresh { at, .. } = it.players else { panic!() };
+                it.players = Reading::Fresh { value: 0, at };
+                spoil(&mut it.in_flight, way);
+            };
+            assert_eq!(spoilt(&players, beside), caught, "nobody, beside what is counted in part");
+        }
         let latency = PolicySpec::Latency { objective: 0, window: seconds(60) };
         assert_eq!(spoilt(&latency, |it| spoil(&mut it.latency[0], way)), caught);
         assert_eq!(spoilt(&track(Signal::GpuUtilization), |it| spoil(&mut it.gpu_utilization, way)), caught);
