@@ -23,7 +23,7 @@ pub(super) fn signals(between: Between<'_>, now: &TierReport, objectives: &[Obje
         queue_depth: level(now, now.queued, at),
         oldest_queued: level(now, now.oldest_queued_us, at),
         in_flight: level(now, now.in_flight, at),
-        finished: reading(finished, at),
+        finished: finished.map_or_else(|cause| Reading::Missing { cause }, |value| level(now, value, at)),
         latency: objectives.iter().map(|objective| reading(latency(between, now, objective), at)).collect(),
         pace: reading(counted(between, now, LatencyMetric::Tpot).map(|counted| counted.mean_ms()), at),
         error_share: reading(
@@ -34,7 +34,8 @@ pub(super) fn signals(between: Between<'_>, now: &TierReport, objectives: &[Obje
     }
 }
 
-/// While a gateway that was there before still ends answers, there may be more than this one counts.
+/// While a gateway that was there before still ends answers, there may be more than this one counts: waiting, inside, and
+/// ending.
 const fn level<T: Copy>(now: &TierReport, value: T, at: Time) -> Reading<T> {
     if now.earlier_answers { Reading::AtLeast { value, at } } else { Reading::Fresh { value, at } }
 }

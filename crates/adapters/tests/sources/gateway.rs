@@ -128,6 +128,8 @@ async fn while_a_gateway_before_it_still_answers_its_levels_are_lower_bounds_and
     assert_eq!(signals.queue_depth, Reading::AtLeast { value: 3, at });
     assert_eq!(signals.oldest_queued, Reading::AtLeast { value: Span::from_millis(1_500), at });
     assert_eq!(signals.in_flight, Reading::AtLeast { value: 4, at });
+    assert_eq!(signals.finished.at_least().map(|it| it.succeeded), Some(36));
+    assert_eq!(signals.finished.fresh(), None, "most end at the earlier one");
     assert_eq!(finding.replica_load, [], "the least loaded replica is not known");
     assert_eq!(fresh(signals.offered).requests, 40);
     assert!(gateway.view().borrow().earlier_answers);
