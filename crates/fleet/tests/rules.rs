@@ -47,6 +47,7 @@ fn warned(from: &str, to: &str, expected: &str) {
 #[test]
 fn a_late_first_token_is_told_from_an_engine_that_hangs() {
     warned("first_byte: 10s", "first_byte: 999ms", "its first tokens may take 500ms");
+    warned("first_byte: 10s", "first_byte: 150ms", "are less than twice what an idle replica of gold takes");
     refused("first_byte: 10s", "first_byte: 60ms", "gateway.first_byte", "would be given up for it after 60ms");
     assert_eq!(accepted(&SOUND.replace("first_byte: 10s", "first_byte: 1s")).warnings, Vec::<String>::new());
 }

@@ -23,7 +23,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 
 /// Tells the tier that answered.
@@ -75,7 +74,16 @@ pub(crate) struct Limit {
     pub(crate) whole: Duration,
 }
 
+/// A stream may take so many times as long to begin as its replica may be silent: one request that is lost among others
+/// that are served.
+const STREAMS_BEGIN_WITHIN: u32 = 10;
+
 impl Limit {
+    /// For a stream of a replica that may be silent for so long; `whole` is what any answer may take.
+    pub(crate) fn of_stream(silence: Duration, whole: Duration) -> Self {
+        Self { silence, whole: whole.min(silence * STREAMS_BEGIN_WITHIN) }
+    }
+
     /// For an answer in one piece: while it is computed nothing can be heard of it.
     pub(crate) const fn of_one_piece(whole: Duration) -> Self {
         Self { silence: whole, whole }
@@ -92,8 +100,11 @@ pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, limit: Limit) -> Result
         let (replica, handed_over) = seat.replica().await?;
         let broken = match attempt_within(limit, tier.clock, &replica, job).await {
             Ok(Ok((reply, first))) => {
-                replica.hear(tier.clock.now());
                 let bad = reply.head.status.is_server_error();
+                // An engine whose front refuses for it is not heard of.
+                if reply.head.status.is_success() {
+                    replica.hear(tier.clock.now());
+                }
                 if bad && seat.failed(Failure::Error) == Next::Again {
                     continue;
                 }
@@ -102,38 +113,39 @@ pub(crate) async fn deliver(tier: &Arc<Tier>, job: &Job, limit: Limit) -> Result
                 let queue_time = handed_over.since(job.arrived);
                 return Ok(Delivery { reply, first, replica, handed_over, queue_time, seat, meter });
             }
-            Ok(Err(broken)) => Some(broken),
-            Err(_elapsed) => None,
+            Ok(Err(broken)) => Ok(broken),
+            Err(waited) => Err(waited),
         };
         let failure = broken.as_ref().map_or(Failure::TimedOut, Failure::from);
         if seat.failed(failure) == Next::GiveUp {
             return Err(match broken {
-                Some(broken) => unreachable_replica(tier, &replica, &broken),
-                None => silent_replica(tier, &replica, limit.silence),
+                Ok(broken) => unreachable_replica(tier, &replica, &broken),
+                Err(waited) => silent_replica(tier, &replica, waited),
             });
         }
     }
 }
 
-/// One try, given up when the limit is over.
+/// One try, given up when the limit is over: then it tells which.
 async fn attempt_within(
     limit: Limit,
     clock: Clock,
     replica: &Replica,
     job: &Job,
-) -> Result<Result<(Reply, Option<Bytes>), Broken>, Elapsed> {
+) -> Result<Result<(Reply, Option<Bytes>), Broken>, Duration> {
     let begun = clock.now();
     let last = begun + span(limit.whole);
     let mut attempt = pin!(attempt(replica, job));
     loop {
         let silent_at = begun.max(replica.heard()) + span(limit.silence);
-        let elapsed = match timeout_at(clock.instant(silent_at.min(last)).into(), attempt.as_mut()).await {
-            Ok(came) => return Ok(came),
-            Err(elapsed) => elapsed,
-        };
-        let heard_meanwhile = begun.max(replica.heard()) + span(limit.silence) > silent_at;
-        if silent_at >= last || !heard_meanwhile {
-            return Err(elapsed);
+        if let Ok(came) = timeout_at(clock.instant(silent_at.min(last)).into(), attempt.as_mut()).await {
+            return Ok(came);
+        }
+        if silent_at >= last {
+            return Err(limit.whole);
+        }
+        if begun.max(replica.heard()) + span(limit.silence) <= silent_at {
+            return Err(limit.silence);
         }
     }
 }

@@ -144,8 +144,9 @@ impl Gateway {
     /// What was seen so far.
     pub(crate) fn report(&self) -> GatewayReport {
         let at = self.clock.now();
-        let earlier_answers = self.earlier.as_ref().is_some_and(Earlier::answers);
-        let tiers = self.in_force().all();
+        let in_force = self.in_force();
+        let earlier_answers = self.earlier.as_ref().is_some_and(|it| it.answers(in_force.longest_answer));
+        let tiers = in_force.all();
         let known = tiers.iter().filter(|tier| self.knows(tier));
         // What an asynchronous tier had under way came back to the queue.
         let report = |tier: &Arc<Tier>| TierReport {
@@ -232,8 +233,8 @@ impl Gateway {
             (Some(_), None) => Err(no_queue()),
             (None, _) => {
                 let whole = self.patience.whole;
-                let silence = if job.document.streamed { first_byte } else { whole };
-                let limit = Limit { silence, whole };
+                let streamed = job.document.streamed;
+                let limit = if streamed { Limit::of_stream(first_byte, whole) } else { Limit::of_one_piece(whole) };
                 deliver(tier, &job, limit).await.map(|delivery| delivery.into_answer(tier))
             }
         };

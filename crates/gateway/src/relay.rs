@@ -73,7 +73,9 @@ impl RelayedBody {
         match ready!(self.rest.poll_data(cx)) {
             Some(Ok(data)) => {
                 let now = self.tier.clock.now();
-                self.replica.hear(now);
+                if self.status.is_success() {
+                    self.replica.hear(now);
+                }
                 self.meter.see(&data, now, &self.tier.tally);
                 if self.rest.is_over() {
                     self.end_well(now);

@@ -49,8 +49,8 @@ pub struct Options {
     pub controller_url: Option<String>,
     /// Directory for what has to outlive the process: the last routes, and the queues of asynchronous tiers.
     pub state_directory: Option<PathBuf>,
-    /// A replica that has not given an answer in one piece after this long is given up for another one; `gateway.first_byte`
-    /// of the fleet file is the limit for streams.
+    /// A replica that has not given an answer in one piece after this long is given up for another one; for streams
+    /// `gateway.first_byte` of the fleet file is the limit, and ten times it while the replica is heard of.
     pub whole_answer_limit: Duration,
     /// A client that has not sent the whole head of its next request after this long is let go, whether it is slow or
     /// idle; much less would close connections that clients keep for their next request.

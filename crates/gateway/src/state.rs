@@ -4,8 +4,8 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Locked, by all of them at once, by gateways that left the directory to another and still end answers.
 const ANSWERING: &str = "gateway-answering.lock";
@@ -47,8 +47,7 @@ impl StateDirectory {
 
     /// Those that left it to this process and still end answers.
     pub(crate) fn earlier(&self) -> io::Result<Earlier> {
-        let answering = private_file(&self.path.join(ANSWERING))?;
-        Ok(Earlier { answering, gone: AtomicBool::new(false), was_there: AtomicBool::new(false) })
+        private_file(&self.path.join(ANSWERING)).map(Earlier::new)
     }
 
     /// Leaves it to the next gateway; that one knows that answers are still under way here until what is given back is
@@ -64,28 +63,56 @@ impl StateDirectory {
 #[derive(Debug)]
 pub(crate) struct Earlier {
     answering: File,
-    /// None comes back: who has the directory leaves it last.
-    gone: AtomicBool,
-    /// Whether one was seen.
-    was_there: AtomicBool,
+    began: Instant,
+    seen: Mutex<Seen>,
+}
+
+/// What was last seen of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nobody has looked.
+    Nothing,
+    /// One ends answers.
+    There,
+    /// It has done so for longer than any answer may take.
+    TooLong,
+    /// None does, and none comes back: who has the directory leaves it last.
+    Gone,
 }
 
 impl Earlier {
-    /// Whether one still ends answers.
-    pub(crate) fn answers(&self) -> bool {
-        if self.gone.load(Ordering::Relaxed) {
+    fn new(answering: File) -> Self {
+        Self { answering, began: Instant::now(), seen: Mutex::new(Seen::Nothing) }
+    }
+
+    /// Whether one still ends answers. Logs when none does any more, and when one does for longer than `longest`.
+    pub(crate) fn answers(&self, longest: Duration) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == Seen::Gone {
             return false;
         }
-        let gone = self.answering.try_lock().is_ok();
-        if gone {
+        let now = self.look(longest);
+        match (*seen, now) {
+            (Seen::There | Seen::TooLong, Seen::Gone) => {
+                tracing::info!("the gateway before this one has ended its answers");
+            }
+            (Seen::Nothing | Seen::There, Seen::TooLong) => tracing::warn!(
+                ?longest,
+                "the gateway before this one still ends answers after longer than any may take: if it hangs, kill it"
+            ),
+            _ => {}
+        }
+        *seen = now;
+        now != Seen::Gone
+    }
+
+    fn look(&self, longest: Duration) -> Seen {
+        if self.answering.try_lock().is_ok() {
             // Nobody else asks, and the next one must find it free.
             let _ = self.answering.unlock();
+            return Seen::Gone;
         }
-        if gone && !self.gone.swap(true, Ordering::Relaxed) && self.was_there.load(Ordering::Relaxed) {
-            tracing::info!("the gateway before this one has ended its answers");
-        }
-        self.was_there.fetch_or(!gone, Ordering::Relaxed);
-        !gone
+        if self.began.elapsed() > longest { Seen::TooLong } else { Seen::There }
     }
 }
 

@@ -217,6 +217,42 @@ async fn a_request_behind_a_full_batch_is_waited_for_as_long_as_the_replica_is_h
 }
 
 #[tokio::test]
+async fn a_request_that_is_lost_among_others_is_waited_for_no_longer_than_an_answer_may_take() {
+    let busy = FakeReplica::start("busy", Behavior::Trickle(100)).await;
+    let mut fleet = fleet();
+    fleet.gateway.first_byte = Span::from_secs(1);
+    let options = Options { whole_answer_limit: Duration::from_secs(2), ..Options::default() };
+    let mut stage = Stage::open_with(&fleet, options).await;
+    stage.route("gold", vec![busy.route()]).await;
+    let streaming = stage.begin_apart(streamed());
+    eventually("it streams", || busy.asked().len() == 1).await;
+    busy.behave(Behavior::Silence);
+    let lost = stage.send(streamed()).await;
+    assert_eq!(lost.status, StatusCode::GATEWAY_TIMEOUT);
+    assert!(String::from_utf8_lossy(&lost.body).contains("within 2s"), "{lost:?}");
+    streaming.abort();
+}
+
+#[tokio::test]
+async fn a_replica_that_only_refuses_is_not_heard_of() {
+    let half_dead = FakeReplica::start("half-dead", Behavior::Silence).await;
+    let mut fleet = fleet();
+    fleet.gateway.first_byte = Span::from_secs(1);
+    let mut stage = Stage::open_with(&fleet, Options::default()).await;
+    let roomy = Route { max_outstanding: 20, ..half_dead.route() };
+    stage.route("gold", vec![roomy]).await;
+    let hangs = stage.begin_apart(streamed());
+    eventually("it has it", || half_dead.asked().len() == 1).await;
+    half_dead.behave(Behavior::Status(StatusCode::BAD_REQUEST));
+    while half_dead.abandoned() == 0 {
+        assert_eq!(stage.chat().await.status, StatusCode::BAD_REQUEST);
+        assert!(half_dead.asked().len() < 60, "the one that hangs is never given up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(hangs.await.unwrap().status, StatusCode::BAD_REQUEST, "by its second try");
+}
+
+#[tokio::test]
 async fn a_stream_that_no_replica_begins_is_504_long_before_an_answer_in_one_piece_would_be() {
     let silent = FakeReplica::start("silent", Behavior::Silence).await;
     let mut fleet = fleet();
