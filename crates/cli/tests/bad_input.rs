@@ -92,6 +92,20 @@ fn a_flag_that_is_a_slip_is_refused_with_what_is_taken() {
 }
 
 #[test]
+fn a_trace_for_a_tier_that_is_not_there_is_refused_by_its_name() {
+    let home = tempfile::tempdir().unwrap();
+    let (fleet, trace) = (home.path().join("game.yaml"), home.path().join("trace.csv"));
+    fs::write(&fleet, example()).unwrap();
+    fs::write(&trace, "0.0,10,10\n").unwrap();
+    let sent = |flags: &[&str]| {
+        let files = ["load", fleet.to_str().unwrap(), "--trace", trace.to_str().unwrap()];
+        refused(home.path(), &[&files[..], flags].concat())
+    };
+    assert!(sent(&["--tier", "nope"]).contains("there is no tier `nope`"));
+    assert!(sent(&[]).contains("`--tier` says whom the trace is sent to: one of gold, silver, bronze"));
+}
+
+#[test]
 fn explain_without_a_tier_says_where_it_belongs_and_which_there_are() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("game.yaml");

@@ -68,9 +68,13 @@ impl Source {
             Some(name) => tiers.iter().position(|tier| tier == name),
             None => (tiers.len() == 1).then_some(0),
         };
-        let tiers = tiers.join(", ");
-        let tier =
-            tier.ok_or_else(|| Failure::usage(format!("`--tier` says whom the trace is sent to: one of {tiers}")))?;
+        let tier = tier.ok_or_else(|| {
+            let known = tiers.join(", ");
+            Failure::usage(match &self.tier {
+                Some(name) => format!("there is no tier `{name}` that the trace could be sent to; there are {known}"),
+                None => format!("`--tier` says whom the trace is sent to: one of {known}"),
+            })
+        })?;
         let trace = RequestTrace::open(path).map_err(|error| in_file(path, &error))?;
         let requests = trace.multiplied(self.scale, self.seed).and_then(|trace| trace.compressed(self.compress));
         Ok(Traffic::Trace { tier, requests: requests.map_err(Failure::usage)? })
