@@ -471,6 +471,19 @@ fn a_replica_that_fails_its_requests_for_long_is_told_and_replaced() {
 }
 
 #[test]
+fn of_two_failing_replicas_the_second_is_replaced_only_when_the_first_has_gone() {
+    let mut world = World::new();
+    world.bound(Some(4), None);
+    world.ticks(3);
+    let broken: Vec<ReplicaId> = world.replicas["gold"].iter().take(2).map(|it| it.id.clone()).collect();
+    world.gateway = obeying(&broken);
+    world.ticks(10);
+    let replaced = |outcome: &Outcome| outcome.failing.iter().filter(|it| it.replaced).count();
+    // From 10 s on the first one drains and ends, and its successor starts; at 13 s all of that is seen to be over.
+    assert_eq!([(); 4].map(|()| replaced(&world.tick())), [1, 0, 0, 1]);
+}
+
+#[test]
 fn a_failing_replica_stays_where_all_fail_or_nothing_can_be_seen_or_the_journal_cannot_be_written() {
     let grown = || {
         let mut world = World::new();
