@@ -33,6 +33,25 @@ impl Stream {
         let radius = libm::sqrt(2.0 * self.exponential());
         radius * libm::cos(core::f64::consts::TAU * self.uniform())
     }
+
+    /// Gamma with this shape, at least 1, and scale 1, by Marsaglia and Tsang's method (2000): its mean and its variance
+    /// are the shape.
+    pub fn gamma(&mut self, shape: f64) -> f64 {
+        debug_assert!(shape >= 1.0);
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / libm::sqrt(9.0 * d);
+        loop {
+            let normal = self.normal();
+            let root = 1.0 + c * normal;
+            let uniform = self.uniform();
+            if root > 0.0 {
+                let cube = root * root * root;
+                if libm::log(uniform) < 0.5 * normal * normal + d - d * cube + d * libm::log(cube) {
+                    return d * cube;
+                }
+            }
+        }
+    }
 }
 
 /// FNV-1a over both names with a byte between that no UTF-8 text holds.
@@ -87,5 +106,7 @@ mod tests {
         assert!((mean(100_000, || stream.exponential()) - 1.0).abs() < 0.019);
         assert!(mean(100_000, || stream.normal()).abs() < 0.019);
         assert!((mean(100_000, || libm::pow(stream.normal(), 2.0)) - 1.0).abs() < 0.027);
+        assert!((mean(100_000, || stream.gamma(4.0)) - 4.0).abs() < 0.038);
+        assert!((mean(100_000, || libm::pow(stream.gamma(4.0) - 4.0, 2.0)) - 4.0).abs() < 0.15);
     }
 }

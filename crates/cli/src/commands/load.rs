@@ -4,7 +4,6 @@ mod about;
 mod endpoint;
 mod limits;
 mod source;
-pub(super) mod values;
 
 use crate::control::Control;
 use crate::failure::{CRITERION, Failure};

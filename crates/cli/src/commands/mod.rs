@@ -10,5 +10,7 @@ pub(crate) mod operator;
 pub(crate) mod replay;
 pub(crate) mod replica;
 pub(crate) mod run;
+pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod stop;
+mod values;

@@ -1,6 +1,6 @@
 //! `--verify`: which loads are compared, and the comparison as a table.
 
-use crate::commands::load::values;
+use crate::commands::values;
 use crate::output;
 use evenkeel_core::spec::Lengths;
 use evenkeel_core::units::Span;

@@ -1,6 +1,6 @@
 //! A server without a fleet file: what is asked of it stands on the command line.
 
-use super::values;
+use crate::commands::values;
 use crate::failure::Failure;
 use evenkeel_core::spec::{Lengths, Objective, RequestShape};
 use evenkeel_fleet::model::Criterion;

@@ -1,6 +1,7 @@
 //! Where the requests come from: a generated day, a file of players, a shape, or a trace of requests.
 
-use super::{limits, values};
+use super::limits;
+use crate::commands::values;
 use crate::failure::Failure;
 use evenkeel_load::Traffic;
 use evenkeel_load::words::count;

@@ -9,11 +9,11 @@ fn number(text: &str, expected: &str, fits: impl Fn(f64) -> bool) -> Result<f64,
     number.ok_or_else(|| format!("expected {expected}"))
 }
 
-pub(in crate::commands) fn above_zero(text: &str) -> Result<f64, String> {
+pub(super) fn above_zero(text: &str) -> Result<f64, String> {
     number(text, "a number above 0", |number| number > 0.0)
 }
 
-pub(in crate::commands) fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     number(text, "a share from 0 to 1", |number| (0.0..=1.0).contains(&number))
 }
 
@@ -22,7 +22,7 @@ pub(super) fn whole(text: &str) -> Result<u64, String> {
 }
 
 /// `300` or `300,0.8`: the mean and, where it is given, the deviation of the logarithm.
-pub(in crate::commands) fn lengths(text: &str) -> Result<Lengths, String> {
+pub(super) fn lengths(text: &str) -> Result<Lengths, String> {
     let (mean, sigma) = text.split_once(',').unwrap_or((text, "0.5"));
     let numbers = written::plain_number(mean).zip(written::plain_number(sigma));
     let fits = |(mean, sigma): &(f64, f64)| *mean >= 1.0 && *sigma <= 4.0;

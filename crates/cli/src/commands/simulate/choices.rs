@@ -1,0 +1,101 @@
+//! The flags' values, each refused in words.
+
+use evenkeel_core::units::Span;
+use evenkeel_sim::compare::Tuning;
+use evenkeel_sim::peers::Peer;
+use evenkeel_workload::written;
+
+const OURS: &str = "evenkeel";
+
+/// Who is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) evenkeel: bool,
+    pub(super) peers: Vec<Peer>,
+}
+
+/// How peers are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Peers {
+    /// As their documentation ships them
+    Default,
+    /// The cheapest target that kept the attainment in the history, then frozen
+    TunedOnHistory,
+    /// The cheapest target that keeps the attainment while it is scored
+    TunedInHindsight,
+}
+
+impl From<Peers> for Tuning {
+    fn from(peers: Peers) -> Self {
+        match peers {
+            Peers::Default => Self::Default,
+            Peers::TunedOnHistory => Self::TunedOnHistory,
+            Peers::TunedInHindsight => Self::TunedInHindsight,
+        }
+    }
+}
+
+pub(super) fn span(text: &str) -> Result<Span, String> {
+    written::time(text).ok_or_else(|| "expected a time, for example `60s`, `5m` or `7d`".to_owned())
+}
+
+pub(super) fn step(text: &str) -> Result<Span, String> {
+    span(text)
+        .ok()
+        .filter(|step| *step >= Span::from_millis(100))
+        .ok_or_else(|| "expected a time of at least 100ms, for example `5s`".to_owned())
+}
+
+pub(super) fn attainment(text: &str) -> Result<f64, String> {
+    let share = match text.strip_suffix('%') {
+        Some(percent) => written::plain_number(percent).map(|percent| percent / 100.0),
+        None => written::plain_number(text),
+    };
+    share
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| "expected a share above 0 and below 1, for example `0.999` or `99.9%`".to_owned())
+}
+
+pub(super) fn noise(text: &str) -> Result<f64, String> {
+    written::plain_number(text).filter(|noise| *noise <= 1.0).ok_or_else(|| "expected a share from 0 to 1".to_owned())
+}
+
+pub(super) fn policies(text: &str) -> Result<Chosen, String> {
+    if text == "all" {
+        return Ok(Chosen { evenkeel: true, peers: Peer::ALL.to_vec() });
+    }
+    let mut chosen = Chosen { evenkeel: false, peers: Vec::new() };
+    for name in text.split(',').map(str::trim) {
+        match Peer::ALL.into_iter().find(|peer| peer.name() == name) {
+            Some(peer) if chosen.peers.contains(&peer) => (),
+            Some(peer) => chosen.peers.push(peer),
+            None if name == OURS => chosen.evenkeel = true,
+            None => {
+                let names: Vec<&str> = Peer::ALL.iter().map(|peer| peer.name()).collect();
+                return Err(format!("there is no policy `{name}`; there are {OURS}, {}", names.join(", ")));
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_chosen_by_their_names() {
+        assert_eq!(policies("hpa, evenkeel,hpa"), Ok(Chosen { evenkeel: true, peers: vec![Peer::Hpa] }));
+        assert_eq!(policies("all").unwrap().peers, Peer::ALL);
+        assert_eq!(policies("hpb").unwrap_err(), "there is no policy `hpb`; there are evenkeel, hpa, static");
+    }
+
+    #[test]
+    fn shares_and_times_are_read_with_their_units() {
+        assert_eq!((attainment("0.99"), attainment("99%")), (Ok(0.99), Ok(0.99)));
+        assert!(["1", "0", "100%", "-1", "x"].into_iter().all(|text| attainment(text).is_err()));
+        assert_eq!(step("5s"), Ok(Span::from_secs(5)));
+        assert!(step("1ms").is_err() && step("5").is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! Policies side by side on the same demand.
+
+use crate::fluid::{Autoscaler, Run, Setting, run};
+use crate::ours::Ours;
+use crate::peers::Peer;
+use crate::score::{Score, Terms};
+use evenkeel_core::spec::TierSpec;
+use serde::Serialize;
+use thiserror::Error;
+
+/// How a peer's target is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tuning {
+    /// As its documentation ships it.
+    Default,
+    /// The cheapest that kept the attainment before scoring began, then frozen.
+    TunedOnHistory,
+    /// The cheapest that keeps the attainment while scored: no one can do so, and nothing of its kind does better.
+    TunedInHindsight,
+}
+
+/// One policy's run, judged.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cell {
+    /// Its name.
+    pub policy: &'static str,
+    /// How it was set; `None` where there is nothing to set.
+    pub tuning: Option<Tuning>,
+    /// The target that this gave.
+    pub target: Option<f64>,
+    /// What was asked for.
+    pub attainment_requested: f64,
+    /// How violations are counted.
+    pub violation: &'static str,
+    /// What it came to.
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+/// Why nothing was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CompareError {
+    /// A policy that needs what the model does not have.
+    #[error("the policy `{0}` goes by signals that the fluid model does not have; `--model requests` has them")]
+    NeedsRequests(&'static str),
+}
+
+/// What all policies meet.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// Demand in replicas, a value a slot.
+    pub demand: &'a [f64],
+    /// Cloud and limits.
+    pub setting: &'a Setting,
+    /// What they are judged by.
+    pub terms: &'a Terms,
+}
+
+impl World<'_> {
+    /// Runs Evenkeel's own policy for `tier`.
+    ///
+    /// # Errors
+    /// When the tier's policies need more than rates.
+    pub fn ours(&self, tier: &TierSpec) -> Result<Cell, CompareError> {
+        let mut ours =
+            Ours::new(tier.clone(), self.setting.slot, self.setting.start).map_err(CompareError::NeedsRequests)?;
+        Ok(self.cell("evenkeel", None, None, &self.run(&mut ours)))
+    }
+
+    /// Runs a peer, set by `tuning`.
+    pub fn peer(&self, peer: Peer, tuning: Tuning) -> Cell {
+        let target = match tuning {
+            Tuning::Default => peer.default_target(self),
+            Tuning::TunedOnHistory => {
+                let before = Setting { scored_from: 0, ..*self.setting };
+                let demand = &self.demand[..self.setting.scored_from];
+                self.cheapest(peer, World { demand, setting: &before, terms: self.terms })
+            }
+            Tuning::TunedInHindsight => self.cheapest(peer, *self),
+        };
+        let run = self.run(peer.with_target(target).as_mut());
+        self.cell(peer.name(), Some(tuning), Some(target), &run)
+    }
+
+    /// Of a peer's targets the cheapest that keeps the attainment in `world`, or else the one that misses least.
+    fn cheapest(&self, peer: Peer, world: World<'_>) -> f64 {
+        let mut best: Option<(bool, f64, f64)> = None;
+        for target in peer.targets(&world) {
+            let run = world.run(peer.with_target(target).as_mut());
+            let keeps = run.capacity_attainment() >= self.terms.attainment;
+            let key = if keeps { run.billed_slots as f64 } else { run.violated };
+            let better = best.is_none_or(|(kept, least, _)| (keeps && !kept) || (keeps == kept && key < least));
+            if better {
+                best = Some((keeps, key, target));
+            }
+        }
+        best.map_or(1.0, |(_, _, target)| target)
+    }
+
+    fn run(&self, autoscaler: &mut dyn Autoscaler) -> Run {
+        run(self.demand, self.setting, autoscaler)
+    }
+
+    fn cell(&self, policy: &'static str, tuning: Option<Tuning>, target: Option<f64>, run: &Run) -> Cell {
+        Cell {
+            policy,
+            tuning,
+            target,
+            attainment_requested: self.terms.attainment,
+            violation: "excess",
+            score: Score::of(run, self.demand, self.setting, self.terms),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Demand in replicas, slot by slot.
+
+use evenkeel_core::units::Span;
+use evenkeel_workload::PlayersSeries;
+use evenkeel_workload::random::Stream;
+use thiserror::Error;
+
+/// The noise's CV is stated for slots of this length; independent slots of another have it by the square root.
+const NOISE_SLOT: Span = Span::from_secs(5);
+
+/// Demand over time: in each slot, so many replicas carry it inside the SLO.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demand {
+    /// Length of a slot.
+    pub slot: Span,
+    /// Replicas, real-valued.
+    pub replicas: Vec<f64>,
+}
+
+/// Why a series gives no demand.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+pub enum DemandError {
+    /// No slot fits.
+    #[error("the series lasts {duration}, less than one step of {slot}")]
+    TooShort {
+        /// The series.
+        duration: Span,
+        /// The slot.
+        slot: Span,
+    },
+    /// A length of slots that is none.
+    #[error("a step of {0}; expected more than nothing")]
+    Slot(Span),
+    /// The noise is no strength.
+    #[error("noise {0}; expected 0 to 1, the deviation of a slot of 5s over its mean")]
+    Noise(f64),
+    /// There is nothing to scale.
+    #[error("the series is zero throughout, so no factor gives it a mean of {mean_replicas} replicas")]
+    AllZero {
+        /// What was asked for.
+        mean_replicas: f64,
+    },
+}
+
+/// A series sampled slot by slot, straight between its points. Where its own points are further apart than a slot it is
+/// smoother than any real load, and each slot is multiplied with Gamma noise of mean 1: on straight lines every trend rule
+/// would know the future.
+///
+/// # Errors
+/// A slot or a noise out of range, or a series shorter than a slot.
+pub fn slots(series: &PlayersSeries, slot: Span, noise_cv: f64, seed: u64) -> Result<Vec<f64>, DemandError> {
+    if slot <= Span::ZERO {
+        return Err(DemandError::Slot(slot));
+    }
+    if !(0.0..=1.0).contains(&noise_cv) {
+        return Err(DemandError::Noise(noise_cv));
+    }
+    let count = series.duration().as_micros() / slot.as_micros();
+    if count == 0 {
+        return Err(DemandError::TooShort { duration: series.duration(), slot });
+    }
+    let cv = noise_cv * libm::sqrt(NOISE_SLOT.as_secs_f64() / slot.as_secs_f64());
+    let mut noise = Noise::new(cv, seed).filter(|_| is_coarser(series, slot));
+    let points = series.points();
+    let mut next = 0;
+    let sampled = (0..count).map(|index| {
+        let moment = Span::from_micros(index * slot.as_micros());
+        while next + 1 < points.len() && points[next + 1].at <= moment {
+            next += 1;
+        }
+        let value = between(points[next], points.get(next + 1).copied(), moment);
+        noise.as_mut().map_or(value, |noise| value * noise.factor())
+    });
+    Ok(sampled.collect())
+}
+
+fn between(from: evenkeel_workload::Point, to: Option<evenkeel_workload::Point>, moment: Span) -> f64 {
+    let Some(to) = to else { return from.players };
+    let share = moment.as_micros() - from.at.as_micros();
+    let whole = to.at.as_micros() - from.at.as_micros();
+    from.players + (to.players - from.players) * (share as f64 / whole as f64)
+}
+
+fn is_coarser(series: &PlayersSeries, slot: Span) -> bool {
+    let gaps = series.points().len().saturating_sub(1).max(1);
+    series.duration().as_micros() / gaps as i64 > slot.as_micros()
+}
+
+/// The values times the factor that gives them a mean of `mean_replicas`.
+///
+/// # Errors
+/// When all are zero.
+pub fn with_mean(mut values: Vec<f64>, mean_replicas: f64) -> Result<Vec<f64>, DemandError> {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    if mean <= 0.0 {
+        return Err(DemandError::AllZero { mean_replicas });
+    }
+    values.iter_mut().for_each(|value| *value *= mean_replicas / mean);
+    Ok(values)
+}
+
+struct Noise {
+    shape: f64,
+    stream: Stream,
+}
+
+impl Noise {
+    /// Independent Gamma factors with mean 1 and this deviation; `None` for none.
+    fn new(cv: f64, seed: u64) -> Option<Self> {
+        (cv > 0.0)
+            .then(|| Self { shape: 1.0 / (cv * cv), stream: Stream::named(seed, "demand", "noise of coarse series") })
+    }
+
+    fn factor(&mut self) -> f64 {
+        self.stream.gamma(self.shape) / self.shape
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn series(text: &str) -> PlayersSeries {
+        PlayersSeries::from_bytes(text.as_bytes()).unwrap()
+    }
+
+    const STEP: Span = Span::from_secs(5);
+
+    #[test]
+    fn a_series_is_sampled_straight_between_its_points() {
+        assert_eq!(slots(&series("0,0\n10,10\n20,10\n"), STEP, 0.0, 1).unwrap(), [0.0, 5.0, 10.0, 10.0]);
+    }
+
+    #[test]
+    fn a_coarse_series_gets_noise_of_the_stated_deviation_and_a_fine_one_none() {
+        let coarse = slots(&series("0,100\n3600000,100\n"), STEP, 0.1, 1).unwrap();
+        let mean = coarse.iter().sum::<f64>() / coarse.len() as f64;
+        let variance = coarse.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / coarse.len() as f64;
+        assert!((mean - 100.0).abs() < 0.1 && (libm::sqrt(variance) - 10.0).abs() < 0.1, "{mean} {variance}");
+        assert_eq!(slots(&series("0,100\n5,100\n10,100\n"), STEP, 0.1, 1).unwrap(), [100.0, 100.0]);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_noise_and_another_seed_another() {
+        let noisy = |seed| slots(&series("0,100\n3600,100\n"), STEP, 0.1, seed).unwrap();
+        assert_eq!(noisy(3), noisy(3));
+        assert!(noisy(3) != noisy(4));
+    }
+
+    #[test]
+    fn a_mean_is_kept_to() {
+        assert_eq!(with_mean(vec![1.0, 3.0], 10.0).unwrap(), [5.0, 15.0]);
+        assert_eq!(with_mean(vec![0.0], 10.0), Err(DemandError::AllZero { mean_replicas: 10.0 }));
+    }
+
+    #[test]
+    fn what_gives_no_slot_is_refused() {
+        let series = series("0,1\n4,1\n");
+        assert!(matches!(slots(&series, STEP, 0.0, 1), Err(DemandError::TooShort { .. })));
+        assert!(matches!(slots(&series, Span::ZERO, 0.0, 1), Err(DemandError::Slot(_))));
+        assert!(matches!(slots(&series, STEP, f64::NAN, 1), Err(DemandError::Noise(_))));
+    }
+}

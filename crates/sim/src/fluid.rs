@@ -1,0 +1,248 @@
+//! A fleet of one tier in slots: rates instead of requests, for weeks of demand and fleets of thousands.
+//!
+//! In each slot replicas whose start-up is over become ready, the autoscaler sees what was until the slot before and sets
+//! a count, and what demand exceeds the ready replicas is violated. Replicas are billed from their order on. Going, the
+//! ones still starting go first, the newest first.
+//!
+//! Left out: queues (a slot's excess is turned away), drains, failed launches, billing minimums.
+
+use evenkeel_core::units::{Span, Time};
+use std::collections::VecDeque;
+
+/// Sets a count of replicas from what was.
+pub trait Autoscaler {
+    /// The count of ready and starting replicas from this slot on.
+    fn decide(&mut self, seen: &Seen<'_>) -> u32;
+}
+
+/// What an autoscaler may look at: nothing of the present slot but its replicas.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The slot's beginning.
+    pub now: Time,
+    /// Length of a slot.
+    pub slot: Span,
+    /// Demand of the slots before, in replicas, oldest first.
+    pub demand: &'a [f64],
+    /// Ready replicas in the same slots.
+    pub served_by: &'a [u32],
+    /// Ready replicas now.
+    pub ready: u32,
+    /// Replicas that are starting now.
+    pub starting: u32,
+}
+
+impl Seen<'_> {
+    /// Ready and starting.
+    pub const fn current(&self) -> u32 {
+        self.ready + self.starting
+    }
+
+    /// Slots in `span`, at least one.
+    pub fn slots(&self, span: Span) -> usize {
+        (span.as_micros() / self.slot.as_micros()).max(1) as usize
+    }
+
+    /// Mean demand over the last `span`, or over what there is of it; zero before the first slot.
+    pub fn mean_demand(&self, span: Span) -> f64 {
+        let window = &self.demand[self.demand.len().saturating_sub(self.slots(span))..];
+        if window.is_empty() { 0.0 } else { window.iter().sum::<f64>() / window.len() as f64 }
+    }
+
+    /// Whether a loop that runs each `period` from the start on runs in this slot.
+    pub fn is_due(&self, period: Span) -> bool {
+        self.demand.len().is_multiple_of(self.slots(period))
+    }
+}
+
+/// The cloud and the limits of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// Length of a slot.
+    pub slot: Span,
+    /// Slots from the order to ready.
+    pub start_up_slots: u32,
+    /// Replicas at least.
+    pub minimum: u32,
+    /// Replicas at most, ready and starting.
+    pub maximum: u32,
+    /// Scoring starts in this slot; before it the autoscaler learns.
+    pub scored_from: usize,
+    /// Moment of the first slot.
+    pub start: Time,
+}
+
+/// What a run came to, over the slots that are scored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// Ready replicas in each slot, those before scoring included.
+    pub ready: Vec<u32>,
+    /// Replica-slots billed. What was starting when scoring began is free until it is ready.
+    pub billed_slots: u64,
+    /// Demand above the ready replicas, replica-slots.
+    pub violated: f64,
+    /// Demand, replica-slots.
+    pub offered: f64,
+    /// Slots with any violation.
+    pub violated_slots: u64,
+    /// Replicas ordered.
+    pub launches: u64,
+}
+
+impl Run {
+    /// 1 - violated / offered demand; 1 without demand.
+    pub fn capacity_attainment(&self) -> f64 {
+        if self.offered > 0.0 { 1.0 - self.violated / self.offered } else { 1.0 }
+    }
+}
+
+/// Lets `autoscaler` staff `demand`, given in replicas a slot.
+pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -> Run {
+    let mut fleet = Fleet { ready: setting.minimum, ..Fleet::default() };
+    let mut run = Run { ready: Vec::with_capacity(demand.len()), ..Run::default() };
+    for (slot, &offered) in demand.iter().enumerate() {
+        fleet.admit(slot);
+        let seen = Seen {
+            now: setting.start + Span::from_micros(setting.slot.as_micros() * slot as i64),
+            slot: setting.slot,
+            demand: &demand[..slot],
+            served_by: &run.ready,
+            ready: fleet.ready,
+            starting: fleet.starting(),
+        };
+        let wanted = autoscaler.decide(&seen).clamp(setting.minimum, setting.maximum);
+        let launched = fleet.resize(wanted, slot, setting);
+        fleet.admit(slot);
+        run.ready.push(fleet.ready);
+        if slot >= setting.scored_from {
+            run.score(offered, &fleet, launched, setting.scored_from);
+        }
+    }
+    run
+}
+
+impl Run {
+    fn score(&mut self, offered: f64, fleet: &Fleet, launched: u32, scored_from: usize) {
+        let violated = (offered - f64::from(fleet.ready)).max(0.0);
+        self.offered += offered;
+        self.violated += violated;
+        self.violated_slots += u64::from(violated > 0.0);
+        self.launches += u64::from(launched);
+        self.billed_slots += u64::from(fleet.ready + fleet.starting_since(scored_from));
+    }
+}
+
+#[derive(Debug, Default)]
+struct Fleet {
+    ready: u32,
+    /// Launches under way, oldest first.
+    starting: VecDeque<Launch>,
+}
+
+#[derive(Debug)]
+struct Launch {
+    ordered: usize,
+    ready_at: usize,
+    replicas: u32,
+}
+
+impl Fleet {
+    fn starting(&self) -> u32 {
+        self.starting.iter().map(|launch| launch.replicas).sum()
+    }
+
+    fn starting_since(&self, slot: usize) -> u32 {
+        self.starting.iter().filter(|launch| launch.ordered >= slot).map(|launch| launch.replicas).sum()
+    }
+
+    /// What has started by `slot` is ready.
+    fn admit(&mut self, slot: usize) {
+        while let Some(launch) = self.starting.pop_front_if(|launch| launch.ready_at <= slot) {
+            self.ready += launch.replicas;
+        }
+    }
+
+    /// Orders or ends replicas, and says how many were ordered.
+    fn resize(&mut self, wanted: u32, slot: usize, setting: &Setting) -> u32 {
+        let current = self.ready + self.starting();
+        let launched = wanted.saturating_sub(current);
+        if launched > 0 {
+            let ready_at = slot + setting.start_up_slots as usize;
+            self.starting.push_back(Launch { ordered: slot, ready_at, replicas: launched });
+        }
+        self.end(current.saturating_sub(wanted));
+        launched
+    }
+
+    fn end(&mut self, mut surplus: u32) {
+        while surplus > 0 {
+            let Some(newest) = self.starting.back_mut() else { break };
+            let ended = newest.replicas.min(surplus);
+            newest.replicas -= ended;
+            surplus -= ended;
+            if newest.replicas == 0 {
+                self.starting.pop_back();
+            }
+        }
+        self.ready -= surplus.min(self.ready);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wants what a list says, slot by slot.
+    struct Script(Vec<u32>);
+
+    impl Autoscaler for Script {
+        fn decide(&mut self, seen: &Seen<'_>) -> u32 {
+            self.0[seen.demand.len()]
+        }
+    }
+
+    fn setting(start_up_slots: u32) -> Setting {
+        let (slot, start) = (Span::from_secs(5), Time::default());
+        Setting { slot, start_up_slots, minimum: 1, maximum: 10, scored_from: 0, start }
+    }
+
+    #[test]
+    fn a_replica_ordered_now_serves_after_its_start_up_and_is_billed_meanwhile() {
+        let run = run(&[2.0; 4], &setting(2), &mut Script(vec![2; 4]));
+        assert_eq!(run.ready, [1, 1, 2, 2]);
+        assert_eq!((run.billed_slots, run.violated, run.violated_slots, run.launches), (8, 2.0, 2, 1));
+        assert_eq!(run.capacity_attainment(), 0.75);
+    }
+
+    #[test]
+    fn what_starts_is_ended_first_and_never_serves() {
+        let run = run(&[1.0; 4], &setting(2), &mut Script(vec![3, 2, 1, 1]));
+        assert_eq!((run.ready, run.billed_slots, run.launches), (vec![1; 4], 3 + 2 + 1 + 1, 2));
+    }
+
+    #[test]
+    fn the_limits_hold_whatever_is_wanted() {
+        assert_eq!(run(&[1.0; 3], &setting(0), &mut Script(vec![99, 0, 5])).ready, [10, 1, 5]);
+    }
+
+    #[test]
+    fn scoring_starts_where_it_is_told_to_and_what_started_before_is_free_until_it_is_ready() {
+        let scored = Setting { scored_from: 1, ..setting(2) };
+        let run = run(&[3.0; 4], &scored, &mut Script(vec![3; 4]));
+        assert_eq!(run.ready, [1, 1, 3, 3]);
+        assert_eq!((run.billed_slots, run.offered, run.violated, run.launches), (1 + 3 + 3, 9.0, 2.0, 0));
+    }
+
+    #[test]
+    fn nobody_sees_the_present_slot() {
+        struct Looks;
+        impl Autoscaler for Looks {
+            fn decide(&mut self, seen: &Seen<'_>) -> u32 {
+                assert_eq!(seen.demand.len(), seen.served_by.len());
+                assert!(!seen.demand.contains(&7.0));
+                1
+            }
+        }
+        run(&[1.0, 1.0, 7.0], &setting(0), &mut Looks);
+    }
+}

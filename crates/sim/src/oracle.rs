@@ -1,0 +1,222 @@
+//! The cheapest fleet that hindsight allows, and a certificate that none is cheaper.
+//!
+//! With demand x, replicas n, s slots of start-up billed for each replica that is switched on, and at most a share epsilon
+//! of the demand violated:
+//!
+//! ```text
+//! min  sum n_t + s * sum (n_t - n_{t-1})+    such that  sum (x_t - n_t)+ <= epsilon * sum x_t,  n_t >= m, integer
+//! ```
+//!
+//! A price p on the violations takes the constraint into the sum, and the sum falls apart by **levels**: the k-th replica
+//! is on or off, costs 1 a slot while on and s when switched on, and while off violates the part of demand between k - 1
+//! and k. Levels nest, so their plans put together are one of whole replicas. Each is a programme of two states. What the
+//! price charges for is the best violation budget for that price (Everett 1963), and its value is a lower bound on every
+//! fleet within the budget (Lagrange duality). The price is bisected until plan and bound meet.
+//!
+//! The levels up to the minimum are always on, and what is on in the first slot was switched on before and for free.
+
+/// What a plan costs and misses.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Replica-slots, start-up included.
+    pub cost: f64,
+    /// Replica-slots of demand above the replicas.
+    pub violated: f64,
+}
+
+/// The best plan found within a violation budget, and what no plan within it can beat.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimum {
+    /// A plan of whole replicas within the budget.
+    pub plan: Plan,
+    /// No plan within the budget costs less than this.
+    pub bound: f64,
+}
+
+/// Demand to be met in hindsight.
+#[derive(Debug)]
+pub struct Oracle<'a> {
+    demand: &'a [f64],
+    start_up_slots: f64,
+    minimum: u32,
+    /// Scratch: the slots in which the level at hand is needed.
+    needed: Vec<u32>,
+}
+
+/// Prices are searched in this range; a price of 1 makes a slot of violation as dear as a slot of a replica.
+const LEAST_PRICE: f64 = 1e-3;
+const LARGEST_PRICE: f64 = 1e9;
+/// Bisections of the price's logarithm: 41 halvings of 27.6 leave steps of 1e-11.
+const BISECTIONS: u32 = 41;
+
+impl<'a> Oracle<'a> {
+    /// `demand` in replicas for each slot, none of it NaN or infinite; `start_up_slots` billed for each replica switched
+    /// on; `minimum` replicas always on.
+    pub fn new(demand: &'a [f64], start_up_slots: f64, minimum: u32) -> Self {
+        Self { demand, start_up_slots, minimum, needed: Vec::with_capacity(demand.len()) }
+    }
+
+    /// The cheapest plan that violates at most `budget` replica-slots of demand.
+    pub fn within(&mut self, budget: f64) -> Optimum {
+        let (mut low, mut high) = (libm::log(LEAST_PRICE), libm::log(LARGEST_PRICE));
+        let dearest = self.at_price(LARGEST_PRICE);
+        let mut best = Optimum { plan: dearest, bound: bound_of(dearest, LARGEST_PRICE, budget) };
+        for _ in 0..BISECTIONS {
+            let middle = f64::midpoint(low, high);
+            let price = libm::exp(middle);
+            let plan = self.at_price(price);
+            best.bound = best.bound.max(bound_of(plan, price, budget));
+            if plan.violated <= budget {
+                high = middle;
+                if plan.cost < best.plan.cost {
+                    best.plan = plan;
+                }
+            } else {
+                low = middle;
+            }
+        }
+        best
+    }
+
+    /// The plan that is best when each replica-slot of violation costs `price`.
+    pub fn at_price(&mut self, price: f64) -> Plan {
+        let slots = self.demand.len();
+        let mut total = Plan { cost: f64::from(self.minimum) * slots as f64, violated: 0.0 };
+        self.needed.clear();
+        let base = f64::from(self.minimum);
+        self.needed.extend((0..slots as u32).filter(|&slot| self.demand[slot as usize] > base));
+        let mut below = base;
+        while !self.needed.is_empty() {
+            let level = self.level(below, price);
+            total.cost += level.cost;
+            total.violated += level.violated;
+            below += 1.0;
+            let demand = self.demand;
+            self.needed.retain(|&slot| demand[slot as usize] > below);
+        }
+        total
+    }
+
+    /// The replica that serves demand between `below` and one more. Only slots that need it are looked at: over a gap of G
+    /// others, off costs nothing, and on costs G or, switched off meanwhile and on again in its last slot, s + 1.
+    fn level(&self, below: f64, price: f64) -> Plan {
+        // Both are free before the first slot.
+        let (mut off, mut on) = (Branch::default(), Branch::default());
+        let mut next = 0;
+        for &slot in &self.needed {
+            if slot > next {
+                (off, on) = self.over_gap(off, on, slot - next);
+            }
+            let missed = (self.demand[slot as usize] - below).min(1.0);
+            (off, on) = (off.or(on).missing(missed, price), on.or(off.paying(self.start_up_slots)).paying(1.0));
+            next = slot + 1;
+        }
+        let last = off.or(on);
+        Plan { cost: last.cost, violated: last.violated }
+    }
+
+    fn over_gap(&self, off: Branch, on: Branch, slots: u32) -> (Branch, Branch) {
+        let idle = off.or(on);
+        (idle, on.paying(f64::from(slots)).or(idle.paying(self.start_up_slots + 1.0)))
+    }
+}
+
+fn bound_of(plan: Plan, price: f64, budget: f64) -> f64 {
+    plan.cost + price * (plan.violated - budget)
+}
+
+/// The best way to be in one of the two states, with its cost and violation carried along.
+#[derive(Clone, Copy, Debug, Default)]
+struct Branch {
+    value: f64,
+    cost: f64,
+    violated: f64,
+}
+
+impl Branch {
+    /// The cheaper of two; `self` where they are equal.
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        if other.value < self.value { other } else { self }
+    }
+
+    #[inline]
+    fn paying(self, cost: f64) -> Self {
+        Self { value: self.value + cost, cost: self.cost + cost, ..self }
+    }
+
+    #[inline]
+    fn missing(self, missed: f64, price: f64) -> Self {
+        Self { value: self.value + price * missed, violated: self.violated + missed, ..self }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Every plan of at most `most` replicas, by hand.
+    fn cheapest_by_trying_all(demand: &[f64], start_up: f64, minimum: u32, most: u32, budget: f64) -> f64 {
+        fn rest(demand: &[f64], start_up: f64, range: (u32, u32), before: Option<u32>, budget: f64) -> f64 {
+            let Some((&first, later)) = demand.split_first() else { return 0.0 };
+            let mut best = f64::INFINITY;
+            for count in range.0..=range.1 {
+                let violated = (first - f64::from(count)).max(0.0);
+                if violated <= budget + 1e-12 {
+                    let started = before.map_or(0, |before| count.saturating_sub(before));
+                    let now = f64::from(count) + start_up * f64::from(started);
+                    best = best.min(now + rest(later, start_up, range, Some(count), budget - violated));
+                }
+            }
+            best
+        }
+        rest(demand, start_up, (minimum, most), None, budget)
+    }
+
+    #[test]
+    fn with_nothing_allowed_to_be_missed_a_dip_is_bridged_when_starting_again_costs_more() {
+        // Two replicas, three slots of only one, two again: keeping costs 3, starting again costs the start-up.
+        let demand = [2.0, 1.0, 1.0, 1.0, 2.0];
+        assert_eq!(Oracle::new(&demand, 4.0, 1).within(0.0).plan, Plan { cost: 10.0, violated: 0.0 });
+        assert_eq!(Oracle::new(&demand, 2.0, 1).within(0.0).plan, Plan { cost: 9.0, violated: 0.0 });
+    }
+
+    #[test]
+    fn the_budget_goes_where_a_replica_is_dearest() {
+        // A lone spike of one slot costs a start-up and a slot to meet: it is the first to be missed.
+        let demand = [1.0, 1.0, 2.0, 1.0, 1.0];
+        let oracle = Oracle::new(&demand, 6.0, 1).within(1.0);
+        assert_eq!(oracle.plan, Plan { cost: 5.0, violated: 1.0 });
+        assert!((oracle.bound - 5.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_fleet_that_is_there_at_first_was_started_for_free() {
+        assert_eq!(Oracle::new(&[3.0, 3.0], 100.0, 1).within(0.0).plan.cost, 6.0);
+    }
+
+    #[test]
+    fn no_demand_costs_the_minimum() {
+        assert_eq!(Oracle::new(&[0.0; 4], 3.0, 2).within(0.0).plan, Plan { cost: 8.0, violated: 0.0 });
+    }
+
+    proptest! {
+        #[test]
+        fn no_plan_beats_the_bound_and_at_its_own_violation_none_beats_the_plan(
+            demand in prop::collection::vec(0.0f64..3.0, 1..7),
+            start_up in 0.0f64..5.0,
+            minimum in 0u32..2,
+            share in 0.0f64..0.5,
+        ) {
+            let budget = share * demand.iter().sum::<f64>();
+            let found = Oracle::new(&demand, start_up, minimum).within(budget);
+            prop_assert!(found.plan.violated <= budget + 1e-9);
+            let best = cheapest_by_trying_all(&demand, start_up, minimum, 3, budget);
+            prop_assert!(found.bound <= best + 1e-6 && best <= found.plan.cost + 1e-9, "{found:?} {best}");
+            let best = cheapest_by_trying_all(&demand, start_up, minimum, 3, found.plan.violated);
+            prop_assert!((found.plan.cost - best).abs() < 1e-6, "{found:?} {best}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Evenkeel's own decision code in virtual time: the very code that runs live, and its check.
+
+use crate::fluid::{Autoscaler, Seen};
+use evenkeel_core::autoscaler::{Autoscaler as _, Evenkeel, FleetInputs};
+use evenkeel_core::capacity::Table;
+use evenkeel_core::check::check;
+use evenkeel_core::observe::{Observation, Offered, Reading, Replica, ReplicaId, ReplicaState, Signals};
+use evenkeel_core::propose::TierInputs;
+use evenkeel_core::spec::{FleetSpec, PolicySpec, TierSpec};
+use evenkeel_core::units::Time;
+
+/// One tier decided by Evenkeel.
+#[derive(Debug)]
+pub struct Ours {
+    evenkeel: Evenkeel,
+    table: Table,
+    inputs: FleetInputs,
+    /// Offered requests below one, carried to the next slot.
+    carried: f64,
+    named: u64,
+}
+
+impl Ours {
+    /// Decides over `tier` from `start` on, once each `tick`.
+    ///
+    /// # Errors
+    /// The name of a policy that goes by signals which a fluid model does not have.
+    pub fn new(tier: TierSpec, tick: evenkeel_core::units::Span, start: Time) -> Result<Self, &'static str> {
+        if let Some(other) = tier.policies.iter().find(|policy| !matches!(policy, PolicySpec::Capacity { .. })) {
+            return Err(other.name());
+        }
+        let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
+        let signals = Signals::default();
+        let observation = Observation { signals, replicas: Reading::Fresh { value: Vec::new(), at: start } };
+        let inputs = TierInputs { observation, forecast: None, schedule: None, operator: None };
+        let spec = FleetSpec { name: "simulated".into(), tick, shared_maximum: None, tiers: vec![tier] };
+        let inputs = FleetInputs { now: start, tiers: vec![inputs] };
+        Ok(Self { evenkeel: Evenkeel::new(spec, start), table, inputs, carried: 0.0, named: 0 })
+    }
+
+    /// The last slot's demand as a count of requests that were offered.
+    fn offered(&mut self, seen: &Seen<'_>) -> Reading<Offered> {
+        let Some(&demand) = seen.demand.last() else { return Reading::default() };
+        let requests = self.table.rate(demand) * seen.slot.as_secs_f64() + self.carried;
+        let whole = libm::floor(requests);
+        self.carried = requests - whole;
+        let value = Offered { requests: whole as u64, prompt_tokens: 0, over: seen.slot };
+        Reading::Fresh { value, at: seen.now }
+    }
+
+    /// Keeps names and order: who is ready was there first.
+    fn list(&mut self, seen: &Seen<'_>) {
+        let Reading::Fresh { value: replicas, at } = &mut self.inputs.tiers[0].observation.replicas else { return };
+        *at = seen.now;
+        replicas.truncate(seen.current() as usize);
+        while replicas.len() < seen.current() as usize {
+            let id = ReplicaId(format!("replica-{}", self.named));
+            self.named += 1;
+            replicas.push(Replica { id, state: ReplicaState::Starting, since: seen.now, in_flight: None });
+        }
+        for (index, replica) in replicas.iter_mut().enumerate() {
+            let ready = index < seen.ready as usize;
+            if ready && replica.state == ReplicaState::Starting {
+                (replica.state, replica.since) = (ReplicaState::Ready, seen.now);
+            }
+        }
+    }
+}
+
+impl Autoscaler for Ours {
+    fn decide(&mut self, seen: &Seen<'_>) -> u32 {
+        self.inputs.now = seen.now;
+        self.list(seen);
+        self.inputs.tiers[0].observation.signals.offered = self.offered(seen);
+        let decisions = self.evenkeel.decide(&self.inputs);
+        let broken = check(self.evenkeel.spec(), &self.inputs, &decisions);
+        assert!(broken.is_empty(), "a decision breaks an invariant: {broken:?}");
+        decisions.first().map_or_else(|| seen.current(), |decision| decision.desired)
+    }
+}

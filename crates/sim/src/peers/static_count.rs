@@ -1,0 +1,16 @@
+//! So many replicas always, as fleets without an autoscaler are run.
+
+use crate::fluid::{Autoscaler, Seen};
+
+/// A count that never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Static {
+    /// The count.
+    pub replicas: u32,
+}
+
+impl Autoscaler for Static {
+    fn decide(&mut self, _: &Seen<'_>) -> u32 {
+        self.replicas
+    }
+}
