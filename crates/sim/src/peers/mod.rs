@@ -3,32 +3,72 @@
 //! All look at the same load: demand in replicas, that is work offered over what a replica carries inside the SLO. A
 //! target of 0.7 keeps replicas at 70 % of that.
 
+mod aibrix;
+mod aws_target_tracking;
+mod history;
 mod hpa;
+mod kpa;
+mod persistent;
 mod static_count;
-
-pub use hpa::Hpa;
-pub use static_count::Static;
 
 use crate::compare::World;
 use crate::fluid::Autoscaler;
+use aibrix::Apa;
+use aws_target_tracking::TargetTracking;
+use evenkeel_core::units::Span;
+use hpa::{Hpa, Metric};
+use kpa::Kpa;
+use persistent::Persistent;
+use static_count::Static;
 
 /// A peer by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
-    /// Kubernetes' HorizontalPodAutoscaler.
+    /// Kubernetes' HorizontalPodAutoscaler on a metric of the pods.
     Hpa,
+    /// KEDA: the same on an outside metric.
+    Keda,
+    /// Knative's pod autoscaler.
+    Kpa,
+    /// AWS target tracking on metrics of a minute.
+    AwsTargetTracking,
+    /// The same on metrics of 20 s.
+    AwsTargetTracking20s,
+    /// Ray Serve.
+    RayServe,
+    /// SkyServe.
+    SkyServe,
+    /// AIBrix's APA.
+    Aibrix,
     /// A count that never changes.
     Static,
 }
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 2] = [Self::Hpa, Self::Static];
+    pub const ALL: [Self; 9] = [
+        Self::Hpa,
+        Self::Keda,
+        Self::Kpa,
+        Self::AwsTargetTracking,
+        Self::AwsTargetTracking20s,
+        Self::RayServe,
+        Self::SkyServe,
+        Self::Aibrix,
+        Self::Static,
+    ];
 
     /// The name used on the command line and in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hpa => "hpa",
+            Self::Keda => "keda",
+            Self::Kpa => "kpa",
+            Self::AwsTargetTracking => "aws-target-tracking",
+            Self::AwsTargetTracking20s => "aws-target-tracking-20s",
+            Self::RayServe => "ray-serve",
+            Self::SkyServe => "sky-serve",
+            Self::Aibrix => "aibrix",
             Self::Static => "static",
         }
     }
@@ -36,7 +76,14 @@ impl Peer {
     /// The peer set to `target`: load a replica, or for `static` the count.
     pub fn with_target(self, target: f64) -> Box<dyn Autoscaler> {
         match self {
-            Self::Hpa => Box::new(Hpa::new(target)),
+            Self::Hpa => Box::new(Hpa::new(Metric::OfPods, target)),
+            Self::Keda => Box::new(Hpa::new(Metric::Total, target)),
+            Self::Kpa => Box::new(Kpa::new(kpa::Settings::shipped(target))),
+            Self::AwsTargetTracking => Box::new(TargetTracking::new(target, Span::from_secs(60))),
+            Self::AwsTargetTracking20s => Box::new(TargetTracking::new(target, Span::from_secs(20))),
+            Self::RayServe => Box::new(Persistent::new(persistent::Settings::ray_serve(target))),
+            Self::SkyServe => Box::new(Persistent::new(persistent::Settings::sky_serve(target))),
+            Self::Aibrix => Box::new(Apa::new(target)),
             Self::Static => Box::new(Static { replicas: target as u32 }),
         }
     }
@@ -44,16 +91,17 @@ impl Peer {
     /// As its documentation ships it; for `static` the peak before scoring began, as a team would buy it.
     pub fn default_target(self, world: &World<'_>) -> f64 {
         match self {
-            Self::Hpa => 0.7,
+            Self::AwsTargetTracking | Self::AwsTargetTracking20s => 0.75,
             Self::Static => peak(&world.demand[..world.setting.scored_from.max(1)]),
+            _ => 0.7,
         }
     }
 
     /// What is tried when it is tuned.
     pub fn targets(self, world: &World<'_>) -> Vec<f64> {
         match self {
-            Self::Hpa => (1..=150).map(|percent| f64::from(percent) / 100.0).collect(),
             Self::Static => (1..=peak(world.demand) as u32).map(f64::from).collect(),
+            _ => (1..=150).map(|percent| f64::from(percent) / 100.0).collect(),
         }
     }
 }

@@ -4,9 +4,9 @@ use crate::fluid::{Autoscaler, Seen};
 
 /// A count that never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Static {
+pub(super) struct Static {
     /// The count.
-    pub replicas: u32,
+    pub(super) replicas: u32,
 }
 
 impl Autoscaler for Static {

@@ -1,0 +1,122 @@
+//! AWS Application Auto Scaling, target tracking.
+//!
+//! The arithmetic is not published; documented are: proportional to how far the metric is from its target, rounded so that
+//! it is not undershot; a cooldown of 300 s in both directions for ECS and SageMaker, which a scale-out breaks when it was
+//! one of scale-in; scale-in only where the metric is well below (a tenth, as users observe) for long; no action on missing
+//! data. Users observe alarms of 3 points out and 15 points in (aws/containers-roadmap issues 1208, 1220, 2113). A point is a
+//! minute of an ECS service's metrics, or 20 s for CPU and memory since June 2026; it can be read a period after it ended.
+
+use crate::fluid::{Autoscaler, Seen};
+use evenkeel_core::units::{Span, Time};
+
+const POINTS_OUT: usize = 3;
+const POINTS_IN: usize = 15;
+/// Scale-in where all points are below so much of the target.
+const IN_SHARE: f64 = 0.9;
+const COOLDOWN: Span = Span::from_secs(300);
+
+/// Target tracking on load a replica.
+#[derive(Clone, Debug)]
+pub(super) struct TargetTracking {
+    target: f64,
+    period: Span,
+    /// The last points, oldest first: mean load a ready replica.
+    points: Vec<f64>,
+    wanted: Option<u32>,
+    out_at: Option<Time>,
+    in_at: Option<Time>,
+}
+
+impl TargetTracking {
+    /// Keeps load a replica at `target`, by points of this `period`.
+    pub(super) const fn new(target: f64, period: Span) -> Self {
+        Self { target, period, points: Vec::new(), wanted: None, out_at: None, in_at: None }
+    }
+
+    /// The period that ended one period ago.
+    fn publish(&mut self, seen: &Seen<'_>) {
+        let slots = seen.slots(self.period);
+        let Some(from) = seen.demand.len().checked_sub(2 * slots) else { return };
+        let load: f64 = seen.demand[from..from + slots].iter().sum();
+        let ready: u32 = seen.served_by[from..from + slots].iter().sum();
+        if ready > 0 {
+            self.points.push(load / f64::from(ready));
+        }
+        if self.points.len() > POINTS_IN {
+            self.points.remove(0);
+        }
+    }
+
+    fn last(&self, count: usize) -> Option<&[f64]> {
+        self.points.len().checked_sub(count).map(|from| &self.points[from..])
+    }
+
+    fn proportional(&self, current: u32) -> u32 {
+        let latest = self.points.last().copied().unwrap_or(self.target);
+        libm::ceil(f64::from(current) * latest / self.target) as u32
+    }
+
+    fn judge(&mut self, now: Time, current: u32) -> u32 {
+        let cools = |at: Option<Time>| at.is_some_and(|at| now.since(at) < COOLDOWN);
+        let all =
+            |count, holds: &dyn Fn(f64) -> bool| self.last(count).is_some_and(|it| it.iter().all(|&it| holds(it)));
+        let wanted = self.proportional(current);
+        if all(POINTS_OUT, &|point| point > self.target) && wanted > current && !cools(self.out_at) {
+            self.out_at = Some(now);
+            return wanted;
+        }
+        let low = all(POINTS_IN, &|point| point < IN_SHARE * self.target);
+        if low && wanted < current && !cools(self.in_at) && !cools(self.out_at) {
+            self.in_at = Some(now);
+            return wanted;
+        }
+        current
+    }
+}
+
+impl Autoscaler for TargetTracking {
+    fn decide(&mut self, seen: &Seen<'_>) -> u32 {
+        if seen.is_due(self.period) {
+            self.publish(seen);
+            self.wanted = Some(self.judge(seen.now, seen.current()));
+        }
+        self.wanted.unwrap_or_else(|| seen.current())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fluid::{Setting, run};
+
+    fn setting() -> Setting {
+        let (slot, start) = (Span::from_secs(5), Time::default());
+        Setting { slot, start_up_slots: 0, minimum: 1, maximum: 100, scored_from: 0, start }
+    }
+
+    fn minute(slot: usize) -> usize {
+        slot / 12
+    }
+
+    #[test]
+    fn a_rise_is_answered_after_three_points_and_a_fall_after_fifteen() {
+        let mut demand = vec![0.5; 12 * 20];
+        demand.extend(vec![3.0; 12 * 30]);
+        demand.extend(vec![0.5; 12 * 40]);
+        let ready = run(&demand, &setting(), &mut TargetTracking::new(0.5, Span::from_secs(60))).ready;
+        let grows = ready.iter().position(|&count| count > 1).map(minute);
+        assert_eq!(grows, Some(20 + 3 + 1), "three points, and one until the last of them can be read");
+        assert_eq!(ready[12 * 49], 6);
+        let shrinks = ready.iter().rposition(|&count| count == 6).map(|slot| minute(slot + 1));
+        assert_eq!(shrinks, Some(50 + 15 + 1));
+        assert_eq!(ready.last(), Some(&1));
+    }
+
+    #[test]
+    fn points_of_twenty_seconds_are_three_times_as_fast() {
+        let mut demand = vec![0.5; 12 * 20];
+        demand.extend(vec![3.0; 12 * 10]);
+        let ready = run(&demand, &setting(), &mut TargetTracking::new(0.5, Span::from_secs(20))).ready;
+        assert_eq!(ready.iter().position(|&count| count > 1), Some(12 * 20 + 4 * 4));
+    }
+}
