@@ -1,6 +1,7 @@
 //! Policies side by side on the same demand.
 
 use crate::fluid::{Autoscaler, Run, Setting, run};
+use crate::oracle::Violation;
 use crate::ours::Ours;
 use crate::peers::Peer;
 use crate::score::{Score, Terms};
@@ -32,7 +33,7 @@ pub struct Cell {
     /// What was asked for.
     pub attainment_requested: f64,
     /// How violations are counted.
-    pub violation: &'static str,
+    pub violation: Violation,
     /// What it came to.
     #[serde(flatten)]
     pub score: Score,
@@ -108,7 +109,7 @@ impl World<'_> {
             tuning,
             target,
             attainment_requested: self.terms.attainment,
-            violation: "excess",
+            violation: self.setting.violation,
             score: Score::of(run, self.demand, self.setting, self.terms),
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Left out: queues (a slot's excess is turned away), drains, failed launches, billing minimums.
 
+use crate::oracle::Violation;
 use evenkeel_core::units::{Span, Time};
 use std::collections::VecDeque;
 
@@ -70,6 +71,8 @@ pub struct Setting {
     pub scored_from: usize,
     /// Moment of the first slot.
     pub start: Time,
+    /// How demand above the ready replicas is counted.
+    pub violation: Violation,
 }
 
 /// What a run came to, over the slots that are scored.
@@ -79,7 +82,7 @@ pub struct Run {
     pub ready: Vec<u32>,
     /// Replica-slots billed. What was starting when scoring began is free until it is ready.
     pub billed_slots: u64,
-    /// Demand above the ready replicas, replica-slots.
+    /// Demand violated, replica-slots.
     pub violated: f64,
     /// Demand, replica-slots.
     pub offered: f64,
@@ -115,20 +118,20 @@ pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -
         fleet.admit(slot);
         run.ready.push(fleet.ready);
         if slot >= setting.scored_from {
-            run.score(offered, &fleet, launched, setting.scored_from);
+            run.score(offered, &fleet, launched, setting);
         }
     }
     run
 }
 
 impl Run {
-    fn score(&mut self, offered: f64, fleet: &Fleet, launched: u32, scored_from: usize) {
-        let violated = (offered - f64::from(fleet.ready)).max(0.0);
+    fn score(&mut self, offered: f64, fleet: &Fleet, launched: u32, setting: &Setting) {
+        let violated = setting.violation.of(offered, f64::from(fleet.ready));
         self.offered += offered;
         self.violated += violated;
         self.violated_slots += u64::from(violated > 0.0);
         self.launches += u64::from(launched);
-        self.billed_slots += u64::from(fleet.ready + fleet.starting_since(scored_from));
+        self.billed_slots += u64::from(fleet.ready + fleet.starting_since(setting.scored_from));
     }
 }
 
@@ -203,7 +206,8 @@ mod tests {
 
     fn setting(start_up_slots: u32) -> Setting {
         let (slot, start) = (Span::from_secs(5), Time::default());
-        Setting { slot, start_up_slots, minimum: 1, maximum: 10, scored_from: 0, start }
+        let violation = Violation::Excess;
+        Setting { slot, start_up_slots, minimum: 1, maximum: 10, scored_from: 0, start, violation }
     }
 
     #[test]
@@ -231,6 +235,13 @@ mod tests {
         let run = run(&[3.0; 4], &scored, &mut Script(vec![3; 4]));
         assert_eq!(run.ready, [1, 1, 3, 3]);
         assert_eq!((run.billed_slots, run.offered, run.violated, run.launches), (1 + 3 + 3, 9.0, 2.0, 0));
+    }
+
+    #[test]
+    fn under_step_a_slot_that_is_short_loses_all_of_its_demand() {
+        let step = Setting { violation: Violation::Step, ..setting(2) };
+        let run = run(&[2.5, 2.0, 2.0, 2.5], &step, &mut Script(vec![2; 4]));
+        assert_eq!((run.ready, run.violated), (vec![1, 1, 2, 2], 2.5 + 2.0 + 2.5));
     }
 
     #[test]

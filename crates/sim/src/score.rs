@@ -44,7 +44,8 @@ impl Score {
     pub fn of(run: &Run, demand: &[f64], setting: &Setting, terms: &Terms) -> Self {
         let hours = |slots: f64| slots * setting.slot.as_secs_f64() / SECONDS_AN_HOUR;
         let scored = &demand[setting.scored_from..];
-        let oracle = Oracle::new(scored, f64::from(setting.start_up_slots), setting.minimum).within(run.violated);
+        let oracle = Oracle::new(scored, f64::from(setting.start_up_slots), setting.minimum, setting.violation)
+            .within(run.violated);
         let replica_hours = hours(run.billed_slots as f64);
         let oracle_replica_hours = hours(oracle.plan.cost);
         Self {

@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// How the peers' targets are set
     #[arg(long, value_enum, default_value_t = choices::Peers::Default)]
     peers: choices::Peers,
+    /// How demand above the ready replicas is counted
+    #[arg(long, value_enum, default_value_t = choices::Violated::Excess)]
+    violation: choices::Violated,
     /// Time at the beginning that policies learn from and that is not scored
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = choices::span)]
     history: Span,
@@ -167,7 +170,8 @@ fn setting(arguments: &Arguments, spec: &TierSpec, slots: usize) -> Result<Setti
     }
     let start_up_slots = u32::try_from(in_slots(spec.start_up)).unwrap_or(u32::MAX);
     let (slot, start) = (arguments.step, Time::default());
-    Ok(Setting { slot, start_up_slots, minimum: spec.minimum, maximum: spec.maximum, scored_from, start })
+    let violation = arguments.violation.into();
+    Ok(Setting { slot, start_up_slots, minimum: spec.minimum, maximum: spec.maximum, scored_from, start, violation })
 }
 
 fn compare(world: &World<'_>, spec: &TierSpec, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {

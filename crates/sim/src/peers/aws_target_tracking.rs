@@ -88,10 +88,12 @@ impl Autoscaler for TargetTracking {
 mod tests {
     use super::*;
     use crate::fluid::{Setting, run};
+    use crate::oracle::Violation;
 
     fn setting() -> Setting {
         let (slot, start) = (Span::from_secs(5), Time::default());
-        Setting { slot, start_up_slots: 0, minimum: 1, maximum: 100, scored_from: 0, start }
+        let violation = Violation::Excess;
+        Setting { slot, start_up_slots: 0, minimum: 1, maximum: 100, scored_from: 0, start, violation }
     }
 
     fn minute(slot: usize) -> usize {

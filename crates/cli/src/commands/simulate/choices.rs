@@ -2,6 +2,7 @@
 
 use evenkeel_core::units::Span;
 use evenkeel_sim::compare::Tuning;
+use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::peers::Peer;
 use evenkeel_workload::written;
 
@@ -31,6 +32,24 @@ impl From<Peers> for Tuning {
             Peers::Default => Self::Default,
             Peers::TunedOnHistory => Self::TunedOnHistory,
             Peers::TunedInHindsight => Self::TunedInHindsight,
+        }
+    }
+}
+
+/// How demand above the ready replicas is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Violated {
+    /// Only what exceeds them, as where the excess is turned away at once
+    Excess,
+    /// All demand of a step that is short, as where a queue makes all of it late
+    Step,
+}
+
+impl From<Violated> for Violation {
+    fn from(violated: Violated) -> Self {
+        match violated {
+            Violated::Excess => Self::Excess,
+            Violated::Step => Self::Step,
         }
     }
 }

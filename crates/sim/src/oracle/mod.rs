@@ -13,7 +13,15 @@
 //! price charges for is the best violation budget for that price (Everett 1963), and its value is a lower bound on every
 //! fleet within the budget (Lagrange duality). The price is bisected until plan and bound meet.
 //!
-//! The levels up to the minimum are always on, and what is on in the first slot was switched on before and for free.
+//! Where a slot that is short loses all of its demand ([`Violation::Step`]) levels do not fall apart, and the programme runs
+//! over the count.
+//!
+//! Replicas up to the minimum are always on, and what is on in the first slot was switched on before and for free.
+
+mod excess;
+mod step;
+
+use serde::Serialize;
 
 /// What a plan costs and misses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,14 +41,34 @@ pub struct Optimum {
     pub bound: f64,
 }
 
+/// How demand above the ready replicas is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Violation {
+    /// Only what exceeds them: true if the gateway turns the excess away at once.
+    Excess,
+    /// All demand of the slot: a queue makes all of it late.
+    Step,
+}
+
+impl Violation {
+    /// What of `demand` is violated where so many `ready` replicas serve.
+    pub fn of(self, demand: f64, ready: f64) -> f64 {
+        let excess = (demand - ready).max(0.0);
+        match self {
+            Self::Step if excess > 0.0 => demand,
+            _ => excess,
+        }
+    }
+}
+
 /// Demand to be met in hindsight.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Oracle<'a> {
     demand: &'a [f64],
     start_up_slots: f64,
     minimum: u32,
-    /// Scratch: the slots in which the level at hand is needed.
-    needed: Vec<u32>,
+    violation: Violation,
 }
 
 /// Prices are searched in this range; a price of 1 makes a slot of violation as dear as a slot of a replica.
@@ -52,12 +80,12 @@ const BISECTIONS: u32 = 41;
 impl<'a> Oracle<'a> {
     /// `demand` in replicas for each slot, none of it NaN or infinite; `start_up_slots` billed for each replica switched
     /// on; `minimum` replicas always on.
-    pub fn new(demand: &'a [f64], start_up_slots: f64, minimum: u32) -> Self {
-        Self { demand, start_up_slots, minimum, needed: Vec::with_capacity(demand.len()) }
+    pub const fn new(demand: &'a [f64], start_up_slots: f64, minimum: u32, violation: Violation) -> Self {
+        Self { demand, start_up_slots, minimum, violation }
     }
 
     /// The cheapest plan that violates at most `budget` replica-slots of demand.
-    pub fn within(&mut self, budget: f64) -> Optimum {
+    pub fn within(&self, budget: f64) -> Optimum {
         let (mut low, mut high) = (libm::log(LEAST_PRICE), libm::log(LARGEST_PRICE));
         let dearest = self.at_price(LARGEST_PRICE);
         let mut best = Optimum { plan: dearest, bound: bound_of(dearest, LARGEST_PRICE, budget) };
@@ -79,45 +107,11 @@ impl<'a> Oracle<'a> {
     }
 
     /// The plan that is best when each replica-slot of violation costs `price`.
-    pub fn at_price(&mut self, price: f64) -> Plan {
-        let slots = self.demand.len();
-        let mut total = Plan { cost: f64::from(self.minimum) * slots as f64, violated: 0.0 };
-        self.needed.clear();
-        let base = f64::from(self.minimum);
-        self.needed.extend((0..slots as u32).filter(|&slot| self.demand[slot as usize] > base));
-        let mut below = base;
-        while !self.needed.is_empty() {
-            let level = self.level(below, price);
-            total.cost += level.cost;
-            total.violated += level.violated;
-            below += 1.0;
-            let demand = self.demand;
-            self.needed.retain(|&slot| demand[slot as usize] > below);
+    pub fn at_price(&self, price: f64) -> Plan {
+        match self.violation {
+            Violation::Excess => excess::at_price(self, price),
+            Violation::Step => step::at_price(self, price),
         }
-        total
-    }
-
-    /// The replica that serves demand between `below` and one more. Only slots that need it are looked at: over a gap of G
-    /// others, off costs nothing, and on costs G or, switched off meanwhile and on again in its last slot, s + 1.
-    fn level(&self, below: f64, price: f64) -> Plan {
-        // Both are free before the first slot.
-        let (mut off, mut on) = (Branch::default(), Branch::default());
-        let mut next = 0;
-        for &slot in &self.needed {
-            if slot > next {
-                (off, on) = self.over_gap(off, on, slot - next);
-            }
-            let missed = (self.demand[slot as usize] - below).min(1.0);
-            (off, on) = (off.or(on).missing(missed, price), on.or(off.paying(self.start_up_slots)).paying(1.0));
-            next = slot + 1;
-        }
-        let last = off.or(on);
-        Plan { cost: last.cost, violated: last.violated }
-    }
-
-    fn over_gap(&self, off: Branch, on: Branch, slots: u32) -> (Branch, Branch) {
-        let idle = off.or(on);
-        (idle, on.paying(f64::from(slots)).or(idle.paying(self.start_up_slots + 1.0)))
     }
 }
 
@@ -158,48 +152,55 @@ mod tests {
     use proptest::prelude::*;
 
     /// Every plan of at most `most` replicas, by hand.
-    fn cheapest_by_trying_all(demand: &[f64], start_up: f64, minimum: u32, most: u32, budget: f64) -> f64 {
-        fn rest(demand: &[f64], start_up: f64, range: (u32, u32), before: Option<u32>, budget: f64) -> f64 {
-            let Some((&first, later)) = demand.split_first() else { return 0.0 };
+    fn cheapest_by_trying_all(oracle: &Oracle<'_>, most: u32, budget: f64) -> f64 {
+        fn rest(oracle: &Oracle<'_>, most: u32, before: Option<u32>, budget: f64) -> f64 {
+            let Some((&first, later)) = oracle.demand.split_first() else { return 0.0 };
             let mut best = f64::INFINITY;
-            for count in range.0..=range.1 {
-                let violated = (first - f64::from(count)).max(0.0);
+            for count in oracle.minimum..=most {
+                let violated = oracle.violation.of(first, f64::from(count));
                 if violated <= budget + 1e-12 {
                     let started = before.map_or(0, |before| count.saturating_sub(before));
-                    let now = f64::from(count) + start_up * f64::from(started);
-                    best = best.min(now + rest(later, start_up, range, Some(count), budget - violated));
+                    let now = f64::from(count) + oracle.start_up_slots * f64::from(started);
+                    let later = Oracle { demand: later, ..*oracle };
+                    best = best.min(now + rest(&later, most, Some(count), budget - violated));
                 }
             }
             best
         }
-        rest(demand, start_up, (minimum, most), None, budget)
+        rest(oracle, most, None, budget)
     }
 
     #[test]
     fn with_nothing_allowed_to_be_missed_a_dip_is_bridged_when_starting_again_costs_more() {
         // Two replicas, three slots of only one, two again: keeping costs 3, starting again costs the start-up.
         let demand = [2.0, 1.0, 1.0, 1.0, 2.0];
-        assert_eq!(Oracle::new(&demand, 4.0, 1).within(0.0).plan, Plan { cost: 10.0, violated: 0.0 });
-        assert_eq!(Oracle::new(&demand, 2.0, 1).within(0.0).plan, Plan { cost: 9.0, violated: 0.0 });
+        assert_eq!(
+            Oracle::new(&demand, 4.0, 1, Violation::Excess).within(0.0).plan,
+            Plan { cost: 10.0, violated: 0.0 }
+        );
+        assert_eq!(Oracle::new(&demand, 2.0, 1, Violation::Excess).within(0.0).plan, Plan { cost: 9.0, violated: 0.0 });
     }
 
     #[test]
     fn the_budget_goes_where_a_replica_is_dearest() {
         // A lone spike of one slot costs a start-up and a slot to meet: it is the first to be missed.
         let demand = [1.0, 1.0, 2.0, 1.0, 1.0];
-        let oracle = Oracle::new(&demand, 6.0, 1).within(1.0);
+        let oracle = Oracle::new(&demand, 6.0, 1, Violation::Excess).within(1.0);
         assert_eq!(oracle.plan, Plan { cost: 5.0, violated: 1.0 });
         assert!((oracle.bound - 5.0).abs() < 1e-6);
     }
 
     #[test]
     fn the_fleet_that_is_there_at_first_was_started_for_free() {
-        assert_eq!(Oracle::new(&[3.0, 3.0], 100.0, 1).within(0.0).plan.cost, 6.0);
+        assert_eq!(Oracle::new(&[3.0, 3.0], 100.0, 1, Violation::Excess).within(0.0).plan.cost, 6.0);
     }
 
     #[test]
     fn no_demand_costs_the_minimum() {
-        assert_eq!(Oracle::new(&[0.0; 4], 3.0, 2).within(0.0).plan, Plan { cost: 8.0, violated: 0.0 });
+        assert_eq!(
+            Oracle::new(&[0.0; 4], 3.0, 2, Violation::Excess).within(0.0).plan,
+            Plan { cost: 8.0, violated: 0.0 }
+        );
     }
 
     proptest! {
@@ -209,13 +210,15 @@ mod tests {
             start_up in 0.0f64..5.0,
             minimum in 0u32..2,
             share in 0.0f64..0.5,
+            violation in prop_oneof![Just(Violation::Excess), Just(Violation::Step)],
         ) {
             let budget = share * demand.iter().sum::<f64>();
-            let found = Oracle::new(&demand, start_up, minimum).within(budget);
+            let oracle = Oracle::new(&demand, start_up, minimum, violation);
+            let found = oracle.within(budget);
             prop_assert!(found.plan.violated <= budget + 1e-9);
-            let best = cheapest_by_trying_all(&demand, start_up, minimum, 3, budget);
+            let best = cheapest_by_trying_all(&oracle, 3, budget);
             prop_assert!(found.bound <= best + 1e-6 && best <= found.plan.cost + 1e-9, "{found:?} {best}");
-            let best = cheapest_by_trying_all(&demand, start_up, minimum, 3, found.plan.violated);
+            let best = cheapest_by_trying_all(&oracle, 3, found.plan.violated);
             prop_assert!((found.plan.cost - best).abs() < 1e-6, "{found:?} {best}");
         }
     }
