@@ -116,3 +116,54 @@ fn explain_without_a_tier_says_where_it_belongs_and_which_there_are() {
     let words = refused(home.path(), &["explain", "gone.yaml"]);
     assert!(words.contains("`evenkeel explain gone.yaml TIER`"), "{words}");
 }
+
+#[test]
+fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
+    let home = tempfile::tempdir().unwrap();
+    let (fleet, series) = (home.path().join("game.yaml"), home.path().join("players.csv"));
+    fs::write(&fleet, example()).unwrap();
+    fs::write(&series, "0,100\n86400,100\n").unwrap();
+    let zero = home.path().join("zero.csv");
+    fs::write(&zero, "0,0\n864000,0\n").unwrap();
+    let (fleet, series, zero) = (fleet.to_str().unwrap(), series.to_str().unwrap(), zero.to_str().unwrap());
+    for (flags, expected) in [
+        (&["--players", series][..], "`--tier` says which is simulated: one of gold, silver, bronze"),
+        (
+            &["--tier", "copper", "--players", series],
+            "there is no tier `copper`; the fleet file has gold, silver, bronze",
+        ),
+        (&["--tier", "gold"], "--players <FILE>|--arrivals <FILE>"),
+        (&["--tier", "gold", "--players", "none.csv"], "cannot read none.csv"),
+        (&["--tier", "gold", "--players", series], "`--history` takes 604800s of it: nothing is left to score"),
+        (&["--tier", "bronze", "--players", series, "--history", "1h"], "`backlog_per_replica` goes by signals"),
+        (&["--tier", "gold", "--players", zero, "--mean-replicas", "5"], "the series is zero throughout"),
+        (&["--tier", "gold", "--players", series, "--attainment", "100%"], "a share above 0 and below 1"),
+        (&["--tier", "gold", "--players", series, "--step", "5"], "a time of at least 100ms"),
+        (&["--tier", "gold", "--players", series, "--policies", "hpa,magic"], "there is no policy `magic`"),
+    ] {
+        let words = refused(home.path(), &[&["simulate", fleet][..], flags].concat());
+        assert!(words.contains(expected), "{flags:?}: {words}");
+    }
+}
+
+#[test]
+fn a_simulation_gives_the_same_bytes_again_and_another_seed_others() {
+    let home = tempfile::tempdir().unwrap();
+    let (fleet, series) = (home.path().join("game.yaml"), home.path().join("players.csv"));
+    fs::write(&fleet, example()).unwrap();
+    fs::write(&series, "0,500\n43200,3000\n86400,500\n").unwrap();
+    let simulated = |seed: &str| {
+        let files = [fleet.to_str().unwrap(), "--tier", "gold", "--players", series.to_str().unwrap()];
+        let arguments = [&["simulate"], &files[..], &["--history", "6h", "--seed", seed, "-o", "json"]].concat();
+        let output = evenkeel(home.path(), &arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let first = simulated("1");
+    assert_eq!(first, simulated("1"));
+    assert!(first != simulated("2"));
+    let result: serde_json::Value = serde_json::from_slice(&first).unwrap();
+    let cells = result["cells"].as_array().unwrap();
+    assert_eq!((result["version"].as_u64(), cells[0]["policy"].as_str()), (Some(1), Some("evenkeel")));
+    assert!(cells.iter().all(|cell| cell["cost_over_oracle"].as_f64().unwrap() >= 1.0 - 1e-6), "{result:#}");
+}
