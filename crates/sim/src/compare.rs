@@ -21,6 +21,14 @@ pub enum Tuning {
     TunedInHindsight,
 }
 
+/// How a policy was set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Parameters {
+    /// Load a replica that is aimed at, or for `static` the count; `None` for a policy without a target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<f64>,
+}
+
 /// One policy's run, judged.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cell {
@@ -28,8 +36,8 @@ pub struct Cell {
     pub policy: &'static str,
     /// How it was set; `None` where there is nothing to set.
     pub tuning: Option<Tuning>,
-    /// The target that this gave.
-    pub target: Option<f64>,
+    /// What this gave.
+    pub parameters: Parameters,
     /// What was asked for.
     pub attainment_requested: f64,
     /// How violations are counted.
@@ -107,7 +115,7 @@ impl World<'_> {
         Cell {
             policy,
             tuning,
-            target,
+            parameters: Parameters { target },
             attainment_requested: self.terms.attainment,
             violation: self.setting.violation,
             score: Score::of(run, self.demand, self.setting, self.terms),

@@ -28,6 +28,12 @@ pub struct Score {
     pub violation_minutes: f64,
     /// Replicas ordered.
     pub launches: u64,
+    /// Time to the first token.
+    pub ttft_p95_seconds: Option<f64>,
+    /// Time per output token.
+    pub tpot_p95_seconds: Option<f64>,
+    /// Gap between tokens.
+    pub itl_p95_seconds: Option<f64>,
 }
 
 /// What a run is judged by.
@@ -58,6 +64,9 @@ impl Score {
             budget_used: (1.0 - run.capacity_attainment()) / (1.0 - terms.attainment),
             violation_minutes: hours(run.violated_slots as f64) * 60.0,
             launches: run.launches,
+            ttft_p95_seconds: None,
+            tpot_p95_seconds: None,
+            itl_p95_seconds: None,
         }
     }
 }

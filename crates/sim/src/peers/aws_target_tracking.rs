@@ -3,14 +3,16 @@
 //! The arithmetic is not published; documented are: proportional to how far the metric is from its target, rounded so that
 //! it is not undershot; a cooldown of 300 s in both directions for ECS and SageMaker, which a scale-out breaks when it was
 //! one of scale-in; scale-in only where the metric is well below (a tenth, as users observe) for long; no action on missing
-//! data. Users observe alarms of 3 points out and 15 points in (aws/containers-roadmap issues 1208, 1220, 2113). A point is a
-//! minute of an ECS service's metrics, or 20 s for CPU and memory since June 2026; it can be read a period after it ended.
+//! data. Users observe alarms of 3 points out and 15 minutes in (aws/containers-roadmap issues 1208, 1220, 2113). A point is
+//! a minute of an ECS service's metrics, 20 s for its CPU and memory since June 2026, and 10 s of the concurrent requests of
+//! a SageMaker endpoint, which scales in no faster for it; it can be read a period after it ended.
 
 use crate::fluid::{Autoscaler, Seen};
 use evenkeel_core::units::{Span, Time};
+use std::collections::VecDeque;
 
 const POINTS_OUT: usize = 3;
-const POINTS_IN: usize = 15;
+const LOW_FOR: Span = Span::from_secs(15 * 60);
 /// Scale-in where all points are below so much of the target.
 const IN_SHARE: f64 = 0.9;
 const COOLDOWN: Span = Span::from_secs(300);
@@ -21,7 +23,7 @@ pub(super) struct TargetTracking {
     target: f64,
     period: Span,
     /// The last points, oldest first: mean load a ready replica.
-    points: Vec<f64>,
+    points: VecDeque<f64>,
     wanted: Option<u32>,
     out_at: Option<Time>,
     in_at: Option<Time>,
@@ -30,7 +32,7 @@ pub(super) struct TargetTracking {
 impl TargetTracking {
     /// Keeps load a replica at `target`, by points of this `period`.
     pub(super) const fn new(target: f64, period: Span) -> Self {
-        Self { target, period, points: Vec::new(), wanted: None, out_at: None, in_at: None }
+        Self { target, period, points: VecDeque::new(), wanted: None, out_at: None, in_at: None }
     }
 
     /// The period that ended one period ago.
@@ -40,32 +42,35 @@ impl TargetTracking {
         let load: f64 = seen.demand[from..from + slots].iter().sum();
         let ready: u32 = seen.served_by[from..from + slots].iter().sum();
         if ready > 0 {
-            self.points.push(load / f64::from(ready));
+            self.points.push_back(load / f64::from(ready));
         }
-        if self.points.len() > POINTS_IN {
-            self.points.remove(0);
+        if self.points.len() > self.points_in() {
+            self.points.pop_front();
         }
     }
 
-    fn last(&self, count: usize) -> Option<&[f64]> {
-        self.points.len().checked_sub(count).map(|from| &self.points[from..])
+    fn points_in(&self) -> usize {
+        (LOW_FOR.as_micros() / self.period.as_micros()) as usize
+    }
+
+    /// Whether there are so many points, and the last of them are so.
+    fn last_are(&self, count: usize, so: impl Fn(f64) -> bool) -> bool {
+        self.points.len() >= count && self.points.iter().rev().take(count).all(|&point| so(point))
     }
 
     fn proportional(&self, current: u32) -> u32 {
-        let latest = self.points.last().copied().unwrap_or(self.target);
+        let latest = self.points.back().copied().unwrap_or(self.target);
         libm::ceil(f64::from(current) * latest / self.target) as u32
     }
 
     fn judge(&mut self, now: Time, current: u32) -> u32 {
         let cools = |at: Option<Time>| at.is_some_and(|at| now.since(at) < COOLDOWN);
-        let all =
-            |count, holds: &dyn Fn(f64) -> bool| self.last(count).is_some_and(|it| it.iter().all(|&it| holds(it)));
         let wanted = self.proportional(current);
-        if all(POINTS_OUT, &|point| point > self.target) && wanted > current && !cools(self.out_at) {
+        if self.last_are(POINTS_OUT, |point| point > self.target) && wanted > current && !cools(self.out_at) {
             self.out_at = Some(now);
             return wanted;
         }
-        let low = all(POINTS_IN, &|point| point < IN_SHARE * self.target);
+        let low = self.last_are(self.points_in(), |point| point < IN_SHARE * self.target);
         if low && wanted < current && !cools(self.in_at) && !cools(self.out_at) {
             self.in_at = Some(now);
             return wanted;

@@ -3,6 +3,7 @@
 //! All look at the same load: demand in replicas, that is work offered over what a replica carries inside the SLO. A
 //! target of 0.7 keeps replicas at 70 % of that.
 
+mod agones;
 mod aibrix;
 mod aws_target_tracking;
 mod history;
@@ -13,6 +14,7 @@ mod static_count;
 
 use crate::compare::World;
 use crate::fluid::Autoscaler;
+use agones::Buffer;
 use aibrix::Apa;
 use aws_target_tracking::TargetTracking;
 use evenkeel_core::units::Span;
@@ -34,27 +36,33 @@ pub enum Peer {
     AwsTargetTracking,
     /// The same on metrics of 20 s.
     AwsTargetTracking20s,
+    /// The same on a SageMaker endpoint's metrics of 10 s.
+    SageMaker,
     /// Ray Serve.
     RayServe,
     /// SkyServe.
     SkyServe,
     /// AIBrix's APA.
     Aibrix,
+    /// Agones' fleet autoscaler with a buffer.
+    Agones,
     /// A count that never changes.
     Static,
 }
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Hpa,
         Self::Keda,
         Self::Kpa,
         Self::AwsTargetTracking,
         Self::AwsTargetTracking20s,
+        Self::SageMaker,
         Self::RayServe,
         Self::SkyServe,
         Self::Aibrix,
+        Self::Agones,
         Self::Static,
     ];
 
@@ -66,9 +74,11 @@ impl Peer {
             Self::Kpa => "kpa",
             Self::AwsTargetTracking => "aws-target-tracking",
             Self::AwsTargetTracking20s => "aws-target-tracking-20s",
+            Self::SageMaker => "sagemaker",
             Self::RayServe => "ray-serve",
             Self::SkyServe => "sky-serve",
             Self::Aibrix => "aibrix",
+            Self::Agones => "agones",
             Self::Static => "static",
         }
     }
@@ -81,9 +91,11 @@ impl Peer {
             Self::Kpa => Box::new(Kpa::new(kpa::Settings::shipped(target))),
             Self::AwsTargetTracking => Box::new(TargetTracking::new(target, Span::from_secs(60))),
             Self::AwsTargetTracking20s => Box::new(TargetTracking::new(target, Span::from_secs(20))),
+            Self::SageMaker => Box::new(TargetTracking::new(target, Span::from_secs(10))),
             Self::RayServe => Box::new(Persistent::new(persistent::Settings::ray_serve(target))),
             Self::SkyServe => Box::new(Persistent::new(persistent::Settings::sky_serve(target))),
             Self::Aibrix => Box::new(Apa::new(target)),
+            Self::Agones => Box::new(Buffer::new(target)),
             Self::Static => Box::new(Static { replicas: target as u32 }),
         }
     }
@@ -91,7 +103,7 @@ impl Peer {
     /// As its documentation ships it; for `static` the peak before scoring began, as a team would buy it.
     pub fn default_target(self, world: &World<'_>) -> f64 {
         match self {
-            Self::AwsTargetTracking | Self::AwsTargetTracking20s => 0.75,
+            Self::AwsTargetTracking | Self::AwsTargetTracking20s | Self::SageMaker => 0.75,
             Self::Static => peak(&world.demand[..world.setting.scored_from.max(1)]),
             _ => 0.7,
         }

@@ -107,10 +107,8 @@ mod tests {
     fn policies_are_chosen_by_their_names() {
         assert_eq!(policies("hpa, evenkeel,hpa"), Ok(Chosen { evenkeel: true, peers: vec![Peer::Hpa] }));
         assert_eq!(policies("all").unwrap().peers, Peer::ALL);
-        assert_eq!(
-            policies("hpb").unwrap_err(),
-            "there is no policy `hpb`; there are evenkeel, hpa, keda, kpa, aws-target-tracking, aws-target-tracking-20s, ray-serve, sky-serve, aibrix, static"
-        );
+        let refused = policies("hpb").unwrap_err();
+        assert!(refused.starts_with("there is no policy `hpb`; there are evenkeel, hpa, keda,"), "{refused}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) fn table(cells: &[Cell]) -> String {
         let score = &cell.score;
         table.add_row([
             named(cell),
-            cell.target.map_or_else(String::new, |target| format!("{target}")),
+            cell.parameters.target.map_or_else(String::new, |target| format!("{target}")),
             format!("{:.3} %", 100.0 * score.capacity_attainment),
             format!("{} %", 100.0 * cell.attainment_requested),
             format!("{:.0} %", 100.0 * score.budget_used),
