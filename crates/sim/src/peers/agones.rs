@@ -14,13 +14,12 @@ const SYNC: Span = Span::from_secs(30);
 pub(super) struct Buffer {
     /// Share of the fleet that is allocated: 1 less the buffer.
     allocated: f64,
-    wanted: Option<u32>,
 }
 
 impl Buffer {
     /// Keeps so large a share of the fleet allocated.
     pub(super) const fn new(allocated: f64) -> Self {
-        Self { allocated, wanted: None }
+        Self { allocated }
     }
 
     fn scale(&self, allocated: f64) -> u32 {
@@ -31,10 +30,8 @@ impl Buffer {
 
 impl Autoscaler for Buffer {
     fn decide(&mut self, seen: &Seen<'_>) -> u32 {
-        if let Some(&demand) = seen.demand.last().filter(|_| seen.is_due(SYNC)) {
-            self.wanted = Some(self.scale(demand));
-        }
-        self.wanted.unwrap_or_else(|| seen.current())
+        let latest = seen.demand.last().filter(|_| seen.is_due(SYNC));
+        latest.map_or_else(|| seen.current(), |&demand| self.scale(demand))
     }
 }
 

@@ -13,12 +13,11 @@ const TOLERANCE: f64 = 0.1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Apa {
     target: f64,
-    wanted: Option<u32>,
 }
 
 impl Apa {
     pub(super) const fn new(target: f64) -> Self {
-        Self { target, wanted: None }
+        Self { target }
     }
 
     fn scale(&self, load_a_pod: f64, current: u32) -> u32 {
@@ -36,12 +35,12 @@ impl Apa {
 
 impl Autoscaler for Apa {
     fn decide(&mut self, seen: &Seen<'_>) -> u32 {
-        if !seen.demand.is_empty() && seen.is_due(PERIOD) {
-            let each = seen.mean_demand(PERIOD) / f64::from(seen.ready.max(1));
-            // It multiplies by the pods there are, so what starts would count twice: aibrix issue 2670.
-            self.wanted = Some(self.scale(each, seen.current()));
+        if seen.demand.is_empty() || !seen.is_due(PERIOD) {
+            return seen.current();
         }
-        self.wanted.unwrap_or_else(|| seen.current())
+        // It multiplies by the pods there are, so what starts counts twice: aibrix issue 2670.
+        let each = seen.mean_demand(PERIOD) / f64::from(seen.ready.max(1));
+        self.scale(each, seen.current())
     }
 }
 

@@ -24,7 +24,6 @@ pub(super) struct TargetTracking {
     period: Span,
     /// The last points, oldest first: mean load a ready replica.
     points: VecDeque<f64>,
-    wanted: Option<u32>,
     out_at: Option<Time>,
     in_at: Option<Time>,
 }
@@ -32,7 +31,7 @@ pub(super) struct TargetTracking {
 impl TargetTracking {
     /// Keeps load a replica at `target`, by points of this `period`.
     pub(super) const fn new(target: f64, period: Span) -> Self {
-        Self { target, period, points: VecDeque::new(), wanted: None, out_at: None, in_at: None }
+        Self { target, period, points: VecDeque::new(), out_at: None, in_at: None }
     }
 
     /// The period that ended one period ago.
@@ -81,11 +80,11 @@ impl TargetTracking {
 
 impl Autoscaler for TargetTracking {
     fn decide(&mut self, seen: &Seen<'_>) -> u32 {
-        if seen.is_due(self.period) {
-            self.publish(seen);
-            self.wanted = Some(self.judge(seen.now, seen.current()));
+        if !seen.is_due(self.period) {
+            return seen.current();
         }
-        self.wanted.unwrap_or_else(|| seen.current())
+        self.publish(seen);
+        self.judge(seen.now, seen.current())
     }
 }
 

@@ -77,13 +77,12 @@ pub(super) struct Hpa {
     target: f64,
     polled: f64,
     recommended: Recent,
-    wanted: Option<u32>,
 }
 
 impl Hpa {
     /// Keeps the load of a replica at `target`.
     pub(super) fn new(metric: Metric, target: f64) -> Self {
-        Self { metric, target, polled: 0.0, recommended: Recent::of(DOWN_STABILIZATION), wanted: None }
+        Self { metric, target, polled: 0.0, recommended: Recent::of(DOWN_STABILIZATION) }
     }
 
     fn of_metric(&mut self, seen: &Seen<'_>) -> u32 {
@@ -113,13 +112,11 @@ impl Autoscaler for Hpa {
     fn decide(&mut self, seen: &Seen<'_>) -> u32 {
         let current = seen.current();
         if seen.demand.is_empty() || !seen.is_due(SYNC) {
-            return self.wanted.unwrap_or(current);
+            return current;
         }
         let recommended = self.of_metric(seen);
         let stable = self.stabilized(seen.now, recommended, current);
-        let limited = stable.min((2 * current).max(current + UP_PODS));
-        self.wanted = Some(limited);
-        limited
+        stable.min((2 * current).max(current + UP_PODS))
     }
 }
 

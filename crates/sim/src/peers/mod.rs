@@ -5,6 +5,7 @@
 
 mod agones;
 mod aibrix;
+mod aws_predictive;
 mod aws_target_tracking;
 mod history;
 mod hpa;
@@ -16,6 +17,7 @@ use crate::compare::World;
 use crate::fluid::Autoscaler;
 use agones::Buffer;
 use aibrix::Apa;
+use aws_predictive::Predictive;
 use aws_target_tracking::TargetTracking;
 use evenkeel_core::units::Span;
 use hpa::{Hpa, Metric};
@@ -36,7 +38,9 @@ pub enum Peer {
     AwsTargetTracking,
     /// The same on metrics of 20 s.
     AwsTargetTracking20s,
-    /// The same on a SageMaker endpoint's metrics of 10 s.
+    /// Target tracking on metrics of a minute with AWS's predictive scaling beside it.
+    AwsPredictive,
+    /// Target tracking on a SageMaker endpoint's metrics of 10 s.
     SageMaker,
     /// Ray Serve.
     RayServe,
@@ -52,12 +56,13 @@ pub enum Peer {
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Hpa,
         Self::Keda,
         Self::Kpa,
         Self::AwsTargetTracking,
         Self::AwsTargetTracking20s,
+        Self::AwsPredictive,
         Self::SageMaker,
         Self::RayServe,
         Self::SkyServe,
@@ -74,6 +79,7 @@ impl Peer {
             Self::Kpa => "kpa",
             Self::AwsTargetTracking => "aws-target-tracking",
             Self::AwsTargetTracking20s => "aws-target-tracking-20s",
+            Self::AwsPredictive => "aws-predictive",
             Self::SageMaker => "sagemaker",
             Self::RayServe => "ray-serve",
             Self::SkyServe => "sky-serve",
@@ -91,6 +97,7 @@ impl Peer {
             Self::Kpa => Box::new(Kpa::new(kpa::Settings::shipped(target))),
             Self::AwsTargetTracking => Box::new(TargetTracking::new(target, Span::from_secs(60))),
             Self::AwsTargetTracking20s => Box::new(TargetTracking::new(target, Span::from_secs(20))),
+            Self::AwsPredictive => Box::new(Predictive::new(target)),
             Self::SageMaker => Box::new(TargetTracking::new(target, Span::from_secs(10))),
             Self::RayServe => Box::new(Persistent::new(persistent::Settings::ray_serve(target))),
             Self::SkyServe => Box::new(Persistent::new(persistent::Settings::sky_serve(target))),
@@ -103,7 +110,7 @@ impl Peer {
     /// As its documentation ships it; for `static` the peak before scoring began, as a team would buy it.
     pub fn default_target(self, world: &World<'_>) -> f64 {
         match self {
-            Self::AwsTargetTracking | Self::AwsTargetTracking20s | Self::SageMaker => 0.75,
+            Self::AwsTargetTracking | Self::AwsTargetTracking20s | Self::AwsPredictive | Self::SageMaker => 0.75,
             Self::Static => peak(&world.demand[..world.setting.scored_from.max(1)]),
             _ => 0.7,
         }

@@ -35,14 +35,13 @@ impl Settings {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Persistent {
     settings: Settings,
-    wanted: Option<u32>,
     above_since: Option<Time>,
     below_since: Option<Time>,
 }
 
 impl Persistent {
     pub(super) const fn new(settings: Settings) -> Self {
-        Self { settings, wanted: None, above_since: None, below_since: None }
+        Self { settings, above_since: None, below_since: None }
     }
 
     fn judge(&mut self, now: Time, desired: u32, current: u32) -> u32 {
@@ -62,12 +61,11 @@ impl Persistent {
 
 impl Autoscaler for Persistent {
     fn decide(&mut self, seen: &Seen<'_>) -> u32 {
-        if !seen.demand.is_empty() && seen.is_due(self.settings.period) {
-            let desired = libm::ceil(seen.mean_demand(self.settings.window) / self.settings.target) as u32;
-            let current = self.wanted.unwrap_or_else(|| seen.current());
-            self.wanted = Some(self.judge(seen.now, desired.max(1), current));
+        if seen.demand.is_empty() || !seen.is_due(self.settings.period) {
+            return seen.current();
         }
-        self.wanted.unwrap_or_else(|| seen.current())
+        let desired = libm::ceil(seen.mean_demand(self.settings.window) / self.settings.target) as u32;
+        self.judge(seen.now, desired.max(1), seen.current())
     }
 }
 
