@@ -31,6 +31,11 @@ impl Clock {
     }
 }
 
+/// As the gateway's clock counts it.
+pub(crate) fn span(duration: Duration) -> Span {
+    Span::from_micros(micros(duration))
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -5,7 +5,7 @@
 //! has seen a part of one answer, and another one would not continue it.
 
 use crate::answer::{Answer, AnswerBody};
-use crate::clock::Clock;
+use crate::clock::{Clock, span};
 use crate::measure::Meter;
 use crate::refusal::Refusal;
 use crate::relay::RelayedBody;
@@ -148,10 +148,6 @@ async fn attempt_within(
             return Err(limit.silence);
         }
     }
-}
-
-fn span(duration: Duration) -> Span {
-    Span::from_micros(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// One try: the answer's head and the first piece of its body.

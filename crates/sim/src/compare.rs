@@ -79,24 +79,25 @@ impl World<'_> {
 
     /// Runs a peer, set by `tuning`.
     pub fn peer(&self, peer: Peer, tuning: Tuning) -> Cell {
+        let history = &self.demand[..self.setting.scored_from];
         let target = match tuning {
-            Tuning::Default => peer.default_target(self),
+            // Without a history the first slot is all that a team could know.
+            Tuning::Default => peer.default_target(&self.demand[..history.len().max(1)]),
             Tuning::TunedOnHistory => {
-                let before = Setting { scored_from: 0, ..*self.setting };
-                let demand = &self.demand[..self.setting.scored_from];
-                self.cheapest(peer, World { demand, setting: &before, terms: self.terms })
+                let setting = Setting { scored_from: 0, ..*self.setting };
+                World { demand: history, setting: &setting, terms: self.terms }.cheapest(peer)
             }
-            Tuning::TunedInHindsight => self.cheapest(peer, *self),
+            Tuning::TunedInHindsight => self.cheapest(peer),
         };
         let run = self.run(peer.with_target(target).as_mut());
         self.cell(peer.name(), Some(tuning), Some(target), &run)
     }
 
-    /// Of a peer's targets the cheapest that keeps the attainment in `world`, or else the one that misses least.
-    fn cheapest(&self, peer: Peer, world: World<'_>) -> f64 {
+    /// Of a peer's targets the cheapest that keeps the attainment, or else the one that misses least.
+    fn cheapest(&self, peer: Peer) -> f64 {
         let mut best: Option<(bool, f64, f64)> = None;
-        for target in peer.targets(&world) {
-            let run = world.run(peer.with_target(target).as_mut());
+        for target in peer.targets(self.demand) {
+            let run = self.run(peer.with_target(target).as_mut());
             let keeps = run.capacity_attainment() >= self.terms.attainment;
             let key = if keeps { run.billed_slots as f64 } else { run.violated };
             let better = best.is_none_or(|(kept, least, _)| (keeps && !kept) || (keeps == kept && key < least));

@@ -61,24 +61,11 @@ pub fn slots(series: &PlayersSeries, slot: Span, noise_cv: f64, seed: u64) -> Re
     }
     let cv = noise_cv * libm::sqrt(NOISE_SLOT.as_secs_f64() / slot.as_secs_f64());
     let mut noise = Noise::new(cv, seed).filter(|_| is_coarser(series, slot));
-    let points = series.points();
-    let mut next = 0;
     let sampled = (0..count).map(|index| {
-        let moment = Span::from_micros(index * slot.as_micros());
-        while next + 1 < points.len() && points[next + 1].at <= moment {
-            next += 1;
-        }
-        let value = between(points[next], points.get(next + 1).copied(), moment);
+        let value = series.at(Span::from_micros(index * slot.as_micros()));
         noise.as_mut().map_or(value, |noise| value * noise.factor())
     });
     Ok(sampled.collect())
-}
-
-fn between(from: evenkeel_workload::Point, to: Option<evenkeel_workload::Point>, moment: Span) -> f64 {
-    let Some(to) = to else { return from.players };
-    let share = moment.as_micros() - from.at.as_micros();
-    let whole = to.at.as_micros() - from.at.as_micros();
-    from.players + (to.players - from.players) * (share as f64 / whole as f64)
 }
 
 fn is_coarser(series: &PlayersSeries, slot: Span) -> bool {

@@ -118,10 +118,10 @@ fn tier_notices(tier: &Value) -> Vec<String> {
     });
     let refused = tier["refused"].as_str().map(|why| format!("{name}: the last order was refused: {why}"));
     let signals = &tier["signals"];
-    let (failed, ended) =
-        (&signals["error_share"]["fresh"]["value"]["part"], &signals["error_share"]["fresh"]["value"]["whole"]);
-    let failing = failed.as_u64().filter(|&failed| failed > 0);
-    let failing = failing.map(|failed| format!("{name}: {failed} of {ended} requests that ended just now failed"));
+    let share = &signals["error_share"]["fresh"]["value"];
+    let failed = share["part"].as_u64().filter(|&failed| failed > 0);
+    let failing =
+        failed.map(|failed| format!("{name}: {failed} of {} requests that ended just now failed", share["whole"]));
     let in_part = signals["in_flight"]["at_least"].is_object().then(|| {
         format!("{name}: an earlier gateway still ends its answers, so more may wait and be inside than is counted")
     });

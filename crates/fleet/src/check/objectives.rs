@@ -33,10 +33,11 @@ pub(super) fn check(tier: &TierDraft, report: &mut Report) {
 
 /// A replica that is late only now and then must not count as one that hangs, and an idle one never.
 pub(super) fn first_byte(tier: &TierDraft, draft: &Draft, report: &mut Report) {
-    let Some(first_byte) = draft.gateway.as_ref().map(|gateway| gateway.first_byte) else { return };
+    let limit = draft.gateway.as_ref().map(|gateway| gateway.first_byte).filter(|_| !tier.is_asynchronous);
+    let Some(first_byte) = limit else { return };
     let idle = Objective { metric: LatencyMetric::Ttft, quantile: LONG_PROMPT, bound: first_byte };
     let idle = idle_latency_ms(&tier.profile.fastest(), &tier.requests.shortest(), &idle);
-    if !tier.is_asynchronous && idle >= first_byte.as_millis_f64() {
+    if idle >= first_byte.as_millis_f64() {
         let message = format!(
             "an idle replica of {} takes {idle:.1} ms to the first token of a long prompt ({} of its lengths), and would be \
              given up for it after {first_byte}",
@@ -49,7 +50,7 @@ pub(super) fn first_byte(tier: &TierDraft, draft: &Draft, report: &mut Report) {
             "write what shows an engine that hangs, for example `10s`",
         );
     }
-    if !tier.is_asynchronous && 2.0 * idle > first_byte.as_millis_f64() {
+    if 2.0 * idle > first_byte.as_millis_f64() {
         let message = format!(
             "{first_byte} are less than twice what an idle replica of {} takes to the first token of a long prompt, {idle:.1} ms",
             tier.name
@@ -58,7 +59,7 @@ pub(super) fn first_byte(tier: &TierDraft, draft: &Draft, report: &mut Report) {
     }
     let objectives = tier.slo.objectives.iter().map(|(_, objective)| objective);
     let bound = objectives.filter(|it| it.metric == LatencyMetric::Ttft).map(|it| it.bound).max();
-    if let Some(bound) = bound.filter(|&bound| !tier.is_asynchronous && first_byte < bound + bound) {
+    if let Some(bound) = bound.filter(|&bound| first_byte < bound + bound) {
         let message = format!(
             "a replica of {} that is late now and then would count as one that hangs: its first tokens may take {bound}",
             tier.name

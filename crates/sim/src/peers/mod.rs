@@ -13,7 +13,6 @@ mod kpa;
 mod persistent;
 mod static_count;
 
-use crate::compare::World;
 use crate::fluid::Autoscaler;
 use agones::Buffer;
 use aibrix::Apa;
@@ -107,19 +106,19 @@ impl Peer {
         }
     }
 
-    /// As its documentation ships it; for `static` the peak before scoring began, as a team would buy it.
-    pub fn default_target(self, world: &World<'_>) -> f64 {
+    /// As its documentation ships it; for `static` the peak of the `history`, as a team would buy it.
+    pub fn default_target(self, history: &[f64]) -> f64 {
         match self {
             Self::AwsTargetTracking | Self::AwsTargetTracking20s | Self::AwsPredictive | Self::SageMaker => 0.75,
-            Self::Static => peak(&world.demand[..world.setting.scored_from.max(1)]),
+            Self::Static => peak(history),
             _ => 0.7,
         }
     }
 
-    /// What is tried when it is tuned.
-    pub fn targets(self, world: &World<'_>) -> Vec<f64> {
+    /// What is tried when it is tuned to `demand`.
+    pub fn targets(self, demand: &[f64]) -> Vec<f64> {
         match self {
-            Self::Static => (1..=peak(world.demand) as u32).map(f64::from).collect(),
+            Self::Static => (1..=peak(demand) as u32).map(f64::from).collect(),
             _ => (1..=150).map(|percent| f64::from(percent) / 100.0).collect(),
         }
     }
