@@ -105,7 +105,7 @@ impl Truth {
         self.replicas.iter().filter(|it| it.state == ReplicaState::Ready)
     }
 
-    /// Where the gateway's `counts` are not whole, it tells no level.
+    /// Where the gateway's `counts` are not whole, it tells half of each level as a lower bound.
     fn signals(&self, now: Time, counts: bool) -> Signals {
         let (load, at, gpu) = match self.tells {
             Tells::Nothing => {
