@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod arbitrate;
+pub mod attainment;
 pub mod autoscaler;
 pub mod capacity;
 pub mod check;

@@ -9,3 +9,4 @@ extern crate std;
 
 pub mod queue;
 pub mod replica;
+pub mod sequence;

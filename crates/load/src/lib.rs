@@ -31,7 +31,6 @@ pub mod threshold;
 mod ticket;
 mod token_stream;
 pub mod waiting;
-mod windows;
 pub mod words;
 
 pub use failure::{Failed, Failure};

@@ -6,7 +6,7 @@ use crate::plan::{ApiKey, Plan, TierPlan};
 use crate::said;
 use crate::slices::Slices;
 use crate::tally::{AnswerLengths, FailureTally, Goodput, within_slo};
-use crate::windows::{BoundCount, Windows};
+use evenkeel_core::attainment::{BoundCount, Windows};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;

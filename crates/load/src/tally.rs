@@ -1,7 +1,7 @@
 //! Counts of single requests: failures with their first and last moment, and answers inside the whole SLO.
 
 use crate::measured::Measured;
-use crate::windows::BoundCount;
+use evenkeel_core::attainment::BoundCount;
 use evenkeel_core::spec::{LatencyMetric, Objective};
 use evenkeel_core::units::Span;
 use std::time::Instant;

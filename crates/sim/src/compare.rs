@@ -99,7 +99,7 @@ impl World<'_> {
         for target in peer.targets(self.demand) {
             let run = self.run(peer.with_target(target).as_mut());
             let keeps = run.capacity_attainment() >= self.terms.attainment;
-            let key = if keeps { run.billed_slots as f64 } else { run.violated };
+            let key = if keeps { run.billed_slots } else { run.violated };
             let better = best.is_none_or(|(kept, least, _)| (keeps && !kept) || (keeps == kept && key < least));
             if better {
                 best = Some((keeps, key, target));

@@ -7,6 +7,7 @@
 //! Left out: queues (a slot's excess is turned away), drains, failed launches, billing minimums.
 
 use crate::oracle::Violation;
+use evenkeel_core::observe::{Replica, Signals};
 use evenkeel_core::units::{Span, Time};
 use std::collections::VecDeque;
 
@@ -31,6 +32,17 @@ pub struct Seen<'a> {
     pub ready: u32,
     /// Replicas that are starting now.
     pub starting: u32,
+    /// What gateway and engines report, where the model has them.
+    pub measured: Option<&'a Measured>,
+}
+
+/// What gateway and engines report at a slot's beginning.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// As the controller reads them: counts since the slot before, and levels.
+    pub signals: Signals,
+    /// The replicas as a backend lists them.
+    pub replicas: Vec<Replica>,
 }
 
 impl Seen<'_> {
@@ -81,7 +93,7 @@ pub struct Run {
     /// Ready replicas in each slot, those before scoring included.
     pub ready: Vec<u32>,
     /// Replica-slots billed. What was starting when scoring began is free until it is ready.
-    pub billed_slots: u64,
+    pub billed_slots: f64,
     /// Demand violated, replica-slots.
     pub violated: f64,
     /// Demand, replica-slots.
@@ -112,26 +124,31 @@ pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -
             served_by: &run.ready,
             ready: fleet.ready,
             starting: fleet.starting(),
+            measured: None,
         };
         let wanted = autoscaler.decide(&seen).clamp(setting.minimum, setting.maximum);
         let launched = fleet.resize(wanted, slot, setting);
         fleet.admit(slot);
-        run.ready.push(fleet.ready);
-        if slot >= setting.scored_from {
-            run.score(offered, &fleet, launched, setting);
+        let scored = slot >= setting.scored_from;
+        run.note(offered, fleet.ready, launched, scored, setting.violation);
+        if scored {
+            run.billed_slots += f64::from(fleet.ready + fleet.starting_since(setting.scored_from));
         }
     }
     run
 }
 
 impl Run {
-    fn score(&mut self, offered: f64, fleet: &Fleet, launched: u32, setting: &Setting) {
-        let violated = setting.violation.of(offered, f64::from(fleet.ready));
-        self.offered += offered;
-        self.violated += violated;
-        self.violated_slots += u64::from(violated > 0.0);
-        self.launches += u64::from(launched);
-        self.billed_slots += u64::from(fleet.ready + fleet.starting_since(setting.scored_from));
+    /// Takes in a slot.
+    pub(crate) fn note(&mut self, offered: f64, ready: u32, launched: u32, scored: bool, violation: Violation) {
+        self.ready.push(ready);
+        if scored {
+            let violated = violation.of(offered, f64::from(ready));
+            self.offered += offered;
+            self.violated += violated;
+            self.violated_slots += u64::from(violated > 0.0);
+            self.launches += u64::from(launched);
+        }
     }
 }
 
@@ -214,14 +231,14 @@ mod tests {
     fn a_replica_ordered_now_serves_after_its_start_up_and_is_billed_meanwhile() {
         let run = run(&[2.0; 4], &setting(2), &mut Script(vec![2; 4]));
         assert_eq!(run.ready, [1, 1, 2, 2]);
-        assert_eq!((run.billed_slots, run.violated, run.violated_slots, run.launches), (8, 2.0, 2, 1));
+        assert_eq!((run.billed_slots, run.violated, run.violated_slots, run.launches), (8.0, 2.0, 2, 1));
         assert_eq!(run.capacity_attainment(), 0.75);
     }
 
     #[test]
     fn what_starts_is_ended_first_and_never_serves() {
         let run = run(&[1.0; 4], &setting(2), &mut Script(vec![3, 2, 1, 1]));
-        assert_eq!((run.ready, run.billed_slots, run.launches), (vec![1; 4], 3 + 2 + 1 + 1, 2));
+        assert_eq!((run.ready, run.billed_slots, run.launches), (vec![1; 4], 3.0 + 2.0 + 1.0 + 1.0, 2));
     }
 
     #[test]
@@ -234,7 +251,7 @@ mod tests {
         let scored = Setting { scored_from: 1, ..setting(2) };
         let run = run(&[3.0; 4], &scored, &mut Script(vec![3; 4]));
         assert_eq!(run.ready, [1, 1, 3, 3]);
-        assert_eq!((run.billed_slots, run.offered, run.violated, run.launches), (1 + 3 + 3, 9.0, 2.0, 0));
+        assert_eq!((run.billed_slots, run.offered, run.violated, run.launches), (1.0 + 3.0 + 3.0, 9.0, 2.0, 0));
     }
 
     #[test]

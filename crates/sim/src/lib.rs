@@ -13,4 +13,5 @@ pub mod fluid;
 pub mod oracle;
 pub mod ours;
 pub mod peers;
+pub mod requests;
 pub mod score;

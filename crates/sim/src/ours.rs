@@ -38,6 +38,17 @@ impl Ours {
         Ok(Self { evenkeel: Evenkeel::new(spec, start), table, inputs, carried: 0.0, named: 0 })
     }
 
+    /// What the model measured, or what follows from the last slot's demand.
+    fn observe(&mut self, seen: &Seen<'_>) {
+        if let Some(measured) = seen.measured {
+            let replicas = Reading::Fresh { value: measured.replicas.clone(), at: seen.now };
+            self.inputs.tiers[0].observation = Observation { signals: measured.signals.clone(), replicas };
+        } else {
+            self.list(seen);
+            self.inputs.tiers[0].observation.signals.offered = self.offered(seen);
+        }
+    }
+
     /// The last slot's demand as a count of requests that were offered.
     fn offered(&mut self, seen: &Seen<'_>) -> Reading<Offered> {
         let Some(&demand) = seen.demand.last() else { return Reading::default() };
@@ -70,8 +81,7 @@ impl Ours {
 impl Autoscaler for Ours {
     fn decide(&mut self, seen: &Seen<'_>) -> u32 {
         self.inputs.now = seen.now;
-        self.list(seen);
-        self.inputs.tiers[0].observation.signals.offered = self.offered(seen);
+        self.observe(seen);
         let decisions = self.evenkeel.decide(&self.inputs);
         let broken = check(self.evenkeel.spec(), &self.inputs, &decisions);
         assert!(broken.is_empty(), "a decision breaks an invariant: {broken:?}");

@@ -52,7 +52,7 @@ impl Score {
         let scored = &demand[setting.scored_from..];
         let oracle = Oracle::new(scored, f64::from(setting.start_up_slots), setting.minimum, setting.violation)
             .within(run.violated);
-        let replica_hours = hours(run.billed_slots as f64);
+        let replica_hours = hours(run.billed_slots);
         let oracle_replica_hours = hours(oracle.plan.cost);
         Self {
             capacity_attainment: run.capacity_attainment(),

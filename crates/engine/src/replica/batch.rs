@@ -71,7 +71,7 @@ impl Replica {
     /// is then the very request that did not fit.
     fn preempt(&mut self, at: Moment) {
         while self.context + self.reserved > self.limits.kv_tokens {
-            let Some((admission, id)) = self.running.pop_last() else { break };
+            let Some((admission, id)) = self.running.pop() else { break };
             let iteration = self.iteration;
             let place = self.waiting.push_front(id);
             let request = self.request_mut(id);
@@ -111,7 +111,7 @@ impl Replica {
         self.waiting.pop_front();
         let admission = self.admissions;
         self.admissions += 1;
-        self.running.insert(admission, id);
+        self.running.push((admission, id));
         let iteration = self.iteration;
         let prompt = self.request(id).prompt;
         let cached = self.cost.cached_prefix(prompt);

@@ -51,16 +51,16 @@ impl Replica {
 
     fn release_cancelled(&mut self) {
         while let Some(id) = self.cancelled.pop() {
-            let Some(request) = self.requests.remove(&id) else { continue };
+            let Some(request) = self.requests.take(id.number()) else { continue };
             let tokens = request.tokens(self.iteration);
             match request.stage {
                 Stage::Decoding { admission, origin } => {
-                    self.running.remove(&admission);
+                    self.leave_batch(admission);
                     self.decoding.remove(&(origin + u64::from(request.output), admission, id));
                     self.context -= tokens;
                 }
                 Stage::Prefilling { admission, .. } => {
-                    self.running.remove(&admission);
+                    self.leave_batch(admission);
                     self.chunks.retain(|chunk| chunk.id != id);
                     self.partial = self.partial.filter(|partial| *partial != id);
                     self.reserved -= tokens;
@@ -125,9 +125,16 @@ impl Replica {
         }
     }
 
+    /// Admissions only grow, so the list is in their order.
+    fn leave_batch(&mut self, admission: u64) {
+        if let Ok(place) = self.running.binary_search_by_key(&admission, |running| running.0) {
+            self.running.remove(place);
+        }
+    }
+
     fn finish(&mut self, id: RequestId, admission: u64, end: Moment) {
-        self.running.remove(&admission);
-        let Some(request) = self.requests.remove(&id) else { return };
+        self.leave_batch(admission);
+        let Some(request) = self.requests.take(id.number()) else { return };
         self.counters.finished += 1;
         let finished = end.visible();
         self.events.push(Event::Finished(Finished {

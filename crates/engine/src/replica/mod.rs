@@ -16,17 +16,19 @@ mod batch;
 mod clock;
 mod completion;
 mod cost;
+mod decoding;
 mod event;
 mod request;
 
 pub use cost::InvalidProfile;
 pub use event::{Counters, Event, Finished, IterationRun, Phase, Progress, Refused, RequestId};
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::sequence::Sequence;
 use alloc::vec::Vec;
 use batch::{Chunk, Step};
 use clock::Moment;
 use cost::{Cost, Limits};
+use decoding::Decoding;
 use evenkeel_core::profile::Profile;
 use evenkeel_core::units::{Span, Time};
 use request::{Request, Stage, WaitingLine};
@@ -37,14 +39,13 @@ pub struct Replica {
     cost: Cost,
     limits: Limits,
     now: Time,
-    requests: BTreeMap<RequestId, Request>,
+    requests: Sequence<Request>,
     submitted: u64,
     waiting: WaitingLine,
     /// Everything with room in the cache, by number of admission.
-    running: BTreeMap<u64, RequestId>,
+    running: Vec<(u64, RequestId)>,
     admissions: u64,
-    /// The decoding sequences: the iteration at whose end each has all its tokens, its admission, itself.
-    decoding: BTreeSet<(u64, u64, RequestId)>,
+    decoding: Decoding,
     /// The prompt whose computation the last iteration left unfinished.
     partial: Option<RequestId>,
     /// Running requests whose owner has gone; they leave at the next boundary.
@@ -75,12 +76,12 @@ impl Replica {
             cost: Cost::of(profile)?,
             limits: Limits::of(profile)?,
             now: start,
-            requests: BTreeMap::new(),
+            requests: Sequence::default(),
             submitted: 0,
             waiting: WaitingLine::default(),
-            running: BTreeMap::new(),
+            running: Vec::new(),
             admissions: 0,
-            decoding: BTreeSet::new(),
+            decoding: Decoding::default(),
             partial: None,
             cancelled: Vec::new(),
             iteration: 0,
@@ -117,7 +118,7 @@ impl Replica {
             cancelled: false,
             stage: Stage::Waiting { place: self.waiting.push_back(id), generated: 0 },
         };
-        self.requests.insert(id, request);
+        self.requests.push(request);
         self.replan();
         self.advance(self.now);
         Ok(id)
@@ -146,7 +147,7 @@ impl Replica {
         let request = self.request_mut(id);
         if let Stage::Waiting { place, .. } = request.stage {
             self.waiting.remove(place);
-            self.requests.remove(&id);
+            self.requests.take(id.number());
         } else {
             request.cancelled = true;
             self.cancelled.push(id);
@@ -190,7 +191,7 @@ impl Replica {
 
     /// How far a request had come at the moment last advanced to; `None` once it has finished or was cancelled.
     pub fn progress(&self, id: RequestId) -> Option<Progress> {
-        let request = self.requests.get(&id).filter(|request| !request.cancelled)?;
+        let request = self.requests.get(id.number()).filter(|request| !request.cancelled)?;
         let (phase, yields) = match request.stage {
             Stage::Waiting { .. } => (Phase::Waiting, false),
             Stage::Prefilling { .. } => (Phase::Prefilling, self.chunks.iter().any(|c| c.id == id && c.completes)),
@@ -249,11 +250,11 @@ impl Replica {
 
     #[expect(clippy::expect_used, reason = "every id in the line, the batch and the chunks has an entry in `requests`")]
     fn request(&self, id: RequestId) -> &Request {
-        self.requests.get(&id).expect("a known request")
+        self.requests.get(id.number()).expect("a known request")
     }
 
     #[expect(clippy::expect_used, reason = "every id in the line, the batch and the chunks has an entry in `requests`")]
     fn request_mut(&mut self, id: RequestId) -> &mut Request {
-        self.requests.get_mut(&id).expect("a known request")
+        self.requests.get_mut(id.number()).expect("a known request")
     }
 }

@@ -2,7 +2,7 @@
 
 use super::clock::Moment;
 use super::event::RequestId;
-use alloc::collections::BTreeMap;
+use alloc::collections::VecDeque;
 use evenkeel_core::units::Time;
 
 /// One request from submission to its last token.
@@ -59,39 +59,48 @@ impl Request {
     }
 }
 
-/// The waiting line: first come first served, the preempted at the front, removal from anywhere in O(log n).
+/// The waiting line: first come first served, the preempted at the front. One that leaves from the middle leaves a gap.
 #[derive(Debug, Default)]
 pub(super) struct WaitingLine {
-    places: BTreeMap<i64, RequestId>,
-    last: i64,
+    places: VecDeque<Option<RequestId>>,
+    /// The front's place; it sinks with each that is put before.
+    first: i64,
+    waiting: usize,
 }
 
 impl WaitingLine {
     pub(super) fn push_back(&mut self, id: RequestId) -> i64 {
-        self.last += 1;
-        self.places.insert(self.last, id);
-        self.last
+        self.places.push_back(Some(id));
+        self.waiting += 1;
+        self.first + self.places.len() as i64 - 1
     }
 
     pub(super) fn push_front(&mut self, id: RequestId) -> i64 {
-        let place = self.places.first_key_value().map_or(self.last, |(place, _)| place - 1);
-        self.places.insert(place, id);
-        place
+        self.places.push_front(Some(id));
+        self.waiting += 1;
+        self.first -= 1;
+        self.first
     }
 
     pub(super) fn front(&self) -> Option<RequestId> {
-        self.places.first_key_value().map(|(_, id)| *id)
+        self.places.front().copied().flatten()
     }
 
     pub(super) fn pop_front(&mut self) {
-        self.places.pop_first();
+        self.remove(self.first);
     }
 
     pub(super) fn remove(&mut self, place: i64) {
-        self.places.remove(&place);
+        let index = usize::try_from(place - self.first).unwrap_or(usize::MAX);
+        if self.places.get_mut(index).and_then(Option::take).is_some() {
+            self.waiting -= 1;
+        }
+        while self.places.pop_front_if(|front| front.is_none()).is_some() {
+            self.first += 1;
+        }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.places.len()
+    pub(super) const fn len(&self) -> usize {
+        self.waiting
     }
 }

@@ -1,27 +1,30 @@
 //! Objective attainment: the share of windows, weighted by offered requests, in which each objective's quantile was
 //! inside its bound and nothing failed. A request belongs to the window in which it was to be sent.
 
-use evenkeel_core::spec::Objective;
-use evenkeel_core::units::Span;
+use crate::spec::Objective;
+use crate::units::Span;
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// Values counted against a bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BoundCount {
+pub struct BoundCount {
     /// Values.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Those above the bound.
-    pub(crate) above: u64,
+    pub above: u64,
 }
 
 impl BoundCount {
-    pub(crate) fn add(&mut self, is_above: bool) {
+    /// One value more.
+    pub fn add(&mut self, is_above: bool) {
         self.count += 1;
         self.above += u64::from(is_above);
     }
 
     /// Whether the quantile is at or below the bound: the smallest value that at least `quantile` of all values do not
     /// exceed (nearest rank). `failed` requests have no value and count as above every bound.
-    pub(crate) fn holds(self, quantile: f64, failed: u64) -> bool {
+    pub fn holds(self, quantile: f64, failed: u64) -> bool {
         let all = (self.count + failed) as f64;
         let within = (self.count - self.above) as f64;
         // The product may miss a whole number by a rounding error.
@@ -31,7 +34,7 @@ impl BoundCount {
 
 /// One tier's windows.
 #[derive(Debug)]
-pub(crate) struct Windows {
+pub struct Windows {
     length: Span,
     objectives: Vec<Objective>,
     windows: Vec<Window>,
@@ -47,39 +50,46 @@ struct Window {
 
 /// One tier's objective attainment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Attainment {
+pub struct Attainment {
     /// Offered requests in windows in which all held, over all offered requests.
-    pub(crate) share: f64,
+    pub share: f64,
     /// Windows in which all held.
-    pub(crate) held: u64,
+    pub held: u64,
     /// Windows with requests.
-    pub(crate) windows: u64,
+    pub windows: u64,
 }
 
 impl Windows {
-    pub(crate) fn new(length: Span, objectives: Vec<Objective>) -> Self {
+    /// None yet, each `length` long.
+    pub fn new(length: Span, objectives: Vec<Objective>) -> Self {
         Self { length, objectives, windows: Vec::new() }
     }
 
     /// A request was to be sent at `at`.
-    pub(crate) fn offered(&mut self, at: Span) {
+    pub fn offered(&mut self, at: Span) {
         self.window(at).offered += 1;
     }
 
     /// The request that was to be sent at `at` failed.
-    pub(crate) fn failed(&mut self, at: Span) {
+    pub fn failed(&mut self, at: Span) {
         self.window(at).failed += 1;
     }
 
     /// A value of the objective with this index, of the request that was to be sent at `at`.
-    pub(crate) fn value(&mut self, at: Span, objective: usize, is_above: bool) {
+    pub fn value(&mut self, at: Span, objective: usize, is_above: bool) {
+        self.values(at, objective, BoundCount { count: 1, above: u64::from(is_above) });
+    }
+
+    /// Several values at once.
+    pub fn values(&mut self, at: Span, objective: usize, values: BoundCount) {
         if let Some(count) = self.window(at).values.get_mut(objective) {
-            count.add(is_above);
+            count.count += values.count;
+            count.above += values.above;
         }
     }
 
     /// `None` when nothing was offered.
-    pub(crate) fn attainment(&self) -> Option<Attainment> {
+    pub fn attainment(&self) -> Option<Attainment> {
         let busy = || self.windows.iter().filter(|window| window.offered > 0);
         let held = || busy().filter(|window| self.held(window));
         let weight = |windows: u64, window: &Window| windows + window.offered;
@@ -89,12 +99,13 @@ impl Windows {
     }
 
     /// An objective that was never measured; attainment then says nothing about it.
-    pub(crate) fn unmeasured(&self) -> Option<&Objective> {
+    pub fn unmeasured(&self) -> Option<&Objective> {
         let measured = |index: usize| self.windows.iter().any(|window| window.values[index].count > 0);
         self.objectives.iter().enumerate().find(|(index, _)| !measured(*index)).map(|(_, objective)| objective)
     }
 
-    pub(crate) fn objectives(&self) -> &[Objective] {
+    /// What is judged, in the tier's order.
+    pub fn objectives(&self) -> &[Objective] {
         &self.objectives
     }
 
@@ -117,7 +128,7 @@ impl Windows {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use evenkeel_core::spec::LatencyMetric;
+    use crate::spec::LatencyMetric;
 
     fn minute(index: i64) -> Span {
         Span::from_secs(60 * index + 30)

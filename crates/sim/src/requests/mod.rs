@@ -1,0 +1,20 @@
+//! A fleet of one tier request by request: each through the gateway's queue and a replica's engine, the very state
+//! machines that run live.
+//!
+//! **One total order of events**: by time, then by kind ([`Kind`](world::Kind)), then by the number of whom it concerns.
+//! An engine's iterations end before anything else of the same instant sees them; the autoscaler looks last.
+//!
+//! In the middle of each step nothing is decided: the autoscaler sees what was until the step's beginning, as in
+//! [`crate::fluid`], and its count is staffed by the same rules: what starts goes first, then the least loaded, which
+//! finish their work.
+
+mod fleet;
+mod latencies;
+mod served;
+mod timetable;
+mod traffic;
+mod world;
+
+pub use served::Served;
+pub use traffic::{Drawn, Traffic};
+pub use world::{Gateway, Outcome, run};

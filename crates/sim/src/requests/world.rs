@@ -1,0 +1,414 @@
+//! The loop: whatever is next happens, until nothing is left.
+
+use super::fleet::{Fleet, Place};
+use super::latencies::{Answered, Latencies};
+use super::served::Served;
+use super::traffic::Traffic;
+use crate::fluid::{Autoscaler, Measured, Run, Seen, Setting};
+use evenkeel_core::capacity::Table;
+use evenkeel_core::observe::{Finished, Mean, Offered, Reading, ReplicaState, Signals};
+use evenkeel_core::spec::TierSpec;
+use evenkeel_core::units::{Span, Time};
+use evenkeel_engine::queue::{Action, Failure, QueueSettings, RequestId, TierQueue};
+use evenkeel_engine::replica::{Event, InvalidProfile, RequestId as EngineId};
+use evenkeel_engine::sequence::Sequence;
+use evenkeel_workload::TraceRequest;
+
+/// The gateway before the replicas.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Its queue.
+    pub queue: QueueSettings,
+    /// Requests that a replica is given at once at most.
+    pub max_outstanding: u32,
+    /// A player who has no first token after this long leaves; `None` for players who wait forever.
+    pub patience: Option<Span>,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The fleet, as in the fluid model.
+    pub run: Run,
+    /// The requests.
+    pub served: Served,
+}
+
+/// What happens, in the order in which it does in one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// An engine's iterations end.
+    Iterations,
+    /// A replica is ready.
+    Ready,
+    /// The queue has waited for this.
+    Queue,
+    /// A player's patience ends.
+    Leaves,
+    /// A request arrives.
+    Arrival,
+    /// The autoscaler decides.
+    Tick,
+}
+
+/// Lets `autoscaler` staff the tier `spec`, at whose gateway `traffic` arrives. `demand`, in replicas a slot, is what is
+/// scored against.
+///
+/// # Errors
+/// A profile that drives no engine.
+pub fn run(
+    traffic: Traffic<'_>,
+    demand: &[f64],
+    setting: &Setting,
+    (spec, gateway): (&TierSpec, &Gateway),
+    autoscaler: &mut dyn Autoscaler,
+) -> Result<Outcome, InvalidProfile> {
+    let mut world = World::new(traffic, demand, setting, spec, gateway)?;
+    while let Some((now, kind)) = world.next() {
+        world.now = now;
+        match kind {
+            Kind::Iterations => world.iterate(),
+            Kind::Ready => world.admit(),
+            Kind::Queue => {
+                let actions = world.queue.advance(now);
+                world.act(actions);
+            }
+            Kind::Leaves => world.leave(),
+            Kind::Arrival => world.arrive(),
+            Kind::Tick => world.tick(autoscaler),
+        }
+    }
+    Ok(world.outcome())
+}
+
+/// A request at the gateway or inside a replica.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    id: RequestId,
+    arrived: Time,
+    prompt: u32,
+    output: u32,
+    dispatched: Time,
+    /// Where it is now, unless it waits.
+    inside: Option<(Place, EngineId)>,
+    first_token: Option<Time>,
+}
+
+struct World<'a> {
+    now: Time,
+    end: Time,
+    scored_from: Time,
+    setting: &'a Setting,
+    gateway: &'a Gateway,
+    table: Table,
+    demand: &'a [f64],
+    traffic: Traffic<'a>,
+    arriving: Option<TraceRequest>,
+    queue: TierQueue<Place>,
+    pending: Sequence<Pending>,
+    /// Who may leave next, by number, in order of arrival.
+    leaving: u64,
+    fleet: Fleet,
+    latencies: Latencies,
+    counts: Served,
+    since_tick: SinceTick,
+    load: Vec<f64>,
+    run: Run,
+    events: Vec<Event>,
+}
+
+/// Counted since the last tick.
+#[derive(Clone, Copy, Debug, Default)]
+struct SinceTick {
+    offered: Offered,
+    finished: Finished,
+    pace_ms: Mean,
+}
+
+impl<'a> World<'a> {
+    fn new(
+        traffic: Traffic<'a>,
+        demand: &'a [f64],
+        setting: &'a Setting,
+        spec: &TierSpec,
+        gateway: &'a Gateway,
+    ) -> Result<Self, InvalidProfile> {
+        let start = setting.start;
+        let after = |slots: usize| start + Span::from_micros(setting.slot.as_micros() * slots as i64);
+        let scored_from = after(setting.scored_from);
+        let mut world = World {
+            now: start,
+            end: after(demand.len()),
+            scored_from,
+            setting,
+            gateway,
+            table: Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum),
+            demand,
+            traffic,
+            arriving: None,
+            queue: TierQueue::new(gateway.queue.clone(), start),
+            pending: Sequence::default(),
+            leaving: 0,
+            fleet: Fleet::new(&spec.profile, scored_from)?,
+            latencies: Latencies::new(&spec.slo.objectives, scored_from),
+            counts: Served::default(),
+            since_tick: SinceTick::default(),
+            load: Vec::with_capacity(demand.len()),
+            run: Run { ready: Vec::with_capacity(demand.len()), ..Run::default() },
+            events: Vec::new(),
+        };
+        (0..setting.minimum).for_each(|_| world.fleet.order(start, start));
+        world.arriving = world.traffic.next();
+        Ok(world)
+    }
+
+    /// The next moment, and what happens in it.
+    fn next(&mut self) -> Option<(Time, Kind)> {
+        let kinds = [
+            (self.fleet.next_event().map(|(at, _)| at), Kind::Iterations),
+            (self.fleet.next_ready(), Kind::Ready),
+            (self.queue.next_event(), Kind::Queue),
+            (self.next_leave(), Kind::Leaves),
+            (self.next_arrival(), Kind::Arrival),
+            (self.next_tick(), Kind::Tick),
+        ];
+        kinds.into_iter().filter_map(|(at, kind)| Some((at?.max(self.now), kind))).min()
+    }
+
+    fn next_arrival(&self) -> Option<Time> {
+        let at = self.setting.start + self.arriving.as_ref()?.at;
+        (at < self.end).then_some(at)
+    }
+
+    fn next_tick(&self) -> Option<Time> {
+        let slots = self.run.ready.len() as i64;
+        let at = self.setting.start + Span::from_micros(self.setting.slot.as_micros() * slots);
+        (at < self.end).then_some(at)
+    }
+
+    /// When the first player who still waits for a first token loses patience.
+    fn next_leave(&mut self) -> Option<Time> {
+        let patience = self.gateway.patience?;
+        while self.leaving < self.queue.counters().offered {
+            if let Some(pending) = self.pending.get(self.leaving).filter(|pending| pending.first_token.is_none()) {
+                return Some(pending.arrived + patience);
+            }
+            self.leaving += 1;
+        }
+        None
+    }
+
+    fn is_scored(&self, arrived: Time) -> bool {
+        arrived >= self.scored_from
+    }
+
+    fn arrive(&mut self) {
+        let Some(TraceRequest { prompt_tokens, output_tokens, .. }) = self.arriving.take() else { return };
+        self.arriving = self.traffic.next();
+        let (id, actions) = self.queue.enqueue(self.now);
+        self.pending.push(Pending {
+            id,
+            arrived: self.now,
+            prompt: prompt_tokens,
+            output: output_tokens,
+            dispatched: self.now,
+            inside: None,
+            first_token: None,
+        });
+        self.latencies.offered(self.now);
+        self.counts.offered_requests += u64::from(self.is_scored(self.now));
+        self.since_tick.offered.requests += 1;
+        self.since_tick.offered.prompt_tokens += u64::from(prompt_tokens);
+        self.act(actions);
+        self.counts.most_queued = self.counts.most_queued.max(self.queue.queued() as u64);
+    }
+
+    /// A player leaves; whoever has the request forgets it.
+    fn leave(&mut self) {
+        let Some(pending) = self.pending.take(self.leaving) else { return };
+        if let Some((place, engine_id)) = pending.inside {
+            self.fleet.cancel(place, self.now, engine_id);
+        }
+        self.counts.cancelled_requests += u64::from(self.is_scored(pending.arrived));
+        self.latencies.failed(pending.arrived);
+        let actions = self.queue.cancel(self.now, pending.id);
+        self.act(actions);
+    }
+
+    /// Does what the queue says, and what follows from it.
+    fn act(&mut self, mut actions: Vec<Action<Place>>) {
+        let mut next = 0;
+        while let Some(action) = actions.get(next).cloned() {
+            next += 1;
+            match action {
+                Action::Dispatch { request, replica, .. } => actions.extend(self.dispatch(request, replica)),
+                Action::Reject { request, .. } => self.reject(request),
+                Action::Drained { replica } => {
+                    self.fleet.end(replica, self.now);
+                    actions.extend(self.queue.remove_replica(self.now, &replica));
+                }
+            }
+        }
+    }
+
+    fn dispatch(&mut self, request: RequestId, place: Place) -> Vec<Action<Place>> {
+        let Some(pending) = self.pending.get_mut(request.number()) else { return Vec::new() };
+        pending.dispatched = self.now;
+        let tokens = (pending.prompt, pending.output);
+        let mut events = std::mem::take(&mut self.events);
+        pending.inside = self.fleet.submit(place, self.now, request, tokens, &mut events).map(|id| (place, id));
+        let refused = pending.inside.is_none();
+        self.hear(place, events);
+        if refused { self.queue.fail(self.now, request, Failure::Error) } else { Vec::new() }
+    }
+
+    fn reject(&mut self, request: RequestId) {
+        let Some(pending) = self.pending.take(request.number()) else { return };
+        self.latencies.failed(pending.arrived);
+        self.since_tick.finished.failed += 1;
+        self.counts.failed_requests += u64::from(self.is_scored(pending.arrived));
+    }
+
+    /// The engine whose moment is next runs until it.
+    fn iterate(&mut self) {
+        let Some((_, place)) = self.fleet.next_event() else { return };
+        let mut events = std::mem::take(&mut self.events);
+        self.fleet.advance(place, self.now, &mut events);
+        self.hear(place, events);
+    }
+
+    /// Takes in what an engine tells, and keeps the emptied list for the next time.
+    fn hear(&mut self, place: Place, mut events: Vec<Event>) {
+        for event in events.drain(..) {
+            match event {
+                Event::Iterations(run) => self.latencies.iterated(self.now, &run),
+                Event::Resumed { gap, .. } => self.latencies.resumed(self.now, gap),
+                Event::FirstToken { id, at } => self.first_token(place, id, at),
+                Event::Finished(finished) => self.finish(place, finished.id, finished.finished),
+            }
+        }
+        self.events = events;
+    }
+
+    fn first_token(&mut self, place: Place, id: EngineId, at: Time) {
+        let Some(request) = self.fleet.request(place, id) else { return };
+        if let Some(pending) = self.pending.get_mut(request.number()) {
+            pending.first_token = Some(at);
+        }
+        let actions = self.queue.first_byte(self.now, request);
+        self.act(actions);
+    }
+
+    fn finish(&mut self, place: Place, id: EngineId, finished: Time) {
+        let Some(request) = self.fleet.finished(place, id) else { return };
+        let Some(pending) = self.pending.take(request.number()) else { return };
+        let answered = Answered {
+            arrived: pending.arrived,
+            dispatched: pending.dispatched,
+            first_token: pending.first_token.unwrap_or(finished),
+            finished,
+            output_tokens: pending.output,
+        };
+        self.latencies.answered(&answered);
+        self.counts.answered_requests += u64::from(self.is_scored(pending.arrived));
+        self.since_tick.answered(&answered, pending.prompt);
+        let actions = self.queue.complete(self.now, request);
+        self.act(actions);
+    }
+
+    /// The first starting replica serves.
+    fn admit(&mut self) {
+        let Some(place) = self.fleet.admit(self.now) else { return };
+        let actions = self.queue.add_replica(self.now, place, self.gateway.max_outstanding);
+        self.act(actions);
+    }
+
+    fn outcome(mut self) -> Outcome {
+        self.run.billed_slots = self.fleet.billed(self.end).as_secs_f64() / self.setting.slot.as_secs_f64();
+        Outcome { run: self.run, served: Served::of(&self.latencies, self.counts) }
+    }
+}
+
+/// Deciding.
+impl World<'_> {
+    fn tick(&mut self, autoscaler: &mut dyn Autoscaler) {
+        let slot = self.run.ready.len();
+        let measured = self.measure();
+        let (ready, starting) = (self.fleet.count(ReplicaState::Ready), self.fleet.count(ReplicaState::Starting));
+        let seen = Seen {
+            now: self.now,
+            slot: self.setting.slot,
+            demand: &self.load,
+            served_by: &self.run.ready,
+            ready,
+            starting,
+            measured: Some(&measured),
+        };
+        let wanted = autoscaler.decide(&seen).clamp(self.setting.minimum, self.setting.maximum);
+        let launched = wanted.saturating_sub(ready + starting);
+        self.grow(launched);
+        self.shrink((ready + starting).saturating_sub(wanted));
+        let ready = self.fleet.count(ReplicaState::Ready);
+        self.run.note(self.demand[slot], ready, launched, slot >= self.setting.scored_from, self.setting.violation);
+    }
+
+    fn grow(&mut self, replicas: u32) {
+        let start_up = Span::from_micros(self.setting.slot.as_micros() * i64::from(self.setting.start_up_slots));
+        (0..replicas).for_each(|_| self.fleet.order(self.now, self.now + start_up));
+    }
+
+    fn shrink(&mut self, replicas: u32) {
+        for _ in 0..replicas {
+            if let Some(place) = self.fleet.newest_starting() {
+                self.fleet.end(place, self.now);
+            } else if let Some(place) = self.fleet.least_loaded() {
+                self.fleet.drain(place, self.now);
+                let actions = self.queue.drain_replica(self.now, &place);
+                self.act(actions);
+            }
+        }
+    }
+
+    /// What gateway and engines report: counts since the last tick, and levels as they are.
+    fn measure(&mut self) -> Measured {
+        for place in self.fleet.places() {
+            let mut events = std::mem::take(&mut self.events);
+            self.fleet.advance(place, self.now, &mut events);
+            self.hear(place, events);
+        }
+        let SinceTick { offered, finished, pace_ms } = std::mem::take(&mut self.since_tick);
+        let over = self.setting.slot;
+        let totals = self.fleet.take_totals(over);
+        let at = self.now;
+        let mean = |sum: f64| Reading::Fresh { value: Mean { sum, count: u64::from(totals.ready) }, at };
+        let signals = Signals {
+            offered: Reading::Fresh { value: Offered { over, ..offered }, at },
+            queue_depth: Reading::Fresh { value: self.queue.queued() as u64, at },
+            oldest_queued: Reading::Fresh { value: self.queue.oldest_waiting(at).unwrap_or_default(), at },
+            in_flight: Reading::Fresh { value: self.queue.in_flight() as u64, at },
+            finished: Reading::Fresh { value: Finished { over, ..finished }, at },
+            latency: self.latencies.take_recent(at),
+            pace: Reading::Fresh { value: pace_ms, at },
+            gpu_utilization: mean(totals.busy),
+            kv_utilization: mean(totals.kv),
+            engine_waiting: Reading::Fresh { value: totals.waiting, at },
+            ..Signals::default()
+        };
+        if !self.run.ready.is_empty() {
+            self.load.push(self.table.demand(offered.requests as f64 / over.as_secs_f64()));
+        }
+        Measured { signals, replicas: self.fleet.observed() }
+    }
+}
+
+impl SinceTick {
+    fn answered(&mut self, answered: &Answered, prompt_tokens: u32) {
+        self.finished.succeeded += 1;
+        self.finished.prompt_tokens += u64::from(prompt_tokens);
+        self.finished.output_tokens += u64::from(answered.output_tokens);
+        if let Some(seconds) = answered.pace_seconds() {
+            self.pace_ms.sum += 1e3 * seconds;
+            self.pace_ms.count += 1;
+        }
+    }
+}
