@@ -57,6 +57,11 @@ impl Health {
         }
     }
 
+    /// Whether one request more that is served changes nothing.
+    pub(super) const fn is_flawless(&self) -> bool {
+        matches!(self.trust, Trust::Full { failures: 0 }) && self.strikes == 0 && self.failed == 0
+    }
+
     /// Requests in a row that it failed, if they were enough to take it out: also where it is trusted again for want of others.
     pub(super) fn failed_in_a_row(&self) -> u32 {
         if self.was_taken_out() { self.failed } else { 0 }

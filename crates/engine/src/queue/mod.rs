@@ -28,7 +28,7 @@ pub use action::{Action, Failure, QueueCounters, Rejection, RequestId};
 pub use replicas::{ReplicaView, Standing};
 pub use settings::{Backoff, QueueSettings, RetryBudgetSettings};
 
-use alloc::collections::BTreeMap;
+use crate::sequence::Sequence;
 use alloc::vec::Vec;
 use budget::RetryBudget;
 use evenkeel_core::units::{Span, Time};
@@ -41,7 +41,7 @@ use replicas::{Replicas, Slot};
 pub struct TierQueue<R> {
     settings: QueueSettings,
     now: Time,
-    requests: BTreeMap<RequestId, Request>,
+    requests: Sequence<Request>,
     waiting: WaitingLines,
     replicas: Replicas<R>,
     budget: RetryBudget,
@@ -73,7 +73,7 @@ impl<R: Ord + Clone> TierQueue<R> {
     pub fn new(settings: QueueSettings, start: Time) -> Self {
         Self {
             now: start,
-            requests: BTreeMap::new(),
+            requests: Sequence::default(),
             waiting: WaitingLines::default(),
             replicas: Replicas::new(),
             budget: RetryBudget::new(&settings.retry_budget),
@@ -96,11 +96,12 @@ impl<R: Ord + Clone> TierQueue<R> {
         let mut actions = self.change(now, |queue, _| {
             let place = Place::Waiting { avoid: None };
             let request = Request { arrived: queue.now, attempts: 0, tries: 0, broken: 0, unreached: 0, place };
-            queue.requests.insert(id, request);
-            queue.waiting.insert(id, None);
+            queue.requests.push(request);
+            queue.waiting.push(id);
             queue.counters.offered += 1;
         });
-        let waits = self.requests.get(&id).is_some_and(|request| matches!(request.place, Place::Waiting { .. }));
+        let waits =
+            self.requests.get(id.number()).is_some_and(|request| matches!(request.place, Place::Waiting { .. }));
         if waits && self.waiting.len() > self.settings.max_queued {
             self.waiting.remove(id, None);
             self.reject(id, Rejection::QueueFull, &mut actions);
@@ -146,7 +147,7 @@ impl<R: Ord + Clone> TierQueue<R> {
     #[must_use]
     pub fn first_byte(&mut self, now: Time, id: RequestId) -> Vec<Action<R>> {
         self.change(now, |queue, _| {
-            let Some(request) = queue.requests.get_mut(&id) else { return };
+            let Some(request) = queue.requests.get_mut(id.number()) else { return };
             if let Place::InFlight { slot, answering } = &mut request.place {
                 *answering = true;
                 queue.replicas.learn(*slot, id, Sign::Served, queue.now, &queue.settings);
@@ -160,7 +161,7 @@ impl<R: Ord + Clone> TierQueue<R> {
         self.change(now, |queue, actions| {
             if let Some((slot, _)) = queue.in_flight_on(id) {
                 queue.release(slot, id, Sign::Served, actions);
-                queue.requests.remove(&id);
+                queue.requests.take(id.number());
                 queue.counters.completed += 1;
             }
         })
@@ -186,12 +187,12 @@ impl<R: Ord + Clone> TierQueue<R> {
     #[must_use]
     pub fn cancel(&mut self, now: Time, id: RequestId) -> Vec<Action<R>> {
         self.change(now, |queue, actions| {
-            let Some(request) = queue.requests.get(&id) else { return };
+            let Some(request) = queue.requests.get(id.number()) else { return };
             match request.place {
                 Place::Waiting { avoid } => queue.waiting.remove(id, avoid),
                 Place::InFlight { slot, .. } => queue.release(slot, id, Sign::Nothing, actions),
             }
-            queue.requests.remove(&id);
+            queue.requests.take(id.number());
             queue.counters.cancelled += 1;
         })
     }
@@ -208,7 +209,7 @@ impl<R: Ord + Clone> TierQueue<R> {
 
     /// How long the first in the queue has waited since it arrived; `None` where nobody waits.
     pub fn oldest_waiting(&self, now: Time) -> Option<Span> {
-        let first = self.requests.get(&self.waiting.first()?)?;
+        let first = self.requests.get(self.waiting.first()?.number())?;
         Some(now.since(first.arrived))
     }
 
@@ -275,7 +276,7 @@ impl<R: Ord + Clone> TierQueue<R> {
 
     fn dispatch(&mut self, id: RequestId, slot: Slot, actions: &mut Vec<Action<R>>) {
         self.waiting.remove(id, self.avoids(id));
-        let Some(request) = self.requests.get_mut(&id) else { return };
+        let Some(request) = self.requests.get_mut(id.number()) else { return };
         request.attempts += 1;
         request.place = Place::InFlight { slot, answering: false };
         if request.attempts == 1 {
@@ -292,19 +293,19 @@ impl<R: Ord + Clone> TierQueue<R> {
     }
 
     fn expiry(&self, id: RequestId, unreachable_since: Time) -> Option<Time> {
-        let request = self.requests.get(&id)?;
+        let request = self.requests.get(id.number())?;
         Some(request.arrived.max(unreachable_since) + self.settings.hold)
     }
 
     fn avoids(&self, id: RequestId) -> Option<Slot> {
-        match self.requests.get(&id)?.place {
+        match self.requests.get(id.number())?.place {
             Place::Waiting { avoid } => avoid,
             Place::InFlight { .. } => None,
         }
     }
 
     fn in_flight_on(&self, id: RequestId) -> Option<(Slot, bool)> {
-        match self.requests.get(&id)?.place {
+        match self.requests.get(id.number())?.place {
             Place::InFlight { slot, answering } => Some((slot, answering)),
             Place::Waiting { .. } => None,
         }
@@ -320,7 +321,7 @@ impl<R: Ord + Clone> TierQueue<R> {
     /// it has no say in what comes back from a replica that is `known` to fail, as that gets no more work: what is left
     /// inside it is few, and the fault is not theirs.
     fn another_try(&mut self, id: RequestId, failure: Failure, known: bool) -> Result<(), Rejection> {
-        let Some(request) = self.requests.get_mut(&id) else { return Err(Rejection::TriesSpent) };
+        let Some(request) = self.requests.get_mut(id.number()) else { return Err(Rejection::TriesSpent) };
         let free = match failure {
             Failure::Unreached => {
                 request.unreached += 1;
@@ -348,14 +349,14 @@ impl<R: Ord + Clone> TierQueue<R> {
     }
 
     fn wait_again(&mut self, id: RequestId, avoid: Slot) {
-        if let Some(request) = self.requests.get_mut(&id) {
+        if let Some(request) = self.requests.get_mut(id.number()) {
             request.place = Place::Waiting { avoid: Some(avoid) };
-            self.waiting.insert(id, Some(avoid));
+            self.waiting.insert(id, avoid);
         }
     }
 
     fn reject(&mut self, request: RequestId, reason: Rejection, actions: &mut Vec<Action<R>>) {
-        self.requests.remove(&request);
+        self.requests.take(request.number());
         match reason {
             Rejection::QueueFull => self.counters.rejected += 1,
             Rejection::HeldTooLong => self.counters.expired += 1,

@@ -9,7 +9,11 @@ use evenkeel_core::units::Time;
 
 /// A replica inside the queue: numbered once, so that indexes need not copy its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Slot(u64);
+pub(super) struct Slot {
+    number: u64,
+    /// Where its entry stands; given again once it is gone.
+    index: u32,
+}
 
 /// Whether a replica takes new work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +89,9 @@ pub struct ReplicaView<'a, R> {
 #[derive(Debug)]
 pub(super) struct Replicas<R> {
     names: BTreeMap<R, Slot>,
-    entries: BTreeMap<Slot, Entry<R>>,
+    entries: Vec<Option<Entry<R>>>,
+    /// Places in `entries` that are free again.
+    free: Vec<u32>,
     /// Who can take a request: fewest outstanding first, then the longest unused.
     available: BTreeSet<(u32, u64, Slot)>,
     /// Who is suspended, by the end of it.
@@ -100,7 +106,8 @@ impl<R: Ord + Clone> Replicas<R> {
     pub(super) fn new() -> Self {
         Self {
             names: BTreeMap::new(),
-            entries: BTreeMap::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
             available: BTreeSet::new(),
             suspended: BTreeSet::new(),
             trusted: 0,
@@ -122,12 +129,16 @@ impl<R: Ord + Clone> Replicas<R> {
                 entry.max_outstanding = max_outstanding;
             });
         }
-        let slot = Slot(self.added);
+        let index = self.free.pop().unwrap_or(self.entries.len() as u32);
+        let slot = Slot { number: self.added, index };
         self.added += 1;
         self.names.insert(name.clone(), slot);
         let (standing, health) = (Standing::Serving, Health::new());
-        self.entries
-            .insert(slot, Entry { name, standing, max_outstanding, outstanding: 0, turn: 0, served: 0, health });
+        let entry = Entry { name, standing, max_outstanding, outstanding: 0, turn: 0, served: 0, health };
+        if index as usize == self.entries.len() {
+            self.entries.push(None);
+        }
+        self.entries[index as usize] = Some(entry);
         self.index(slot);
     }
 
@@ -162,6 +173,10 @@ impl<R: Ord + Clone> Replicas<R> {
 
     /// A request gave a sign and goes on.
     pub(super) fn learn(&mut self, slot: Slot, id: RequestId, sign: Sign, now: Time, settings: &QueueSettings) {
+        if sign == Sign::Served && self.entry(slot).health.is_flawless() {
+            // The usual case: nothing to learn, and no index to keep in step.
+            return;
+        }
         self.update(slot, |entry| entry.health.learn(id, sign, now, settings));
         self.readmit_if_all_are_doubted();
     }
@@ -248,8 +263,7 @@ impl<R: Ord + Clone> Replicas<R> {
         if self.trusted > 0 || self.reachable == 0 {
             return;
         }
-        let failing: Vec<Slot> =
-            self.entries.iter().filter(|(_, entry)| entry.reachable()).map(|(slot, _)| *slot).collect();
+        let failing: Vec<Slot> = self.names.values().copied().filter(|slot| self.entry(*slot).reachable()).collect();
         for slot in failing {
             self.update(slot, |entry| entry.health.readmit());
         }
@@ -259,8 +273,9 @@ impl<R: Ord + Clone> Replicas<R> {
         let entry = self.entry(slot);
         if entry.standing == Standing::Removed && entry.outstanding == 0 {
             self.unindex(slot);
-            if let Some(entry) = self.entries.remove(&slot) {
+            if let Some(entry) = self.entries[slot.index as usize].take() {
                 self.names.remove(&entry.name);
+                self.free.push(slot.index);
             }
         }
     }
@@ -268,7 +283,7 @@ impl<R: Ord + Clone> Replicas<R> {
     /// Changes an entry and keeps every index and count in step.
     fn update(&mut self, slot: Slot, change: impl FnOnce(&mut Entry<R>)) {
         self.unindex(slot);
-        if let Some(entry) = self.entries.get_mut(&slot) {
+        if let Some(entry) = &mut self.entries[slot.index as usize] {
             change(entry);
         }
         self.index(slot);
@@ -302,6 +317,6 @@ impl<R: Ord + Clone> Replicas<R> {
 
     #[expect(clippy::expect_used, reason = "a slot is kept as long as its name or a request refers to it")]
     fn entry(&self, slot: Slot) -> &Entry<R> {
-        self.entries.get(&slot).expect("a known replica")
+        self.entries[slot.index as usize].as_ref().expect("a known replica")
     }
 }
