@@ -1,11 +1,13 @@
 //! Policies side by side on the same demand.
 
-use crate::fluid::{Autoscaler, Run, Setting, run};
+use crate::fluid::{self, Autoscaler, Setting};
 use crate::oracle::Violation;
 use crate::ours::Ours;
 use crate::peers::Peer;
+use crate::requests::{self, Gateway, Outcome, Served, Traffic};
 use crate::score::{Score, Terms};
 use evenkeel_core::spec::TierSpec;
+use evenkeel_engine::replica::InvalidProfile;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -48,16 +50,37 @@ pub struct Cell {
 }
 
 /// Why nothing was compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum CompareError {
     /// A policy that needs what the model does not have.
     #[error("the policy `{0}` goes by signals that the fluid model does not have; `--model requests` has them")]
     NeedsRequests(&'static str),
+    /// A profile that drives no engine.
+    #[error("the tier's profile: {0}")]
+    Profile(#[from] InvalidProfile),
+}
+
+/// How demand is served.
+#[derive(Clone, Copy, Debug)]
+pub enum Model<'a> {
+    /// As rates.
+    Fluid,
+    /// Request by request.
+    Requests {
+        /// The requests.
+        traffic: &'a Traffic<'a>,
+        /// The tier whose replicas serve them.
+        tier: &'a TierSpec,
+        /// The gateway before them.
+        gateway: &'a Gateway,
+    },
 }
 
 /// What all policies meet.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
+    /// How it is served.
+    pub model: Model<'a>,
     /// Demand in replicas, a value a slot.
     pub demand: &'a [f64],
     /// Cloud and limits.
@@ -70,34 +93,38 @@ impl World<'_> {
     /// Runs Evenkeel's own policy for `tier`.
     ///
     /// # Errors
-    /// When the tier's policies need more than rates.
+    /// When the tier's policies need more than rates, or its profile drives no engine.
     pub fn ours(&self, tier: &TierSpec) -> Result<Cell, CompareError> {
-        let mut ours =
-            Ours::new(tier.clone(), self.setting.slot, self.setting.start).map_err(CompareError::NeedsRequests)?;
-        Ok(self.cell("evenkeel", None, None, &self.run(&mut ours)))
+        if let (Model::Fluid, Some(name)) = (self.model, Ours::needs_requests(tier)) {
+            return Err(CompareError::NeedsRequests(name));
+        }
+        let mut ours = Ours::new(tier.clone(), self.setting.slot, self.setting.start);
+        self.cell("evenkeel", None, None, &mut ours)
     }
 
-    /// Runs a peer, set by `tuning`.
-    pub fn peer(&self, peer: Peer, tuning: Tuning) -> Cell {
+    /// Runs a peer, set by `tuning`. Targets are searched in the fluid model, which is the same but for the queue.
+    ///
+    /// # Errors
+    /// A profile that drives no engine.
+    pub fn peer(&self, peer: Peer, tuning: Tuning) -> Result<Cell, CompareError> {
         let history = &self.demand[..self.setting.scored_from];
         let target = match tuning {
             // Without a history the first slot is all that a team could know.
             Tuning::Default => peer.default_target(&self.demand[..history.len().max(1)]),
             Tuning::TunedOnHistory => {
                 let setting = Setting { scored_from: 0, ..*self.setting };
-                World { demand: history, setting: &setting, terms: self.terms }.cheapest(peer)
+                World { demand: history, setting: &setting, ..*self }.cheapest(peer)
             }
             Tuning::TunedInHindsight => self.cheapest(peer),
         };
-        let run = self.run(peer.with_target(target).as_mut());
-        self.cell(peer.name(), Some(tuning), Some(target), &run)
+        self.cell(peer.name(), Some(tuning), Some(target), peer.with_target(target).as_mut())
     }
 
     /// Of a peer's targets the cheapest that keeps the attainment, or else the one that misses least.
     fn cheapest(&self, peer: Peer) -> f64 {
         let mut best: Option<(bool, f64, f64)> = None;
         for target in peer.targets(self.demand) {
-            let run = self.run(peer.with_target(target).as_mut());
+            let run = fluid::run(self.demand, self.setting, peer.with_target(target).as_mut());
             let keeps = run.capacity_attainment() >= self.terms.attainment;
             let key = if keeps { run.billed_slots } else { run.violated };
             let better = best.is_none_or(|(kept, least, _)| (keeps && !kept) || (keeps == kept && key < least));
@@ -108,18 +135,33 @@ impl World<'_> {
         best.map_or(1.0, |(_, _, target)| target)
     }
 
-    fn run(&self, autoscaler: &mut dyn Autoscaler) -> Run {
-        run(self.demand, self.setting, autoscaler)
-    }
-
-    fn cell(&self, policy: &'static str, tuning: Option<Tuning>, target: Option<f64>, run: &Run) -> Cell {
-        Cell {
+    fn cell(
+        &self,
+        policy: &'static str,
+        tuning: Option<Tuning>,
+        target: Option<f64>,
+        autoscaler: &mut dyn Autoscaler,
+    ) -> Result<Cell, CompareError> {
+        let Outcome { run, served } = self.run(autoscaler)?;
+        Ok(Cell {
             policy,
             tuning,
             parameters: Parameters { target },
             attainment_requested: self.terms.attainment,
             violation: self.setting.violation,
-            score: Score::of(run, self.demand, self.setting, self.terms),
+            score: Score { served, ..Score::of(&run, self.demand, self.setting, self.terms) },
+        })
+    }
+
+    fn run(&self, autoscaler: &mut dyn Autoscaler) -> Result<Outcome, InvalidProfile> {
+        match self.model {
+            Model::Fluid => {
+                let run = fluid::run(self.demand, self.setting, autoscaler);
+                Ok(Outcome { run, served: Served::default() })
+            }
+            Model::Requests { traffic, tier, gateway } => {
+                requests::run(traffic.clone(), self.demand, self.setting, (tier, gateway), autoscaler)
+            }
         }
     }
 }

@@ -1,21 +1,17 @@
 //! Demand in replicas, slot by slot.
 
+use evenkeel_core::capacity::Table;
 use evenkeel_core::units::Span;
-use evenkeel_workload::PlayersSeries;
 use evenkeel_workload::random::Stream;
+use evenkeel_workload::{PlayersSeries, RequestTrace};
 use thiserror::Error;
 
 /// The noise's CV is stated for slots of this length; independent slots of another have it by the square root.
 const NOISE_SLOT: Span = Span::from_secs(5);
 
-/// Demand over time: in each slot, so many replicas carry it inside the SLO.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Demand {
-    /// Length of a slot.
-    pub slot: Span,
-    /// Replicas, real-valued.
-    pub replicas: Vec<f64>,
-}
+/// Factors are searched between e^-20 and e^20, in halvings of that logarithm.
+const LEAST_FACTOR_LOG: f64 = -20.0;
+const HALVINGS: u32 = 60;
 
 /// Why a series gives no demand.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
@@ -86,6 +82,29 @@ pub fn with_mean(mut values: Vec<f64>, mean_replicas: f64) -> Result<Vec<f64>, D
     Ok(values)
 }
 
+/// Requests a second in each of the first `slots` slots of a trace.
+pub fn rates(trace: &RequestTrace, slot: Span, slots: usize) -> Vec<f64> {
+    let mut rates = vec![0.0; slots];
+    for request in trace.requests() {
+        let index = (request.at.as_micros() / slot.as_micros()) as usize;
+        if let Some(rate) = rates.get_mut(index) {
+            *rate += 1.0 / slot.as_secs_f64();
+        }
+    }
+    rates
+}
+
+/// How many times as many requests have a mean demand of `mean_replicas`; demand does not grow in proportion to them.
+pub fn factor_for(mean_replicas: f64, rates: &[f64], table: &Table) -> f64 {
+    let mean_at = |factor: f64| rates.iter().map(|rate| table.demand(rate * factor)).sum::<f64>() / rates.len() as f64;
+    let (mut low, mut high) = (LEAST_FACTOR_LOG, -LEAST_FACTOR_LOG);
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if mean_at(libm::exp(middle)) < mean_replicas { low = middle } else { high = middle }
+    }
+    libm::exp(high)
+}
+
 struct Noise {
     shape: f64,
     stream: Stream,
@@ -139,6 +158,18 @@ mod tests {
     fn a_mean_is_kept_to() {
         assert_eq!(with_mean(vec![1.0, 3.0], 10.0).unwrap(), [5.0, 15.0]);
         assert_eq!(with_mean(vec![0.0], 10.0), Err(DemandError::AllZero { mean_replicas: 10.0 }));
+    }
+
+    #[test]
+    fn a_trace_is_counted_slot_by_slot_and_its_factor_gives_the_mean() {
+        let trace = RequestTrace::from_bytes(b"0,1,1\n1,1,1\n7,1,1\n99,1,1\n").unwrap();
+        let rates = rates(&trace, STEP, 3);
+        assert_eq!(rates, [0.4, 0.2, 0.0]);
+        // One replica carries 2 requests a second, two carry 6.
+        let table = Table { points: vec![(1, 2.0), (2, 6.0)], unachievable: None };
+        let factor = factor_for(1.0, &rates, &table);
+        let mean = rates.iter().map(|rate| table.demand(rate * factor)).sum::<f64>() / 3.0;
+        assert!((mean - 1.0).abs() < 1e-9, "{factor} {mean}");
     }
 
     #[test]

@@ -21,21 +21,20 @@ pub struct Ours {
 }
 
 impl Ours {
+    /// The first of the tier's policies that goes by signals which a fluid model does not have.
+    pub fn needs_requests(tier: &TierSpec) -> Option<&'static str> {
+        tier.policies.iter().find(|policy| !matches!(policy, PolicySpec::Capacity { .. })).map(PolicySpec::name)
+    }
+
     /// Decides over `tier` from `start` on, once each `tick`.
-    ///
-    /// # Errors
-    /// The name of a policy that goes by signals which a fluid model does not have.
-    pub fn new(tier: TierSpec, tick: evenkeel_core::units::Span, start: Time) -> Result<Self, &'static str> {
-        if let Some(other) = tier.policies.iter().find(|policy| !matches!(policy, PolicySpec::Capacity { .. })) {
-            return Err(other.name());
-        }
+    pub fn new(tier: TierSpec, tick: evenkeel_core::units::Span, start: Time) -> Self {
         let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
         let signals = Signals::default();
         let observation = Observation { signals, replicas: Reading::Fresh { value: Vec::new(), at: start } };
         let inputs = TierInputs { observation, forecast: None, schedule: None, operator: None };
         let spec = FleetSpec { name: "simulated".into(), tick, shared_maximum: None, tiers: vec![tier] };
         let inputs = FleetInputs { now: start, tiers: vec![inputs] };
-        Ok(Self { evenkeel: Evenkeel::new(spec, start), table, inputs, carried: 0.0, named: 0 })
+        Self { evenkeel: Evenkeel::new(spec, start), table, inputs, carried: 0.0, named: 0 }
     }
 
     /// What the model measured, or what follows from the last slot's demand.

@@ -2,18 +2,17 @@
 
 use crate::fluid::{Run, Setting};
 use crate::oracle::Oracle;
+use crate::requests::Served;
 use evenkeel_core::units::MicroUsd;
 use serde::Serialize;
 
 const SECONDS_AN_HOUR: f64 = 3_600.0;
 
-/// One policy on one trace. Figures that a fluid model does not have are `None`.
+/// One policy on one trace.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
     /// 1 - violated / offered demand.
     pub capacity_attainment: f64,
-    /// Share of one-minute windows in which every objective held.
-    pub objective_attainment: Option<f64>,
     /// Billed, start-up included.
     pub replica_hours: f64,
     /// The same at the tier's price.
@@ -28,12 +27,9 @@ pub struct Score {
     pub violation_minutes: f64,
     /// Replicas ordered.
     pub launches: u64,
-    /// Time to the first token.
-    pub ttft_p95_seconds: Option<f64>,
-    /// Time per output token.
-    pub tpot_p95_seconds: Option<f64>,
-    /// Gap between tokens.
-    pub itl_p95_seconds: Option<f64>,
+    /// What single requests saw.
+    #[serde(flatten)]
+    pub served: Served,
 }
 
 /// What a run is judged by.
@@ -56,7 +52,6 @@ impl Score {
         let oracle_replica_hours = hours(oracle.plan.cost);
         Self {
             capacity_attainment: run.capacity_attainment(),
-            objective_attainment: None,
             replica_hours,
             cost_usd: replica_hours * terms.price_per_hour.as_micros() as f64 / 1e6,
             oracle_replica_hours,
@@ -64,9 +59,7 @@ impl Score {
             budget_used: (1.0 - run.capacity_attainment()) / (1.0 - terms.attainment),
             violation_minutes: hours(run.violated_slots as f64) * 60.0,
             launches: run.launches,
-            ttft_p95_seconds: None,
-            tpot_p95_seconds: None,
-            itl_p95_seconds: None,
+            served: Served::default(),
         }
     }
 }

@@ -122,6 +122,17 @@ impl RequestTrace {
         Ok(Self { requests: self.requests.iter().map(sooner).collect() })
     }
 
+    /// The requests from `from` on and before `to`, in time since `from`.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn part(&self, from: Span, to: Span) -> Result<Self, TraceError> {
+        let inside = self.requests.iter().filter(|request| request.at >= from && request.at < to);
+        let since = |it: &TraceRequest| Span::from_micros(it.at.as_micros() - from.as_micros());
+        let requests: Arc<[TraceRequest]> = inside.map(|it| TraceRequest { at: since(it), ..*it }).collect();
+        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests }) }
+    }
+
     /// `factor` times as many requests in the same time. Below 1 some are left out; above 1 some or all come more than
     /// once, the copies at random moments until the next request of the trace, so that they do not come in one instant.
     ///
@@ -188,6 +199,13 @@ mod tests {
     #[test]
     fn compression_brings_the_same_requests_sooner() {
         assert_eq!(times(&trace("0,1,1\n60,1,1\n600,1,1\n").compressed(60.0).unwrap()), [0.0, 1.0, 10.0]);
+    }
+
+    #[test]
+    fn a_part_of_a_trace_is_timed_from_its_own_beginning() {
+        let part = trace("0,1,1\n60,2,2\n90,3,3\n600,4,4\n").part(Span::from_secs(30), Span::from_secs(600)).unwrap();
+        assert_eq!(times(&part), [30.0, 60.0]);
+        assert!(part.part(Span::from_secs(100), Span::from_secs(200)).is_err());
     }
 
     #[test]

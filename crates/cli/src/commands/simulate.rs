@@ -1,6 +1,7 @@
 //! `evenkeel simulate FLEET`: a tier in virtual time, ours beside its peers and beside what hindsight would have paid.
 
 mod choices;
+mod load;
 mod render;
 
 use crate::commands::values::{above_zero, whole};
@@ -8,15 +9,14 @@ use crate::failure::Failure;
 use crate::fleet_file;
 use crate::output::{self, Format};
 use choices::Chosen;
-use evenkeel_core::capacity::Table;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
-use evenkeel_sim::compare::{Cell, Tuning, World};
-use evenkeel_sim::demand;
+use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
-use evenkeel_workload::PlayersSeries;
+use load::Load;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,6 +25,8 @@ use std::process::ExitCode;
 const VERSION: u32 = 1;
 /// No fleet is larger; a run without a maximum of its own ends here.
 const MOST_REPLICAS: u32 = 100_000;
+/// Longer than any run.
+const FOREVER: Span = Span::from_secs(100 * 366 * 86_400);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -35,6 +37,8 @@ pub(crate) struct Arguments {
     tier: Option<String>,
     #[command(flatten)]
     series: Series,
+    #[command(flatten)]
+    part: Part,
     /// Scale the series so that mean demand is so many replicas; the minimum is 1 then, and there is no maximum
     #[arg(long, value_name = "REPLICAS", allow_negative_numbers = true, value_parser = above_zero)]
     mean_replicas: Option<f64>,
@@ -50,6 +54,12 @@ pub(crate) struct Arguments {
     /// How the peers' targets are set
     #[arg(long, value_enum, default_value_t = choices::Peers::Default)]
     peers: choices::Peers,
+    /// How demand is served
+    #[arg(long, value_enum, default_value_t = choices::ModelName::Fluid)]
+    model: choices::ModelName,
+    /// With `--model requests`: a player who has no first token after this long leaves [default: nobody does]
+    #[arg(long, value_name = "TIME", value_parser = choices::span)]
+    patience: Option<Span>,
     /// How demand above the ready replicas is counted
     #[arg(long, value_enum, default_value_t = choices::Violated::Excess)]
     violation: choices::Violated,
@@ -76,11 +86,40 @@ struct Series {
     /// Requests a second over time: CSV `unix_s,value`, also gzip
     #[arg(long, value_name = "FILE")]
     arrivals: Option<PathBuf>,
+    /// Requests as they were once sent: CSV `t_s,in_tok,out_tok`, also gzip
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+}
+
+/// What of the file is simulated.
+#[derive(clap::Args)]
+struct Part {
+    /// Begin so long after the file's first moment
+    #[arg(long, value_name = "TIME", value_parser = choices::span, default_value = "0s")]
+    from: Span,
+    /// End so long after the file's first moment [default: at its last]
+    #[arg(long, value_name = "TIME", value_parser = choices::span)]
+    to: Option<Span>,
+}
+
+impl Part {
+    /// The same in steps of a file that has so many.
+    fn within(&self, step: Span, steps: usize) -> Result<(usize, usize), Failure> {
+        let in_steps = |span: Span| (span.as_micros() / step.as_micros()) as usize;
+        let (from, to) = (in_steps(self.from), self.to.map_or(steps, |to| in_steps(to).min(steps)));
+        let length = Span::from_micros(step.as_micros() * steps as i64);
+        if from >= to {
+            let to = self.to.map_or_else(String::new, |to| format!(" `--to {to}`"));
+            return Err(Failure::usage(format!("`--from {}`{to} leaves nothing of {length}", self.from)));
+        }
+        Ok((from, to))
+    }
 }
 
 impl Series {
     fn file(&self) -> &Path {
-        self.players.as_deref().or(self.arrivals.as_deref()).unwrap_or(Path::new(""))
+        let file = self.players.as_deref().or(self.arrivals.as_deref()).or(self.requests.as_deref());
+        file.unwrap_or(Path::new(""))
     }
 
     /// Requests a second for each unit of the series.
@@ -110,13 +149,21 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let fleet = fleet_file::load(&arguments.fleet)?;
     let (spec, settings) = tier(&fleet, arguments.tier.as_deref())?;
     let spec = asked(spec.clone(), &arguments);
-    let demand = demand(&arguments, &spec, settings)?;
-    let setting = setting(&arguments, &spec, demand.len())?;
+    let load = Load::read(&arguments, &spec, settings)?;
+    let setting = setting(&arguments, &spec, load.demand.len())?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
-    let cells = compare(&World { demand: &demand, setting: &setting, terms: &terms }, &spec, &arguments)?;
+    let traffic = load.traffic(&arguments, &spec);
+    let gateway = gateway(&fleet, &spec, settings, arguments.patience);
+    let model = match arguments.model {
+        choices::ModelName::Fluid => Model::Fluid,
+        choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &spec, gateway: &gateway },
+    };
+    let world = World { model, demand: &load.demand, setting: &setting, terms: &terms };
+    let cells = compare(&world, &spec, &arguments)?;
     let path = arguments.series.file().display().to_string();
-    let trace = Trace { path, step_seconds: arguments.step.as_secs_f64(), points: demand.len() };
-    let result = Comparison { version: VERSION, seed: arguments.seed, tier: spec.name, trace, cells };
+    let trace = Trace { path, step_seconds: arguments.step.as_secs_f64(), points: load.demand.len() };
+    let tier = spec.name.clone();
+    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, cells };
     match format {
         Format::Json => output::json(&result)?,
         Format::Table => output::say(render::table(&result.cells))?,
@@ -145,20 +192,22 @@ fn asked(mut spec: TierSpec, arguments: &Arguments) -> TierSpec {
     spec
 }
 
-/// Demand in replicas.
-fn demand(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings) -> Result<Vec<f64>, Failure> {
-    let file = arguments.series.file();
-    let series = PlayersSeries::open(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
-    let values = demand::slots(&series, arguments.step, arguments.noise, arguments.seed).map_err(Failure::usage)?;
-    if let Some(mean) = arguments.mean_replicas {
-        return demand::with_mean(values, mean).map_err(Failure::usage);
-    }
-    let table = Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum);
-    let each = arguments.series.rate_each(spec, settings);
-    Ok(values.into_iter().map(|value| table.demand(value * each)).collect())
+/// The tier's gateway as the fleet file has it. An asynchronous tier's requests wait in its own queue for as long as it takes.
+fn gateway(fleet: &Fleet, spec: &TierSpec, settings: &TierSettings, patience: Option<Span>) -> Gateway {
+    let (most, hold) = match &settings.asynchronous {
+        Some(asynchronous) => (asynchronous.max_queued, FOREVER),
+        None => (fleet.gateway.max_held, fleet.gateway.hold),
+    };
+    let max_outstanding = spec.profile.max_sequences.saturating_add(settings.slack);
+    Gateway { patience, ..Gateway::new(most, hold, max_outstanding) }
 }
 
 fn setting(arguments: &Arguments, spec: &TierSpec, slots: usize) -> Result<Setting, Failure> {
+    if arguments.peers == choices::Peers::TunedOnHistory && arguments.history == Span::ZERO {
+        return Err(Failure::usage(
+            "`--peers tuned-on-history` needs a history to tune on, and `--history 0s` leaves none; write a longer one",
+        ));
+    }
     let in_slots = |span: Span| (span.as_micros() + arguments.step.as_micros() - 1) / arguments.step.as_micros();
     let scored_from = in_slots(arguments.history) as usize;
     if scored_from >= slots {
@@ -180,6 +229,8 @@ fn compare(world: &World<'_>, spec: &TierSpec, arguments: &Arguments) -> Result<
         cells.push(world.ours(spec).map_err(Failure::usage)?);
     }
     let tuning = Tuning::from(arguments.peers);
-    cells.extend(arguments.policies.peers.iter().map(|&peer| world.peer(peer, tuning)));
+    for &peer in &arguments.policies.peers {
+        cells.push(world.peer(peer, tuning).map_err(Failure::usage)?);
+    }
     Ok(cells)
 }

@@ -15,6 +15,6 @@ mod timetable;
 mod traffic;
 mod world;
 
-pub use served::Served;
+pub use served::{RequestCounts, Served};
 pub use traffic::{Drawn, Traffic};
 pub use world::{Gateway, Outcome, run};

@@ -1,21 +1,12 @@
-//! What became of the requests of a run.
+//! What became of the requests of a run, and how long they took.
 
 use super::latencies::Latencies;
 use serde::Serialize;
 
-/// Requests that arrived while the run was scored, and how long they took.
+/// Latencies of the requests that arrived while the run was scored. The fluid model has none of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Served {
-    /// Requests that arrived.
-    pub offered_requests: u64,
-    /// Answered wholly.
-    pub answered_requests: u64,
-    /// Told that they will not be served.
-    pub failed_requests: u64,
-    /// Their player left before.
-    pub cancelled_requests: u64,
-    /// Share of one-minute windows, weighted by offered requests, in which every objective held and nothing failed; `None`
-    /// without requests.
+    /// Share of one-minute windows, weighted by offered requests, in which every objective held and nothing failed.
     pub objective_attainment: Option<f64>,
     /// Time to the first token, from the gateway's door.
     pub ttft_p50_seconds: Option<f64>,
@@ -24,23 +15,44 @@ pub struct Served {
     /// The same.
     pub ttft_p99_seconds: Option<f64>,
     /// A request's mean time per output token.
+    pub tpot_p50_seconds: Option<f64>,
+    /// The same.
     pub tpot_p95_seconds: Option<f64>,
     /// Gaps between tokens.
+    pub itl_p50_seconds: Option<f64>,
+    /// The same.
     pub itl_p95_seconds: Option<f64>,
-    /// Requests that waited before a replica, at most.
+    /// What became of them.
+    pub requests: Option<RequestCounts>,
+}
+
+/// Requests counted by their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestCounts {
+    /// Arrived.
+    pub offered: u64,
+    /// Answered wholly.
+    pub answered: u64,
+    /// Told that they will not be served.
+    pub failed: u64,
+    /// Their player left before.
+    pub cancelled: u64,
+    /// Waited before a replica at once, at most; before scoring began too.
     pub most_queued: u64,
 }
 
 impl Served {
-    pub(super) fn of(latencies: &Latencies, counts: Self) -> Self {
+    pub(super) fn of(latencies: &Latencies, requests: RequestCounts) -> Self {
         Self {
             objective_attainment: latencies.windows.attainment().map(|attainment| attainment.share),
             ttft_p50_seconds: latencies.ttft.quantile_seconds(0.5),
             ttft_p95_seconds: latencies.ttft.quantile_seconds(0.95),
             ttft_p99_seconds: latencies.ttft.quantile_seconds(0.99),
+            tpot_p50_seconds: latencies.tpot.quantile_seconds(0.5),
             tpot_p95_seconds: latencies.tpot.quantile_seconds(0.95),
+            itl_p50_seconds: latencies.itl.quantile_seconds(0.5),
             itl_p95_seconds: latencies.itl.quantile_seconds(0.95),
-            ..counts
+            requests: Some(requests),
         }
     }
 }

@@ -25,7 +25,12 @@ impl Timetable {
         self.at[player as usize] = at.unwrap_or(NEVER);
         let mut game = (self.at.len() + player as usize) / 2;
         while game > 0 {
-            self.winners[game] = self.winner_of(game);
+            let winner = self.winner_of(game);
+            // A game that others win as before changes nothing above it.
+            if winner == self.winners[game] && winner != player {
+                break;
+            }
+            self.winners[game] = winner;
             game /= 2;
         }
     }

@@ -2,7 +2,7 @@
 
 use super::fleet::{Fleet, Place};
 use super::latencies::{Answered, Latencies};
-use super::served::Served;
+use super::served::{RequestCounts, Served};
 use super::traffic::Traffic;
 use crate::fluid::{Autoscaler, Measured, Run, Seen, Setting};
 use evenkeel_core::capacity::Table;
@@ -23,6 +23,15 @@ pub struct Gateway {
     pub max_outstanding: u32,
     /// A player who has no first token after this long leaves; `None` for players who wait forever.
     pub patience: Option<Span>,
+}
+
+impl Gateway {
+    /// The live gateway's queue, in which `most` requests wait, and `hold` while no replica can be reached; a replica has
+    /// `max_outstanding` of them at once.
+    pub fn new(most: u32, hold: Span, max_outstanding: u32) -> Self {
+        let queue = QueueSettings::new(usize::try_from(most).unwrap_or(usize::MAX), hold);
+        Self { queue, max_outstanding, patience: None }
+    }
 }
 
 /// What a run came to.
@@ -110,7 +119,7 @@ struct World<'a> {
     leaving: u64,
     fleet: Fleet,
     latencies: Latencies,
-    counts: Served,
+    counts: RequestCounts,
     since_tick: SinceTick,
     load: Vec<f64>,
     run: Run,
@@ -151,7 +160,7 @@ impl<'a> World<'a> {
             leaving: 0,
             fleet: Fleet::new(&spec.profile, scored_from)?,
             latencies: Latencies::new(&spec.slo.objectives, scored_from),
-            counts: Served::default(),
+            counts: RequestCounts::default(),
             since_tick: SinceTick::default(),
             load: Vec::with_capacity(demand.len()),
             run: Run { ready: Vec::with_capacity(demand.len()), ..Run::default() },
@@ -216,7 +225,7 @@ impl<'a> World<'a> {
             first_token: None,
         });
         self.latencies.offered(self.now);
-        self.counts.offered_requests += u64::from(self.is_scored(self.now));
+        self.counts.offered += u64::from(self.is_scored(self.now));
         self.since_tick.offered.requests += 1;
         self.since_tick.offered.prompt_tokens += u64::from(prompt_tokens);
         self.act(actions);
@@ -229,7 +238,7 @@ impl<'a> World<'a> {
         if let Some((place, engine_id)) = pending.inside {
             self.fleet.cancel(place, self.now, engine_id);
         }
-        self.counts.cancelled_requests += u64::from(self.is_scored(pending.arrived));
+        self.counts.cancelled += u64::from(self.is_scored(pending.arrived));
         self.latencies.failed(pending.arrived);
         let actions = self.queue.cancel(self.now, pending.id);
         self.act(actions);
@@ -266,7 +275,7 @@ impl<'a> World<'a> {
         let Some(pending) = self.pending.take(request.number()) else { return };
         self.latencies.failed(pending.arrived);
         self.since_tick.finished.failed += 1;
-        self.counts.failed_requests += u64::from(self.is_scored(pending.arrived));
+        self.counts.failed += u64::from(self.is_scored(pending.arrived));
     }
 
     /// The engine whose moment is next runs until it.
@@ -310,7 +319,7 @@ impl<'a> World<'a> {
             output_tokens: pending.output,
         };
         self.latencies.answered(&answered);
-        self.counts.answered_requests += u64::from(self.is_scored(pending.arrived));
+        self.counts.answered += u64::from(self.is_scored(pending.arrived));
         self.since_tick.answered(&answered, pending.prompt);
         let actions = self.queue.complete(self.now, request);
         self.act(actions);

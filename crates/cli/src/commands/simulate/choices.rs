@@ -36,6 +36,15 @@ impl From<Peers> for Tuning {
     }
 }
 
+/// How demand is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ModelName {
+    /// As rates, step by step: for weeks and for fleets of thousands
+    Fluid,
+    /// Request by request, through the gateway's queue and the engines
+    Requests,
+}
+
 /// How demand above the ready replicas is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Violated {

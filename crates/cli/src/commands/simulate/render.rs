@@ -2,36 +2,59 @@
 
 use crate::output;
 use evenkeel_sim::compare::{Cell, Tuning};
+use evenkeel_sim::requests::Served;
+
+const FLEET: [&str; 10] = [
+    "policy",
+    "target",
+    "attainment",
+    "asked",
+    "budget used",
+    "replica hours",
+    "cost USD",
+    "cost / oracle",
+    "violation min",
+    "launches",
+];
+const REQUESTS: [&str; 5] = ["objective", "ttft p95 ms", "tpot p95 ms", "itl p95 ms", "failed"];
 
 pub(super) fn table(cells: &[Cell]) -> String {
-    let mut table = output::table(&[
-        "policy",
-        "target",
-        "attainment",
-        "asked",
-        "budget used",
-        "replica hours",
-        "cost USD",
-        "cost / oracle",
-        "violation min",
-        "launches",
-    ]);
+    let requests = cells.iter().any(|cell| cell.score.served.requests.is_some());
+    let columns: Vec<&str> = if requests { [&FLEET[..], &REQUESTS].concat() } else { FLEET.to_vec() };
+    let mut table = output::table(&columns);
     for cell in cells {
-        let score = &cell.score;
-        table.add_row([
-            named(cell),
-            cell.parameters.target.map_or_else(String::new, |target| format!("{target}")),
-            format!("{:.3} %", 100.0 * score.capacity_attainment),
-            format!("{} %", 100.0 * cell.attainment_requested),
-            format!("{:.0} %", 100.0 * score.budget_used),
-            format!("{:.1}", score.replica_hours),
-            format!("{:.2}", score.cost_usd),
-            format!("{:.3}", score.cost_over_oracle),
-            format!("{:.0}", score.violation_minutes),
-            score.launches.to_string(),
-        ]);
+        let mut row = fleet(cell).to_vec();
+        row.extend(requests.then(|| of_requests(&cell.score.served)).into_iter().flatten());
+        table.add_row(row);
     }
     table.to_string()
+}
+
+fn fleet(cell: &Cell) -> [String; 10] {
+    let score = &cell.score;
+    [
+        named(cell),
+        cell.parameters.target.map_or_else(String::new, |target| format!("{target}")),
+        format!("{:.3} %", 100.0 * score.capacity_attainment),
+        format!("{} %", 100.0 * cell.attainment_requested),
+        format!("{:.0} %", 100.0 * score.budget_used),
+        format!("{:.1}", score.replica_hours),
+        format!("{:.2}", score.cost_usd),
+        format!("{:.3}", score.cost_over_oracle),
+        format!("{:.0}", score.violation_minutes),
+        score.launches.to_string(),
+    ]
+}
+
+fn of_requests(served: &Served) -> [String; 5] {
+    let milliseconds = |seconds: Option<f64>| seconds.map_or_else(String::new, |it| format!("{:.1}", 1e3 * it));
+    [
+        served.objective_attainment.map_or_else(String::new, |share| format!("{:.2} %", 100.0 * share)),
+        milliseconds(served.ttft_p95_seconds),
+        milliseconds(served.tpot_p95_seconds),
+        milliseconds(served.itl_p95_seconds),
+        served.requests.map_or_else(String::new, |counts| (counts.failed + counts.cancelled).to_string()),
+    ]
 }
 
 fn named(cell: &Cell) -> String {

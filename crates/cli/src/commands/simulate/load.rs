@@ -1,0 +1,83 @@
+//! What the tier has to serve: demand in replicas, and the requests that it is made of.
+
+use super::Arguments;
+use crate::failure::Failure;
+use evenkeel_core::capacity::Table;
+use evenkeel_core::spec::TierSpec;
+use evenkeel_core::units::Span;
+use evenkeel_fleet::model::TierSettings;
+use evenkeel_sim::demand;
+use evenkeel_sim::requests::{Drawn, Traffic};
+use evenkeel_workload::{PlayersSeries, RequestTrace};
+use std::path::Path;
+
+/// A tier's load, slot by slot.
+pub(super) struct Load {
+    /// In replicas.
+    pub(super) demand: Vec<f64>,
+    /// Requests a second.
+    rates: Vec<f64>,
+    /// The very requests, where a trace was given.
+    trace: Option<RequestTrace>,
+}
+
+impl Load {
+    pub(super) fn read(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings) -> Result<Self, Failure> {
+        let table = Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum);
+        match &arguments.series.requests {
+            Some(file) => of_trace(arguments, file, &table),
+            None => of_series(arguments, spec, settings, &table),
+        }
+    }
+
+    pub(super) fn traffic(&self, arguments: &Arguments, spec: &TierSpec) -> Traffic<'_> {
+        match &self.trace {
+            Some(trace) => Traffic::traced(trace),
+            None => {
+                let longest = spec.profile.max_model_tokens.min(spec.profile.kv_tokens);
+                let (step, seed) = (arguments.step, arguments.seed);
+                Traffic::Drawn(Drawn::new(&spec.name, &self.rates, step, &spec.requests, longest, seed))
+            }
+        }
+    }
+}
+
+fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings, table: &Table) -> Result<Load, Failure> {
+    let file = arguments.series.file();
+    let series = PlayersSeries::open(file).map_err(|error| named(file, error))?;
+    let all = demand::slots(&series, arguments.step, arguments.noise, arguments.seed).map_err(Failure::usage)?;
+    let (from, to) = arguments.part.within(arguments.step, all.len())?;
+    let values = all[from..to].to_vec();
+    if let Some(mean) = arguments.mean_replicas {
+        let demand = demand::with_mean(values, mean).map_err(Failure::usage)?;
+        let rates = demand.iter().map(|&demand| table.rate(demand)).collect();
+        return Ok(Load { demand, rates, trace: None });
+    }
+    let each = arguments.series.rate_each(spec, settings);
+    let rates: Vec<f64> = values.into_iter().map(|value| value * each).collect();
+    Ok(Load { demand: in_replicas(&rates, table), rates, trace: None })
+}
+
+/// The requests that came in each slot are its rate.
+fn of_trace(arguments: &Arguments, file: &Path, table: &Table) -> Result<Load, Failure> {
+    let trace = RequestTrace::open(file).map_err(|error| named(file, error))?;
+    let slots = (trace.duration().as_micros() / arguments.step.as_micros()) as usize + 1;
+    let (from, to) = arguments.part.within(arguments.step, slots)?;
+    let begin = |slot: usize| Span::from_micros(arguments.step.as_micros() * slot as i64);
+    let mut trace = trace.part(begin(from), begin(to)).map_err(|error| named(file, error))?;
+    let mut rates = demand::rates(&trace, arguments.step, to - from);
+    if let Some(mean) = arguments.mean_replicas {
+        let factor = demand::factor_for(mean, &rates, table);
+        trace = trace.multiplied(factor, arguments.seed).map_err(|error| named(file, error))?;
+        rates = demand::rates(&trace, arguments.step, to - from);
+    }
+    Ok(Load { demand: in_replicas(&rates, table), rates, trace: Some(trace) })
+}
+
+fn named(file: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("{}: {error}", file.display()))
+}
+
+fn in_replicas(rates: &[f64], table: &Table) -> Vec<f64> {
+    rates.iter().map(|&rate| table.demand(rate)).collect()
+}
