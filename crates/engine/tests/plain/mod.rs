@@ -33,8 +33,8 @@ enum Stage {
 
 pub struct PlainReplica<'a> {
     profile: &'a Profile,
-    inputs: &'a [Input],
-    outcomes: Vec<Outcome>,
+    inputs: Vec<Input>,
+    pub outcomes: Vec<Outcome>,
     waiting: VecDeque<usize>,
     running: Vec<(usize, Stage)>,
     arrived: usize,
@@ -42,14 +42,8 @@ pub struct PlainReplica<'a> {
 
 /// Runs `inputs`, in order of arrival, to the end.
 pub fn run(profile: &Profile, inputs: &[Input]) -> Vec<Outcome> {
-    let mut replica = PlainReplica {
-        profile,
-        inputs,
-        outcomes: vec![Outcome::default(); inputs.len()],
-        waiting: VecDeque::new(),
-        running: Vec::new(),
-        arrived: 0,
-    };
+    let mut replica = PlainReplica::new(profile);
+    inputs.iter().for_each(|input| replica.submit(input.clone()));
     let mut now = 0;
     while let Some(next) = replica.iteration(now) {
         now = next;
@@ -61,7 +55,18 @@ fn femtos(ms: f64) -> i128 {
     (ms * FEMTOS_PER_MS).round() as i128
 }
 
-impl PlainReplica<'_> {
+impl<'a> PlainReplica<'a> {
+    pub fn new(profile: &'a Profile) -> Self {
+        let (inputs, outcomes) = (Vec::new(), Vec::new());
+        Self { profile, inputs, outcomes, waiting: VecDeque::new(), running: Vec::new(), arrived: 0 }
+    }
+
+    /// Takes one more request, which arrives no earlier than those before.
+    pub fn submit(&mut self, input: Input) {
+        self.inputs.push(input);
+        self.outcomes.push(Outcome::default());
+    }
+
     fn ready(&self, request: usize) -> i128 {
         let overhead_micros = (self.profile.overhead_ms * 1e3).round() as i128;
         (i128::from(self.inputs[request].arrives) + overhead_micros) * FEMTOS_PER_MICRO
@@ -85,7 +90,7 @@ impl PlainReplica<'_> {
     }
 
     /// Runs the iteration that begins at `now` or at the next arrival; returns its end, `None` when all is done.
-    fn iteration(&mut self, mut now: i128) -> Option<i128> {
+    pub fn iteration(&mut self, mut now: i128) -> Option<i128> {
         while self.arrived < self.inputs.len() && self.ready(self.arrived) < now {
             self.waiting.push_back(self.arrived);
             self.arrived += 1;
@@ -131,7 +136,8 @@ impl PlainReplica<'_> {
     }
 
     fn drop_cancelled(&mut self, now: i128) {
-        let gone: Vec<usize> = (0..self.inputs.len()).filter(|request| self.cancelled_before(*request, now)).collect();
+        let present = self.waiting.iter().copied().chain(self.running.iter().map(|running| running.0));
+        let gone: Vec<usize> = present.filter(|request| self.cancelled_before(*request, now)).collect();
         self.waiting.retain(|request| !gone.contains(request));
         self.running.retain(|(request, _)| !gone.contains(request));
     }
