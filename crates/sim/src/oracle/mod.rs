@@ -21,6 +21,8 @@
 //! Replicas up to the minimum are always on, and what is on in the first slot was switched on before and for free.
 
 mod excess;
+pub mod floor;
+mod noise;
 mod step;
 
 use serde::Serialize;
