@@ -2,8 +2,8 @@
 //!
 //! The noise of a slot says nothing of another's, so whoever knows the mean loses nothing by planning ahead, and no
 //! autoscaler that decides before it sees a slot can know more. Of the oracle's programme only what a slot misses changes:
-//! in place of what demand x had it is the expectation over x times Gamma noise of mean 1 ([`noise`](super::noise)). Levels
-//! nest as before, since a higher one misses less of every demand.
+//! in place of what demand x had it is the expectation over x times Gamma noise of mean 1 (`noise.rs`). Levels nest as
+//! before, since a higher one misses less of every demand.
 //!
 //! What a plan missed is counted on the demand that came. The price is bisected on that, so that the attainment is the one
 //! asked for; this is the only thing that the floor knows of the noise.
@@ -15,9 +15,9 @@ use std::ops::RangeInclusive;
 /// A level that misses less than this is missed by nobody, replica-slots.
 const NEGLIGIBLE: f64 = 1e-12;
 /// Prices are searched in this range; a price of 1 makes a slot of violation as dear as a slot of a replica.
-const LEAST_PRICE: f64 = 1e-3;
+const LEAST_PRICE: f64 = 1e-6;
 const LARGEST_PRICE: f64 = 1e9;
-/// Halvings of the price's logarithm: 25 of 27.6 leave steps of 1e-6. It ends before where no larger share of the budget
+/// Halvings of the price's logarithm: 25 of 34.5 leave steps of 1e-6. It ends before where no larger share of the budget
 /// than this is left over; more is where one step of the price changes much of the plan.
 const HALVINGS: u32 = 25;
 const LEFT_OVER: f64 = 1e-4;
@@ -33,7 +33,7 @@ pub struct Floor<'a> {
 
 impl<'a> Floor<'a> {
     /// The floor under `came`, whose demand in each slot was that of `mean` times noise of this deviation, above 0 and at
-    /// most 1.
+    /// most 1, as [`mean_curve`](crate::demand::mean_curve) has them.
     pub fn new(came: Oracle<'a>, mean: &'a [f64], noise_cv: f64) -> Self {
         Self { came, mean, noise: Noise::new(noise_cv) }
     }
