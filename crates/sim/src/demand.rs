@@ -30,12 +30,33 @@ pub enum DemandError {
     /// The noise is no strength.
     #[error("noise {0}; expected 0 to 1, the deviation of a slot of 5s over its mean")]
     Noise(f64),
+    /// Slots so short that independent noise of this strength would be mostly nothing and now and then a burst.
+    #[error(
+        "noise {noise} is a deviation of {of_slot:.2} in steps of {slot}; expected at most 1: less noise, or longer steps"
+    )]
+    NoiseOfSlot {
+        /// As it was stated.
+        noise: f64,
+        /// What it comes to.
+        of_slot: f64,
+        /// The slot.
+        slot: Span,
+    },
     /// There is nothing to scale.
     #[error("the series is zero throughout, so no factor gives it a mean of {mean_replicas} replicas")]
     AllZero {
         /// What was asked for.
         mean_replicas: f64,
     },
+}
+
+/// What noisy slots are on average, for those who may know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeanCurve {
+    /// A value a slot, the noise left out.
+    pub values: Vec<f64>,
+    /// Deviation of a slot's noise over its mean; each slot is multiplied with Gamma noise of mean 1 of its own.
+    pub noise_cv: f64,
 }
 
 /// A series sampled slot by slot, straight between its points. Where its own points are further apart than a slot it is
@@ -45,23 +66,45 @@ pub enum DemandError {
 /// # Errors
 /// A slot or a noise out of range, or a series shorter than a slot.
 pub fn slots(series: &PlayersSeries, slot: Span, noise_cv: f64, seed: u64) -> Result<Vec<f64>, DemandError> {
+    let mut values = straight(series, slot)?;
+    if let Some(cv) = noise_of(series, slot, noise_cv)? {
+        let mut noise = Noise::new(cv, seed);
+        values.iter_mut().for_each(|value| *value *= noise.factor());
+    }
+    Ok(values)
+}
+
+/// The curve under the noise of [`slots`]; `None` where that adds none, for of such a series nobody knows the mean.
+///
+/// # Errors
+/// As for [`slots`].
+pub fn mean_curve(series: &PlayersSeries, slot: Span, noise_cv: f64) -> Result<Option<MeanCurve>, DemandError> {
+    let values = straight(series, slot)?;
+    Ok(noise_of(series, slot, noise_cv)?.map(|noise_cv| MeanCurve { values, noise_cv }))
+}
+
+fn straight(series: &PlayersSeries, slot: Span) -> Result<Vec<f64>, DemandError> {
     if slot <= Span::ZERO {
         return Err(DemandError::Slot(slot));
-    }
-    if !(0.0..=1.0).contains(&noise_cv) {
-        return Err(DemandError::Noise(noise_cv));
     }
     let count = series.duration().as_micros() / slot.as_micros();
     if count == 0 {
         return Err(DemandError::TooShort { duration: series.duration(), slot });
     }
-    let cv = noise_cv * libm::sqrt(NOISE_SLOT.as_secs_f64() / slot.as_secs_f64());
-    let mut noise = Noise::new(cv, seed).filter(|_| is_coarser(series, slot));
-    let sampled = (0..count).map(|index| {
-        let value = series.at(Span::from_micros(index * slot.as_micros()));
-        noise.as_mut().map_or(value, |noise| value * noise.factor())
-    });
-    Ok(sampled.collect())
+    Ok((0..count).map(|index| series.at(Span::from_micros(index * slot.as_micros()))).collect())
+}
+
+/// Deviation of the noise of a slot, if it gets any.
+fn noise_of(series: &PlayersSeries, slot: Span, noise: f64) -> Result<Option<f64>, DemandError> {
+    if !(0.0..=1.0).contains(&noise) {
+        return Err(DemandError::Noise(noise));
+    }
+    let of_slot = noise * libm::sqrt(NOISE_SLOT.as_secs_f64() / slot.as_secs_f64());
+    let noisy = of_slot > 0.0 && is_coarser(series, slot);
+    if noisy && of_slot > 1.0 {
+        return Err(DemandError::NoiseOfSlot { noise, of_slot, slot });
+    }
+    Ok(noisy.then_some(of_slot))
 }
 
 fn is_coarser(series: &PlayersSeries, slot: Span) -> bool {
@@ -74,11 +117,8 @@ fn is_coarser(series: &PlayersSeries, slot: Span) -> bool {
 /// # Errors
 /// When all are zero.
 pub fn with_mean(mut values: Vec<f64>, mean_replicas: f64) -> Result<Vec<f64>, DemandError> {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    if mean <= 0.0 {
-        return Err(DemandError::AllZero { mean_replicas });
-    }
-    values.iter_mut().for_each(|value| *value *= mean_replicas / mean);
+    let factor = factor_to(&values, mean_replicas)?;
+    values.iter_mut().for_each(|value| *value *= factor);
     Ok(values)
 }
 
@@ -105,16 +145,24 @@ pub fn factor_for(mean_replicas: f64, rates: &[f64], table: &Table) -> f64 {
     libm::exp(high)
 }
 
+/// What [`with_mean`] multiplies with, for a [`MeanCurve`] to keep its place under the noisy values.
+///
+/// # Errors
+/// When all are zero.
+pub fn factor_to(values: &[f64], mean_replicas: f64) -> Result<f64, DemandError> {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    if mean > 0.0 { Ok(mean_replicas / mean) } else { Err(DemandError::AllZero { mean_replicas }) }
+}
+
 struct Noise {
     shape: f64,
     stream: Stream,
 }
 
 impl Noise {
-    /// Independent Gamma factors with mean 1 and this deviation; `None` for none.
-    fn new(cv: f64, seed: u64) -> Option<Self> {
-        (cv > 0.0)
-            .then(|| Self { shape: 1.0 / (cv * cv), stream: Stream::named(seed, "demand", "noise of coarse series") })
+    /// Independent Gamma factors with mean 1 and this deviation, above 0.
+    fn new(cv: f64, seed: u64) -> Self {
+        Self { shape: 1.0 / (cv * cv), stream: Stream::named(seed, "demand", "noise of coarse series") }
     }
 
     fn factor(&mut self) -> f64 {
@@ -155,6 +203,16 @@ mod tests {
     }
 
     #[test]
+    fn the_mean_curve_lies_under_the_noise_and_a_fine_series_has_none() {
+        let coarse = series("0,100\n3600000,100\n");
+        let curve = mean_curve(&coarse, Span::from_secs(20), 0.1).unwrap().unwrap();
+        assert!(curve.values.iter().all(|value| *value == 100.0));
+        assert_eq!((curve.values.len(), curve.noise_cv), (180_000, 0.05));
+        assert_eq!(mean_curve(&series("0,100\n5,100\n10,100\n"), STEP, 0.1), Ok(None));
+        assert_eq!(mean_curve(&coarse, STEP, 0.0), Ok(None));
+    }
+
+    #[test]
     fn a_mean_is_kept_to() {
         assert_eq!(with_mean(vec![1.0, 3.0], 10.0).unwrap(), [5.0, 15.0]);
         assert_eq!(with_mean(vec![0.0], 10.0), Err(DemandError::AllZero { mean_replicas: 10.0 }));
@@ -177,6 +235,8 @@ mod tests {
         let series = series("0,1\n4,1\n");
         assert!(matches!(slots(&series, STEP, 0.0, 1), Err(DemandError::TooShort { .. })));
         assert!(matches!(slots(&series, Span::ZERO, 0.0, 1), Err(DemandError::Slot(_))));
-        assert!(matches!(slots(&series, STEP, f64::NAN, 1), Err(DemandError::Noise(_))));
+        assert!(matches!(slots(&series, Span::from_secs(1), f64::NAN, 1), Err(DemandError::Noise(_))));
+        let refused = slots(&series, Span::from_secs(1), 0.9, 1).unwrap_err();
+        assert!(refused.to_string().starts_with("noise 0.9 is a deviation of 2.01"), "{refused}");
     }
 }

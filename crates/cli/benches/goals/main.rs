@@ -1,4 +1,4 @@
-//! The decision's, the engine's, the journal's and the oracle's goals: `make bench` collects the line that each prints,
+//! The decision's, the engine's, the journal's and the simulator's goals: `make bench` collects the line that each prints,
 //! `name  figure  unit  goal  ok|short`.
 //!
 //! A goal is a file of its own with a function `measure`; a new one is added to `GOALS`. What a goal needs of the world
@@ -11,18 +11,20 @@ mod goal;
 mod hundred_thousand_tiers;
 mod journal_size;
 mod oracle;
+mod requests_speed;
 mod state_size;
 mod tier_day;
 
 use goal::Goal;
 
-const GOALS: [fn() -> Vec<Goal>; 6] = [
+const GOALS: [fn() -> Vec<Goal>; 7] = [
     decide_time::measure,
     state_size::measure,
     hundred_thousand_tiers::measure,
     engine_speed::measure,
     journal_size::measure,
     oracle::measure,
+    requests_speed::measure,
 ];
 
 fn main() {

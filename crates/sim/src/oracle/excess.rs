@@ -1,6 +1,6 @@
 //! Violated is what exceeds the ready replicas: a programme of two states for each level.
 
-use super::{Branch, Oracle, Plan};
+use super::{Branch, Miss, Oracle, Plan};
 
 /// The plan that is best when each replica-slot of violation costs `price`.
 pub(super) fn at_price(oracle: &Oracle<'_>, price: f64) -> Plan {
@@ -10,26 +10,24 @@ pub(super) fn at_price(oracle: &Oracle<'_>, price: f64) -> Plan {
     // Levels nest, so the slots that need one are among those that need the one below.
     let mut needed: Vec<u32> = (0..demand.len() as u32).filter(|&slot| demand[slot as usize] > below).collect();
     while !needed.is_empty() {
-        let level = level(oracle, &needed, below, price);
-        total.cost += level.cost;
-        total.violated += level.violated;
+        let misses = needed.iter().map(|&slot| (slot, Miss::certain((demand[slot as usize] - below).min(1.0))));
+        total.add(level(misses, oracle.start_up_slots, price));
         below += 1.0;
         needed.retain(|&slot| demand[slot as usize] > below);
     }
     total
 }
 
-/// The replica that serves demand between `below` and one more. Only slots that need it are looked at.
-fn level(oracle: &Oracle<'_>, needed: &[u32], below: f64, price: f64) -> Branch {
+/// One replica, and what is missed while it is off in the slots that need it; only these are looked at.
+pub(super) fn level(misses: impl Iterator<Item = (u32, Miss)>, start_up_slots: f64, price: f64) -> Branch {
     // Both are free before the first slot.
     let (mut off, mut on) = (Branch::default(), Branch::default());
     let mut next = 0;
-    for &slot in needed {
+    for (slot, miss) in misses {
         if slot > next {
-            (off, on) = over_gap(oracle, off, on, slot - next);
+            (off, on) = over_gap(start_up_slots, off, on, slot - next);
         }
-        let missed = (oracle.demand[slot as usize] - below).min(1.0);
-        (off, on) = (off.or(on).missing(missed, price), on.or(off.paying(oracle.start_up_slots)).paying(1.0));
+        (off, on) = (off.or(on).missing(miss, price), on.or(off.paying(start_up_slots)).paying(1.0));
         next = slot + 1;
     }
     off.or(on)
@@ -37,7 +35,7 @@ fn level(oracle: &Oracle<'_>, needed: &[u32], below: f64, price: f64) -> Branch 
 
 /// So many slots that do not need it: off costs nothing, and on costs as many or, switched off meanwhile and on again in the
 /// last of them, its start-up and one.
-fn over_gap(oracle: &Oracle<'_>, off: Branch, on: Branch, slots: u32) -> (Branch, Branch) {
+fn over_gap(start_up_slots: f64, off: Branch, on: Branch, slots: u32) -> (Branch, Branch) {
     let idle = off.or(on);
-    (idle, on.paying(f64::from(slots)).or(idle.paying(oracle.start_up_slots + 1.0)))
+    (idle, on.paying(f64::from(slots)).or(idle.paying(start_up_slots + 1.0)))
 }

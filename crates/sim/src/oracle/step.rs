@@ -3,21 +3,35 @@
 //! Into a count one comes from a larger one for free, from a smaller one by a start-up for each more. So the best way into
 //! all counts of a slot is two sweeps over them, and a slot takes time in proportion to the counts and not to their pairs.
 
-use super::{Branch, Oracle, Plan};
+use super::{Branch, Miss, Oracle, Plan};
+use std::ops::RangeInclusive;
 
 /// The plan that is best when each replica-slot of violation costs `price`.
 pub(super) fn at_price(oracle: &Oracle<'_>, price: f64) -> Plan {
-    let most = oracle.demand.iter().copied().fold(f64::from(oracle.minimum), f64::max);
-    let counts: Vec<f64> = (oracle.minimum..=libm::ceil(most) as u32).map(f64::from).collect();
+    let miss = |slot: usize, count: f64| {
+        let demand = oracle.demand[slot];
+        (demand > count).then(|| Miss::certain(demand))
+    };
+    counts(oracle, oracle.counts(), price, miss)
+}
+
+/// The same for any `miss` of a slot and a count, over the counts of `range`.
+pub(super) fn counts(
+    oracle: &Oracle<'_>,
+    range: RangeInclusive<u32>,
+    price: f64,
+    miss: impl Fn(usize, f64) -> Option<Miss>,
+) -> Plan {
+    let counts: Vec<f64> = range.map(f64::from).collect();
     // Every count is free before the first slot.
     let mut ways = vec![Branch::default(); counts.len()];
-    for &demand in oracle.demand {
+    for slot in 0..oracle.demand.len() {
         come_down(&mut ways);
         go_up(&mut ways, oracle.start_up_slots);
         for (way, &count) in ways.iter_mut().zip(&counts) {
             *way = way.paying(count);
-            if demand > count {
-                *way = way.missing(demand, price);
+            if let Some(miss) = miss(slot, count) {
+                *way = way.missing(miss, price);
             }
         }
     }

@@ -1,5 +1,12 @@
 //! What a run cost and missed, beside what hindsight would have paid to miss as little.
 
+mod elasticity;
+mod reaction;
+mod utilization;
+
+pub use elasticity::Elasticity;
+pub use utilization::Utilization;
+
 use crate::fluid::{Run, Setting};
 use crate::oracle::Oracle;
 use crate::requests::Served;
@@ -27,6 +34,13 @@ pub struct Score {
     pub violation_minutes: f64,
     /// Replicas ordered.
     pub launches: u64,
+    /// Median time that demand which rose above the ready replicas waited for enough of them; `None` where it never did.
+    pub reaction_seconds: Option<f64>,
+    /// How much of the ready replicas was used.
+    #[serde(flatten)]
+    pub utilization: Utilization,
+    /// How closely supply followed demand; `None` without demand.
+    pub elasticity: Option<Elasticity>,
     /// What single requests saw.
     #[serde(flatten)]
     pub served: Served,
@@ -44,8 +58,9 @@ pub struct Terms {
 impl Score {
     /// Judges `run` over `demand`, both as [`crate::fluid::run`] took and gave them.
     pub fn of(run: &Run, demand: &[f64], setting: &Setting, terms: &Terms) -> Self {
-        let hours = |slots: f64| slots * setting.slot.as_secs_f64() / SECONDS_AN_HOUR;
-        let scored = &demand[setting.scored_from..];
+        let slot_seconds = setting.slot.as_secs_f64();
+        let hours = |slots: f64| slots * slot_seconds / SECONDS_AN_HOUR;
+        let (scored, ready) = (&demand[setting.scored_from..], &run.ready[setting.scored_from..]);
         let oracle = Oracle::new(scored, f64::from(setting.start_up_slots), setting.minimum, setting.violation)
             .within(run.violated);
         let replica_hours = hours(run.billed_slots);
@@ -59,7 +74,36 @@ impl Score {
             budget_used: (1.0 - run.capacity_attainment()) / (1.0 - terms.attainment),
             violation_minutes: hours(run.violated_slots as f64) * 60.0,
             launches: run.launches,
+            reaction_seconds: reaction::median_slots(scored, ready).map(|slots| slots * slot_seconds),
+            utilization: Utilization::of(scored, ready),
+            elasticity: Elasticity::of(scored, ready, slot_seconds),
             served: Served::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fluid::run;
+    use crate::oracle::Violation;
+    use crate::peers::Peer;
+    use evenkeel_core::units::{Span, Time};
+
+    #[test]
+    fn only_what_is_scored_counts_in_any_figure() {
+        let (slot, start, violation) = (Span::from_secs(1_800), Time::default(), Violation::Excess);
+        let setting = Setting { slot, start_up_slots: 0, minimum: 2, maximum: 9, scored_from: 2, start, violation };
+        let demand = [9.0, 9.0, 1.5, 3.0, 1.5];
+        let terms = Terms { attainment: 0.5, price_per_hour: MicroUsd::from_micros(2_000_000) };
+        let of = |demand: &[f64], setting: &Setting| {
+            let run = run(demand, setting, Peer::Static.with_target(2.0).as_mut());
+            Score::of(&run, demand, setting, &terms)
+        };
+        let score = of(&demand, &setting);
+        assert_eq!(score, of(&demand[2..], &Setting { scored_from: 0, ..setting }));
+        // Two replicas for an hour and a half, of which half of one idles in two slots of three.
+        assert_eq!((score.replica_hours, score.cost_usd, score.violation_minutes), (3.0, 6.0, 30.0));
+        assert_eq!((score.utilization.idle_share, score.reaction_seconds), (Some(1.0 / 6.0), Some(1_800.0)));
     }
 }
