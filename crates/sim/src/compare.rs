@@ -1,6 +1,6 @@
 //! Policies side by side on the same demand.
 
-use crate::fluid::{self, Autoscaler, Setting};
+use crate::fluid::{self, Autoscaler, Run, Setting};
 use crate::oracle::Violation;
 use crate::ours::Ours;
 use crate::peers::Peer;
@@ -47,6 +47,9 @@ pub struct Cell {
     /// What it came to.
     #[serde(flatten)]
     pub score: Score,
+    /// The fleet, slot by slot: for pictures.
+    #[serde(skip)]
+    pub run: Run,
 }
 
 /// Why nothing was compared.
@@ -150,6 +153,7 @@ impl World<'_> {
             attainment_requested: self.terms.attainment,
             violation: self.setting.violation,
             score: Score { served, ..Score::of(&run, self.demand, self.setting, self.terms) },
+            run,
         })
     }
 

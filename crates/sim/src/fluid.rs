@@ -15,6 +15,11 @@ use std::collections::VecDeque;
 pub trait Autoscaler {
     /// The count of ready and starting replicas from this slot on.
     fn decide(&mut self, seen: &Seen<'_>) -> u32;
+
+    /// Why the last count was what it was, in a word; `None` for one that does not tell.
+    fn reason(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What an autoscaler may look at: nothing of the present slot but its replicas.
@@ -102,6 +107,21 @@ pub struct Run {
     pub violated_slots: u64,
     /// Replicas ordered.
     pub launches: u64,
+    /// Where the count changed, those before scoring included.
+    pub changes: Vec<Change>,
+}
+
+/// A change of the count of ready and starting replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// In which slot.
+    pub slot: usize,
+    /// Before.
+    pub from: u32,
+    /// After.
+    pub to: u32,
+    /// Why, where the autoscaler tells.
+    pub reason: Option<&'static str>,
 }
 
 impl Run {
@@ -126,7 +146,7 @@ pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -
             starting: fleet.starting(),
             measured: None,
         };
-        let wanted = autoscaler.decide(&seen).clamp(setting.minimum, setting.maximum);
+        let wanted = run.decide(autoscaler, &seen, setting);
         let launched = fleet.resize(wanted, slot, setting);
         fleet.admit(slot);
         let scored = slot >= setting.scored_from;
@@ -139,6 +159,16 @@ pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -
 }
 
 impl Run {
+    /// What the autoscaler wants, inside the limits.
+    pub(crate) fn decide(&mut self, autoscaler: &mut dyn Autoscaler, seen: &Seen<'_>, setting: &Setting) -> u32 {
+        let wanted = autoscaler.decide(seen).clamp(setting.minimum, setting.maximum);
+        if wanted != seen.current() {
+            let (slot, reason) = (seen.demand.len(), autoscaler.reason());
+            self.changes.push(Change { slot, from: seen.current(), to: wanted, reason });
+        }
+        wanted
+    }
+
     /// Takes in a slot.
     pub(crate) fn note(&mut self, offered: f64, ready: u32, launched: u32, scored: bool, violation: Violation) {
         self.ready.push(ready);

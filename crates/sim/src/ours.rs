@@ -4,6 +4,7 @@ use crate::fluid::{Autoscaler, Seen};
 use evenkeel_core::autoscaler::{Autoscaler as _, Evenkeel, FleetInputs};
 use evenkeel_core::capacity::Table;
 use evenkeel_core::check::check;
+use evenkeel_core::decision::Reason;
 use evenkeel_core::observe::{Observation, Offered, Reading, Replica, ReplicaId, ReplicaState, Signals};
 use evenkeel_core::propose::TierInputs;
 use evenkeel_core::spec::{FleetSpec, PolicySpec, TierSpec};
@@ -18,6 +19,7 @@ pub struct Ours {
     /// Offered requests below one, carried to the next slot.
     carried: f64,
     named: u64,
+    reason: Option<Reason>,
 }
 
 impl Ours {
@@ -34,7 +36,7 @@ impl Ours {
         let inputs = TierInputs { observation, forecast: None, schedule: None, operator: None };
         let spec = FleetSpec { name: "simulated".into(), tick, shared_maximum: None, tiers: vec![tier] };
         let inputs = FleetInputs { now: start, tiers: vec![inputs] };
-        Self { evenkeel: Evenkeel::new(spec, start), table, inputs, carried: 0.0, named: 0 }
+        Self { evenkeel: Evenkeel::new(spec, start), table, inputs, carried: 0.0, named: 0, reason: None }
     }
 
     /// What the model measured, or what follows from the last slot's demand.
@@ -84,6 +86,12 @@ impl Autoscaler for Ours {
         let decisions = self.evenkeel.decide(&self.inputs);
         let broken = check(self.evenkeel.spec(), &self.inputs, &decisions);
         assert!(broken.is_empty(), "a decision breaks an invariant: {broken:?}");
-        decisions.first().map_or_else(|| seen.current(), |decision| decision.desired)
+        let Some(decision) = decisions.first() else { return seen.current() };
+        self.reason = Some(decision.reason);
+        decision.desired
+    }
+
+    fn reason(&self) -> Option<&'static str> {
+        self.reason.map(Reason::words)
     }
 }
