@@ -4,8 +4,10 @@
 //! platform (`libm`, own samplers). Time is a span since the start of the run.
 
 pub mod arrivals;
+mod calendar;
 pub mod day;
 pub mod lengths;
+mod lines;
 pub mod random;
 pub mod series;
 mod series_file;
