@@ -113,9 +113,9 @@ impl TierTraffic {
         Ok(Self { name: tier(), players_share, shape, longest_request_tokens, response_cache_share: 0.0 })
     }
 
-    /// The same traffic behind a cache of responses, which answers this share of the requests: those reach no engine, and
-    /// are no arrivals. Each request hits or misses by itself, an assumption; a larger share takes more requests away and
-    /// changes none of the others.
+    /// The same traffic behind a cache of responses, which answers this share of the requests: those reach no engine,
+    /// and are no arrivals. Each request hits or misses by itself, an assumption; a larger share takes more requests
+    /// away and changes none of the others.
     ///
     /// This is not the prefix cache of an engine, which saves a part of the prompts of requests that do arrive
     /// (`Profile::prefix_hit_share`).

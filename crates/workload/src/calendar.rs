@@ -2,8 +2,8 @@
 
 use evenkeel_core::units::Span;
 
-/// A date and a time of day, in UTC where no zone such as `+00:00` or `Z` follows, since 1970. `T` may stand for the blank.
-/// Digits finer than a microsecond are dropped. `None` for anything else.
+/// A date and a time of day, in UTC where no zone such as `+00:00` or `Z` follows, since 1970. `T` may stand for the
+/// blank. Digits finer than a microsecond are dropped. `None` for anything else.
 pub(crate) fn since_1970(text: &str) -> Option<Span> {
     let (date, rest) = text.split_once([' ', 'T'])?;
     let (clock, east_s) = split_zone(rest)?;
@@ -24,8 +24,9 @@ fn split_zone(text: &str) -> Option<(&str, i64)> {
     Some((clock, if zone.starts_with('-') { -east_s } else { east_s }))
 }
 
-/// Whole days of the Gregorian calendar, counted from a March on, so that a leap day ends its year: a year's months then
-/// have (153 m + 2) / 5 days before month m (Richards, Explanatory Supplement to the Astronomical Almanac, 2013, 15.11.3).
+/// Whole days of the Gregorian calendar, counted from a March on, so that a leap day ends its year: a year's months
+/// then have (153 m + 2) / 5 days before month m (Hinnant, chrono-Compatible Low-Level Date Algorithms,
+/// `days_from_civil`).
 fn days_since_1970(date: &str) -> Option<i64> {
     let mut fields = date.split('-');
     let year = number(fields.next()?, 1970..=5138)?;

@@ -9,6 +9,7 @@ pub mod day;
 pub mod lengths;
 mod lines;
 pub mod random;
+pub mod scenario;
 pub mod series;
 mod series_file;
 pub mod shape;
@@ -17,6 +18,7 @@ pub mod written;
 
 pub use arrivals::{Arrival, Arrivals, TierTraffic, TrafficError};
 pub use day::{Day, DayError};
+pub use scenario::{Scenario, UnknownScenario};
 pub use series::{PlayersSeries, Point, SeriesError};
 pub use shape::{Shape, ShapeError};
 pub use trace::{RequestTrace, TraceError, TraceRequest};

@@ -28,8 +28,8 @@ pub(crate) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The lines of a file, which may be gzip. More than `limit_bytes`, unpacked, are refused: a small gzip file can hold
-    /// a very large one, and a path may name a device that never ends.
+    /// The lines of a file, which may be gzip. More than `limit_bytes`, unpacked, are refused: a small gzip file can
+    /// hold a very large one, and a path may name a device that never ends.
     pub(crate) fn open(path: &Path, limit_bytes: u64) -> Result<Lines<'static>, SeriesError> {
         let name = path.display().to_string();
         let unreadable = |source| SeriesError::Read { path: path.display().to_string(), source };

@@ -15,8 +15,8 @@ use thiserror::Error;
 /// Copies of a request come within this many seconds of it, or until the next one in the trace.
 const COPIES_WITHIN_S: f64 = 1.0;
 
-/// A trace is held in memory, 24 bytes a request; this many are more than a machine sends. The longest public one, a week of
-/// Azure's conversations in 2024, has 27 million.
+/// A trace is held in memory, 24 bytes a request; this many are more than a machine sends. A week of Azure's code
+/// assistant in 2024 has 17 million.
 const MOST_REQUESTS: usize = 50_000_000;
 
 /// Bytes of a file read at most, unpacked: room for that many requests.
@@ -98,8 +98,8 @@ pub enum TraceError {
 
 impl RequestTrace {
     /// Reads a file of requests, plain or gzip, in whatever format its first line tells: `t_s,in_tok,out_tok` with or
-    /// without that header, or one of the traces of Azure, BurstGPT and Mooncake as they are published. Several requests may
-    /// come at one time; a length of 0 counts as 1.
+    /// without that header, or one of the traces of Azure, BurstGPT and Mooncake as they are published. Several
+    /// requests may come at one time; a length of 0 counts as 1.
     ///
     /// # Errors
     /// The first line that makes no sense, or an unreadable file.

@@ -1,9 +1,8 @@
 //! Charts of players as SteamDB exports them (`steamdb_chart_730.csv`).
 //!
-//! The header is `"DateTime","Players","Average Players"`, for the whole of Steam `"DateTime","Users","In-Game"`, quoted
-//! or not, and with commas or semicolons; more columns may follow. Times are UTC. The farther back, the farther apart the
-//! lines: every 10 minutes for some days, hours, then days, of which the value is the peak. A cell is empty where nothing was
-//! measured, as between two games' releases in a chart that compares them.
+//! The header is `"DateTime","Players","Average Players"`, or `"DateTime","Users",...` for the whole of Steam, quoted
+//! or not, with commas or semicolons; more columns may follow. Times are UTC. The farther back, the farther apart the
+//! lines: 10 minutes, an hour, a day. A cell is empty where nothing was measured, as before a game's release.
 
 use super::{Row, count};
 use crate::calendar;

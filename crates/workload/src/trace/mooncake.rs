@@ -1,9 +1,9 @@
 //! Mooncake's traces: one JSON object a line, with the blocks that a prompt is made of.
 //!
-//! `hash_ids` name the prompt's blocks of 512 tokens, the last one perhaps shorter, each by everything up to its end: where
-//! two prompts have an id in common they begin alike up to there (kvcache-ai/Mooncake, FAST25-release). So the blocks at a
-//! prompt's beginning that came before in the trace are what a prefix cache could have kept. How much a real one finds
-//! depends on its size: this is what one that forgets nothing would find.
+//! `hash_ids` name the prompt's blocks of 512 tokens, the last one perhaps shorter, each by everything up to its end:
+//! where two prompts have an id in common they begin alike up to there (kvcache-ai/Mooncake, FAST25-release). So the
+//! blocks at a prompt's beginning that came before in the trace are what a prefix cache could have kept. How much a
+//! real one finds depends on its size: this is what one that forgets nothing would find.
 
 use super::TraceRequest;
 use evenkeel_core::units::Span;
