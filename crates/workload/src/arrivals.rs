@@ -27,6 +27,7 @@ pub struct TierTraffic {
     players_share: f64,
     shape: RequestShape,
     longest_request_tokens: u32,
+    response_cache_share: f64,
 }
 
 /// Why a tier's traffic is refused.
@@ -35,6 +36,14 @@ pub enum TrafficError {
     /// The share of players is out of range.
     #[error("tier `{tier}`: a players' share of {share}; expected 0 to 1")]
     Share {
+        /// The tier.
+        tier: String,
+        /// The share.
+        share: f64,
+    },
+    /// The share of requests that a cache of responses answers is out of range.
+    #[error("tier `{tier}`: a response cache that answers a share of {share}; expected 0 to 1")]
+    ResponseCache {
         /// The tier.
         tier: String,
         /// The share.
@@ -101,11 +110,33 @@ impl TierTraffic {
         if longest_request_tokens < 2 {
             return Err(TrafficError::Longest { tier: tier(), tokens: longest_request_tokens });
         }
-        Ok(Self { name: tier(), players_share, shape, longest_request_tokens })
+        Ok(Self { name: tier(), players_share, shape, longest_request_tokens, response_cache_share: 0.0 })
     }
 
-    /// Requests per second that one player sends to this tier.
+    /// The same traffic behind a cache of responses, which answers this share of the requests: those reach no engine,
+    /// and are no arrivals. Each request hits or misses by itself, an assumption; a larger share takes more requests
+    /// away and changes none of the others.
+    ///
+    /// This is not the prefix cache of an engine, which saves a part of the prompts of requests that do arrive
+    /// (`Profile::prefix_hit_share`).
+    ///
+    /// # Errors
+    /// A share out of its range.
+    pub fn behind_response_cache(self, share: f64) -> Result<Self, TrafficError> {
+        if (0.0..=1.0).contains(&share) {
+            Ok(Self { response_cache_share: share, ..self })
+        } else {
+            Err(TrafficError::ResponseCache { tier: self.name, share })
+        }
+    }
+
+    /// Requests per second that reach this tier for each player.
     pub fn rate_per_player(&self) -> f64 {
+        self.sent_per_player() * (1.0 - self.response_cache_share)
+    }
+
+    /// Requests per second that one player sends, whoever answers them.
+    fn sent_per_player(&self) -> f64 {
         self.players_share * self.shape.per_player_per_minute / 60.0
     }
 }
@@ -149,7 +180,7 @@ impl Iterator for Arrivals {
 struct TierArrivals {
     tier: usize,
     players: PlayersSeries,
-    rate_per_player: f64,
+    sent_per_player: f64,
     end_s: f64,
     now_s: f64,
     /// Index of the first point after `now_s`.
@@ -158,6 +189,8 @@ struct TierArrivals {
     prompts: LengthSampler,
     outputs: LengthSampler,
     longest_request_tokens: u32,
+    response_cache_share: f64,
+    cache_hits: Stream,
 }
 
 impl TierArrivals {
@@ -166,7 +199,7 @@ impl TierArrivals {
         Self {
             tier,
             players,
-            rate_per_player: traffic.rate_per_player(),
+            sent_per_player: traffic.sent_per_player(),
             end_s: duration.as_secs_f64(),
             now_s: 0.0,
             segment: 1,
@@ -174,10 +207,22 @@ impl TierArrivals {
             prompts: LengthSampler::new(traffic.shape.prompt_tokens, stream("prompt lengths")),
             outputs: LengthSampler::new(traffic.shape.output_tokens, stream("output lengths")),
             longest_request_tokens: traffic.longest_request_tokens,
+            response_cache_share: traffic.response_cache_share,
+            cache_hits: stream("response cache hits"),
         }
     }
 
+    /// The next request that no cache answers. The others are drawn as well, so that these stay what they are.
     fn draw(&mut self) -> Option<Arrival> {
+        loop {
+            let sent = self.draw_sent()?;
+            if self.response_cache_share == 0.0 || self.cache_hits.uniform() > self.response_cache_share {
+                return Some(sent);
+            }
+        }
+    }
+
+    fn draw_sent(&mut self) -> Option<Arrival> {
         let expected = self.gaps.exponential();
         self.advance(expected)?;
         let longest = self.longest_request_tokens;
@@ -208,12 +253,12 @@ impl TierArrivals {
         let points = self.players.points();
         let (Some(before), Some(after)) = (points.get(self.segment - 1), points.get(self.segment)) else {
             let last = points.last().map_or(0.0, |point| point.players);
-            return (last * self.rate_per_player, 0.0, self.end_s);
+            return (last * self.sent_per_player, 0.0, self.end_s);
         };
         let (from_s, to_s) = (before.at.as_secs_f64(), after.at.as_secs_f64());
         let players_per_s = (after.players - before.players) / (to_s - from_s);
         let players = before.players + players_per_s * (self.now_s - from_s);
-        (players.max(0.0) * self.rate_per_player, players_per_s * self.rate_per_player, to_s.min(self.end_s))
+        (players.max(0.0) * self.sent_per_player, players_per_s * self.sent_per_player, to_s.min(self.end_s))
     }
 }
 
@@ -280,5 +325,7 @@ mod tests {
         assert!(refused(1.0, f64::NAN, 300.0, 4_096).contains("requests per player and minute"));
         assert!(refused(1.0, 1.0, 0.0, 4_096).contains("prompt tokens with mean 0"));
         assert!(refused(1.0, 1.0, 300.0, 1).contains("expected at least 2"));
+        let cache = gold().behind_response_cache(1.5).unwrap_err().to_string();
+        assert_eq!(cache, "tier `gold`: a response cache that answers a share of 1.5; expected 0 to 1");
     }
 }

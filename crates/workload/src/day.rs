@@ -19,6 +19,10 @@ const HARMONICS: [(f64, f64); 4] = [(0.24131, -0.16938), (-0.0304, 0.04723), (-0
 const LOW: f64 = 0.668_673;
 const PEAK: f64 = 1.289_223;
 
+/// Time of day (UTC) of the low and of the peak.
+pub(crate) const LOW_AT: Span = Span::from_secs(9 * 3_600 + 33 * 60);
+pub(crate) const PEAK_AT: Span = Span::from_secs(20 * 3_600 + 47 * 60);
+
 /// Low over peak, as measured.
 pub const MEASURED_LOW_SHARE: f64 = 0.52;
 
@@ -72,7 +76,7 @@ impl Default for Day {
             peak_players: 1_000.0,
             low_share: MEASURED_LOW_SHARE,
             noise: 1.0,
-            starts_at: Span::from_secs(34_380),
+            starts_at: LOW_AT,
             duration: Span::from_secs(86_400),
             seed: 1,
         }
@@ -94,11 +98,11 @@ impl Day {
     }
 
     fn players_without_noise(&self, at: Span) -> f64 {
-        let height = shape((self.starts_at + at).as_secs_f64());
+        let height = height((self.starts_at + at).as_secs_f64());
         self.peak_players * (self.low_share + (1.0 - self.low_share) * height)
     }
 
-    fn check(&self) -> Result<(), DayError> {
+    pub(crate) fn check(&self) -> Result<(), DayError> {
         if !(self.peak_players.is_finite() && self.peak_players >= 0.0) {
             return Err(DayError::Peak(self.peak_players));
         }
@@ -116,7 +120,7 @@ impl Day {
 }
 
 /// Height of the day's curve at a time of day (seconds, UTC): 0 at its low, 1 at its peak.
-fn shape(second: f64) -> f64 {
+pub(crate) fn height(second: f64) -> f64 {
     let harmonic = |(index, (cosine, sine)): (usize, &(f64, f64))| {
         let angle = core::f64::consts::TAU * (index + 1) as f64 * second / DAY_S;
         cosine * libm::cos(angle) + sine * libm::sin(angle)
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_low_and_the_peak_of_the_shape_are_those_of_its_harmonics() {
-        let heights: Vec<f64> = (0..86_400).step_by(10).map(|second| shape(f64::from(second))).collect();
+        let heights: Vec<f64> = (0..86_400).step_by(10).map(|second| height(f64::from(second))).collect();
         let inside = heights.iter().filter(|&&height| height > 0.0 && height < 1.0).count();
         // Clamping touches the two extremes only, so LOW and PEAK are neither too near nor too far.
         assert!(heights.len() - inside < 20, "{} clamped", heights.len() - inside);

@@ -4,9 +4,12 @@
 //! platform (`libm`, own samplers). Time is a span since the start of the run.
 
 pub mod arrivals;
+mod calendar;
 pub mod day;
 pub mod lengths;
+mod lines;
 pub mod random;
+pub mod scenario;
 pub mod series;
 mod series_file;
 pub mod shape;
@@ -15,6 +18,7 @@ pub mod written;
 
 pub use arrivals::{Arrival, Arrivals, TierTraffic, TrafficError};
 pub use day::{Day, DayError};
+pub use scenario::{Scenario, UnknownScenario};
 pub use series::{PlayersSeries, Point, SeriesError};
 pub use shape::{Shape, ShapeError};
 pub use trace::{RequestTrace, TraceError, TraceRequest};

@@ -40,8 +40,16 @@ pub enum SeriesError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// A line is longer than any that makes sense.
+    #[error("line {line} is longer than {limit_bytes} bytes; is this a text file?")]
+    LongLine {
+        /// Line number, from 1.
+        line: usize,
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// A line is not UTF-8.
-    #[error("line {line} is not UTF-8 text; expected `unix_s,value` or `unix_s,value,flag`")]
+    #[error("line {line} is not UTF-8 text")]
     NotText {
         /// Line number, from 1.
         line: usize,
@@ -54,12 +62,31 @@ pub enum SeriesError {
         /// Fields found.
         found: usize,
     },
+    /// A header of SteamDB's that names no column of players.
+    #[error("line {line}: `{text}` has no column `Players` or `Users`; export the chart of players")]
+    NoPlayersColumn {
+        /// Line number, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
+    /// A line of a SteamDB export makes no sense.
+    #[error(
+        "line {line}: `{text}` is no line of this export; expected its header's columns, a time such as \
+             `2024-05-10 18:00:00` first"
+    )]
+    SteamDb {
+        /// Line number, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
     /// A field is not a number.
     #[error("line {line}: `{text}` is not a number; {field} must be one")]
     BadNumber {
         /// Line number, from 1.
         line: usize,
-        /// `unix_s` or `value`.
+        /// `unix_s`, `value` or `players`.
         field: &'static str,
         /// What stands there.
         text: String,
@@ -69,7 +96,7 @@ pub enum SeriesError {
     NotFinite {
         /// Line number, from 1.
         line: usize,
-        /// `unix_s` or `value`.
+        /// `unix_s`, `value` or `players`.
         field: &'static str,
         /// What stands there.
         text: String,

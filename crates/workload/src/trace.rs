@@ -1,9 +1,13 @@
 //! Traces of single requests: when each was sent, and how long it was.
 
+mod format;
+mod mooncake;
+
+use crate::lines::{self, Lines};
 use crate::random::Stream;
 use crate::series::SeriesError;
-use crate::series_file;
 use evenkeel_core::units::Span;
+use format::{Format, Row};
 use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
@@ -11,8 +15,12 @@ use thiserror::Error;
 /// Copies of a request come within this many seconds of it, or until the next one in the trace.
 const COPIES_WITHIN_S: f64 = 1.0;
 
-/// A trace is held in memory; this many copies are more than a machine sends.
-const MOST_REQUESTS: f64 = 50e6;
+/// A trace is held in memory, 24 bytes a request; this many are more than a machine sends. A week of Azure's code
+/// assistant in 2024 has 17 million.
+const MOST_REQUESTS: usize = 50_000_000;
+
+/// Bytes of a file read at most, unpacked: room for that many requests.
+const LIMIT_BYTES: u64 = 4 << 30;
 
 /// One request of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +31,17 @@ pub struct TraceRequest {
     pub prompt_tokens: u32,
     /// Output length, at least 1.
     pub output_tokens: u32,
+    /// Tokens at the prompt's beginning that an earlier prompt of the trace began with, and that a prefix cache which
+    /// forgets nothing would have kept. Zero where the format does not tell.
+    pub cached_tokens: u32,
 }
 
 /// Requests in order of time, the first at zero. Cloning is cheap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestTrace {
-    requests: Arc<[TraceRequest]>,
+    // Not a slice: that would copy millions of requests once more.
+    requests: Arc<Vec<TraceRequest>>,
+    failed: usize,
 }
 
 /// Why a trace is refused.
@@ -37,26 +50,43 @@ pub enum TraceError {
     /// The file cannot be read or unpacked.
     #[error(transparent)]
     File(#[from] SeriesError),
-    /// A line makes no sense.
-    #[error("line {line}: `{text}` is no request; expected `t_s,in_tok,out_tok`, for example `12.5,374,44`")]
-    Line {
+    /// The first line tells no known format.
+    #[error(
+        "line {line}: `{text}` begins no known trace; expected `t_s,in_tok,out_tok`, \
+         `TIMESTAMP,ContextTokens,GeneratedTokens` (Azure), `Timestamp,Model,Request tokens,Response tokens,...` \
+         (BurstGPT), or lines of `{{\"timestamp\": 0, \"input_length\": 9, \"output_length\": 9, ...}}` (Mooncake)"
+    )]
+    Format {
         /// Line number, from 1.
         line: usize,
         /// What stands there.
         text: String,
     },
+    /// A line makes no sense.
+    #[error("line {line}: `{text}` is no request; expected {expected}")]
+    Line {
+        /// Line number, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+        /// What a line of this format looks like.
+        expected: &'static str,
+    },
     /// A time before the one above it.
-    #[error("line {line}: the time {t_s} is before {previous_t_s} above it; sort the file")]
+    #[error("line {line}: `{text}` was sent {earlier_s} s before the request above it; sort the file by time")]
     Earlier {
         /// Line number, from 1.
         line: usize,
-        /// This line's time.
-        t_s: f64,
-        /// The time above it.
-        previous_t_s: f64,
+        /// What stands there.
+        text: String,
+        /// By how much.
+        earlier_s: f64,
     },
+    /// More than can be kept.
+    #[error("the trace holds more than {MOST_REQUESTS} requests; cut it into shorter ones")]
+    TooMany,
     /// No request at all.
-    #[error("the trace holds no requests; expected lines of `t_s,in_tok,out_tok`")]
+    #[error("the trace holds no requests")]
     Empty,
     /// A factor that cannot be applied.
     #[error("the factor {factor} must be a number above zero that leaves at most 50 million requests")]
@@ -67,13 +97,14 @@ pub enum TraceError {
 }
 
 impl RequestTrace {
-    /// Reads a file of lines `t_s,in_tok,out_tok`, plain or gzip, with or without that header. Several requests may come
-    /// at one time; a length of 0 counts as 1.
+    /// Reads a file of requests, plain or gzip, in whatever format its first line tells: `t_s,in_tok,out_tok` with or
+    /// without that header, or one of the traces of Azure, BurstGPT and Mooncake as they are published. Several
+    /// requests may come at one time; a length of 0 counts as 1.
     ///
     /// # Errors
     /// The first line that makes no sense, or an unreadable file.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        Self::from_bytes(&series_file::read(path)?)
+        Self::read(Lines::open(path, LIMIT_BYTES)?)
     }
 
     /// The same from memory; gzip is recognized by its first two bytes.
@@ -81,30 +112,40 @@ impl RequestTrace {
     /// # Errors
     /// The first line that makes no sense.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TraceError> {
-        let bytes = series_file::unpacked(bytes)?;
-        let mut requests: Vec<TraceRequest> = Vec::new();
-        let mut first_and_previous: Option<(f64, f64)> = None;
-        for (line, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-            let text = String::from_utf8_lossy(bytes);
-            let text = text.trim();
-            if text.is_empty() || text.starts_with('#') || (line == 1 && text.starts_with("t_s,")) {
-                continue;
-            }
-            let row = row(text).ok_or_else(|| TraceError::Line { line, text: text.chars().take(80).collect() })?;
-            let (first_s, previous_t_s) = first_and_previous.unwrap_or((row.0, row.0));
-            if row.0 < previous_t_s {
-                return Err(TraceError::Earlier { line, t_s: row.0, previous_t_s });
-            }
-            first_and_previous = Some((first_s, row.0));
-            let at = Span::from_secs_f64(row.0 - first_s);
-            requests.push(TraceRequest { at, prompt_tokens: row.1, output_tokens: row.2 });
+        Self::read(Lines::of_bytes(bytes, LIMIT_BYTES)?)
+    }
+
+    fn read(mut lines: Lines) -> Result<Self, TraceError> {
+        let (line, text) = lines.next()?.ok_or(TraceError::Empty)?;
+        let (mut format, is_header) =
+            Format::of(text).ok_or_else(|| TraceError::Format { line, text: lines::shown(text) })?;
+        let mut trace = Gathered::default();
+        if !is_header {
+            trace.take(&mut format, line, text)?;
         }
-        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests: requests.into() }) }
+        while let Some((line, text)) = lines.next()? {
+            trace.take(&mut format, line, text)?;
+        }
+        let Gathered { requests, failed, .. } = trace;
+        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests: requests.into(), failed }) }
     }
 
     /// The requests, in order of time.
     pub fn requests(&self) -> &[TraceRequest] {
         &self.requests
+    }
+
+    /// Requests of the file that were left out because they had failed: BurstGPT keeps those.
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// Share of all prompt tokens that a prefix cache which forgets nothing would have found, 0 to 1: at most what a
+    /// profile's `prefix_hits` can be under this traffic.
+    pub fn cached_share(&self) -> f64 {
+        let total =
+            |tokens: fn(&TraceRequest) -> u32| self.requests.iter().map(|it| u64::from(tokens(it))).sum::<u64>();
+        total(|it| it.cached_tokens) as f64 / total(|it| it.prompt_tokens) as f64
     }
 
     /// From the first request to the last.
@@ -119,7 +160,7 @@ impl RequestTrace {
     pub fn compressed(&self, factor: f64) -> Result<Self, TraceError> {
         usable(factor, 0)?;
         let sooner = |it: &TraceRequest| TraceRequest { at: Span::from_secs_f64(it.at.as_secs_f64() / factor), ..*it };
-        Ok(Self { requests: self.requests.iter().map(sooner).collect() })
+        Ok(Self { requests: Arc::new(self.requests.iter().map(sooner).collect()), failed: self.failed })
     }
 
     /// The requests from `from` on and before `to`, in time since `from`.
@@ -157,20 +198,58 @@ impl RequestTrace {
             }
         }
         requests.sort_unstable();
-        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests: requests.into() }) }
+        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests: requests.into(), ..*self }) }
     }
 }
 
-fn row(text: &str) -> Option<(f64, u32, u32)> {
-    let mut fields = text.split(',').map(str::trim);
-    let (time, prompt, output) = (fields.next()?, fields.next()?, fields.next()?);
-    let t_s: f64 = time.parse().ok().filter(|t_s: &f64| t_s.abs() <= series_file::LATEST_UNIX_S)?;
-    let tokens = |text: &str| text.parse::<u32>().ok().map(|tokens| tokens.max(1));
-    fields.next().is_none().then_some((t_s, tokens(prompt)?, tokens(output)?))
+/// What was read of a trace so far.
+#[derive(Default)]
+struct Gathered {
+    requests: Vec<TraceRequest>,
+    failed: usize,
+    /// When the first request was sent, since the file's own zero.
+    first: Span,
+}
+
+impl Gathered {
+    fn take(&mut self, format: &mut Format, line: usize, text: &str) -> Result<(), TraceError> {
+        match format.row(text) {
+            Some(Row::Request(request)) => self.add(request, line, text),
+            Some(Row::Failed) => {
+                self.failed += 1;
+                Ok(())
+            }
+            None => Err(TraceError::Line { line, text: lines::shown(text), expected: format.expected() }),
+        }
+    }
+
+    fn add(&mut self, request: TraceRequest, line: usize, text: &str) -> Result<(), TraceError> {
+        let previous = match self.requests.last() {
+            Some(previous) => previous.at,
+            None => {
+                self.first = request.at;
+                Span::ZERO
+            }
+        };
+        let at = between(self.first, request.at);
+        if at < previous {
+            let earlier_s = between(at, previous).as_secs_f64();
+            return Err(TraceError::Earlier { line, text: lines::shown(text), earlier_s });
+        }
+        if self.requests.len() == MOST_REQUESTS {
+            return Err(TraceError::TooMany);
+        }
+        self.requests.push(TraceRequest { at, ..request });
+        Ok(())
+    }
+}
+
+fn between(earlier: Span, later: Span) -> Span {
+    Span::from_micros(later.as_micros() - earlier.as_micros())
 }
 
 fn usable(factor: f64, requests: usize) -> Result<(), TraceError> {
-    let usable = factor.is_finite() && factor > 0.0 && factor * requests as f64 <= MOST_REQUESTS;
+    let usable = factor.is_finite() && factor > 0.0 && factor * requests as f64 <= MOST_REQUESTS as f64;
     if usable { Ok(()) } else { Err(TraceError::Factor { factor }) }
 }
 
@@ -194,6 +273,72 @@ mod tests {
         let second = trace.requests()[1];
         assert_eq!((second.prompt_tokens, second.output_tokens), (396, 1));
         assert_eq!(trace.duration(), Span::from_millis(2_500));
+    }
+
+    #[test]
+    fn azure_writes_moments_with_seven_digits_and_later_with_a_zone() {
+        let of_2023 = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 23:59:59.5000000,374,44\n\
+                       2023-11-17 00:00:01.7500009,1200,9\n";
+        assert_eq!(trace(of_2023), trace("t_s,in_tok,out_tok\n0,374,44\n2.25,1200,9\n"));
+        let of_2024 = "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-12 00:00:00.009930+00:00,5,6\n\
+                       2024-05-12 00:00:01+00:00,7,8\n";
+        assert_eq!(times(&trace(of_2024)), [0.0, 0.990_07]);
+    }
+
+    #[test]
+    fn a_failed_request_of_burst_gpt_is_left_out_and_counted() {
+        let released = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n\
+                        3,ChatGPT,9,0,9,API log\n5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,8,0,8,API log\n\
+                        118,GPT-4,417,276,693,Conversation log\n";
+        let read = trace(released);
+        assert_eq!((times(&read), read.failed()), (vec![0.0, 113.0], 2));
+        assert_eq!((read.requests()[1].prompt_tokens, read.requests()[1].output_tokens), (417, 276));
+        assert_eq!(read.compressed(2.0).unwrap().failed(), 2);
+    }
+
+    #[test]
+    fn columns_of_burst_gpt_are_found_by_their_names() {
+        let later = "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type\n\
+                     5,s1,2.5,ChatGPT,472,18,490,Conversation log\n";
+        let request = trace(later).requests()[0];
+        assert_eq!((request.prompt_tokens, request.output_tokens), (472, 18));
+    }
+
+    #[test]
+    fn a_mooncake_prompt_finds_the_blocks_that_its_beginning_shares_with_earlier_ones() {
+        let read = trace(
+            "{\"timestamp\": 2000, \"input_length\": 1300, \"output_length\": 5, \"hash_ids\": [0, 1, 2]}\n\
+             {\"timestamp\": 2500, \"input_length\": 1600, \"output_length\": 5, \"hash_ids\": [0, 1, 3, 4]}\n\
+             {\"timestamp\": 2500, \"input_length\": 1600, \"output_length\": 5, \"hash_ids\": [9, 1]}\n\
+             {\"timestamp\": 5000, \"input_length\": 1300, \"output_length\": 5, \"hash_ids\": [0, 1, 2], \"later\": 1}\n",
+        );
+        assert_eq!(times(&read), [0.0, 0.5, 0.5, 3.0]);
+        let cached: Vec<u32> = read.requests().iter().map(|it| it.cached_tokens).collect();
+        // The third begins with a block of its own; the last is known to its end, which is no whole block.
+        assert_eq!(cached, [0, 1_024, 0, 1_300]);
+        assert_eq!(read.cached_share(), 2_324.0 / 5_800.0);
+        assert_eq!(trace("0,1,1\n").cached_share(), 0.0);
+    }
+
+    #[test]
+    fn a_request_keeps_its_cached_tokens_when_the_trace_is_compressed_or_multiplied() {
+        let line = "\"input_length\": 600, \"output_length\": 5, \"hash_ids\": [0, 1]}\n";
+        let read = trace(&format!("{{\"timestamp\": 0, {line}{{\"timestamp\": 1000, {line}"));
+        assert_eq!(read.compressed(4.0).unwrap().cached_share(), 0.5);
+        assert_eq!(read.multiplied(3.0, 1).unwrap().cached_share(), 0.5);
+    }
+
+    #[test]
+    fn a_line_of_another_format_in_the_middle_is_refused_with_what_this_one_expects() {
+        let refused = |text: &str| RequestTrace::from_bytes(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            refused("TIMESTAMP,ContextTokens,GeneratedTokens\n12.5,374,44\n"),
+            "line 2: `12.5,374,44` is no request; expected `TIMESTAMP,ContextTokens,GeneratedTokens`, for example \
+             `2023-11-16 18:15:46.6805900,374,44`"
+        );
+        let burst = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18\n";
+        assert!(refused(burst).starts_with("line 2: `5,ChatGPT,472,18` is no request; expected the header's columns"));
+        assert!(refused("{\"timestamp\": 0}\n").contains("is no request; expected an object such as `{\"timestamp\""));
     }
 
     #[test]
@@ -231,10 +376,14 @@ mod tests {
     fn every_refusal_names_the_line_and_the_cause() {
         let refused = |text: &str| RequestTrace::from_bytes(text.as_bytes()).unwrap_err().to_string();
         assert!(refused("0,1,1\n1,many,1\n").starts_with("line 2: `1,many,1` is no request; expected `t_s,in_tok"));
-        for line in ["1", "1,2", "1,2,3,4", "NaN,1,1", "1,-5,1", "1e99,1,1"] {
+        for line in ["1", "1,2", "1,2,3,4", "1,-5,1", "1e99,1,1", "0,1,1\nNaN,1,1"] {
             assert!(refused(line).contains("is no request"), "{line}");
         }
-        assert!(refused("5,1,1\n4,1,1\n").contains("line 2: the time 4 is before 5 above it"));
+        assert!(
+            refused("# mine\nwhen,in,out\n").starts_with("line 2: `when,in,out` begins no known trace; expected `t_s,")
+        );
+        let unsorted = refused("5,1,1\n4.5,1,1\n");
+        assert_eq!(unsorted, "line 2: `4.5,1,1` was sent 0.5 s before the request above it; sort the file by time");
         assert!(refused("t_s,in_tok,out_tok\n").contains("holds no requests"));
         for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(trace("0,1,1\n").compressed(factor).is_err() && trace("0,1,1\n").multiplied(factor, 1).is_err());

@@ -5,6 +5,7 @@ use evenkeel_core::spec::{Lengths, RequestShape};
 use evenkeel_core::units::Span;
 use evenkeel_workload::{Arrival, Arrivals, Day, PlayersSeries, TierTraffic};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn tier(name: &str, share: f64, per_player_per_minute: f64) -> TierTraffic {
     let prompt_tokens = Lengths { mean: 300.0, sigma: 0.8 };
@@ -66,6 +67,27 @@ proptest! {
         prop_assert_eq!(&of_tier(run(&[gold.clone(), tier("silver", 0.6, rate)]), 0), &alone);
         prop_assert_eq!(&of_tier(run(&[tier("bronze", 0.6, rate), gold]), 1), &alone);
     }
+}
+
+#[test]
+fn a_response_cache_takes_requests_away_and_changes_none_of_the_others() {
+    let players = PlayersSeries::constant(1_000.0, Span::from_secs(600));
+    let behind = |share| {
+        let gold = tier("gold", 1.0, 6.0).behind_response_cache(share).unwrap();
+        let rate = gold.rate_per_player();
+        let arrivals = of_tier(Arrivals::new(&players, &[gold], Span::from_secs(600), 9), 0);
+        // Six standard deviations of a Poisson count.
+        let expected = 1_000.0 * 600.0 * rate;
+        assert!((arrivals.len() as f64 - expected).abs() <= 6.0 * expected.sqrt(), "{share}: {}", arrivals.len());
+        arrivals
+    };
+    let all = of_tier(Arrivals::new(&players, &[tier("gold", 1.0, 6.0)], Span::from_secs(600), 9), 0);
+    assert_eq!(behind(0.0), all);
+    let (half, fifth) = (behind(0.5), behind(0.8));
+    let set = |arrivals: &[_]| arrivals.iter().copied().collect::<BTreeSet<(Span, u32, u32)>>();
+    assert!(set(&fifth).is_subset(&set(&half)), "the larger cache leaves what the smaller one answers");
+    assert!(set(&half).is_subset(&set(&all)), "another request than without the cache");
+    assert_eq!(behind(1.0), []);
 }
 
 #[test]
