@@ -52,6 +52,8 @@ enum Command {
     Calibrate(Box<commands::calibrate::Arguments>),
     /// Compare autoscalers on a series of players in virtual time, beside what hindsight would have paid
     Simulate(Box<commands::simulate::Arguments>),
+    /// Staff what production met, as its journal has it, by another fleet file or policy
+    Backtest(commands::backtest::Arguments),
     /// Tell how a running fleet is
     Status(commands::status::Arguments),
     /// Tell in words why a tier grew, held or shrank
@@ -101,6 +103,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Load(arguments) => on_threads(2, commands::load::run(*arguments, format)),
         Command::Calibrate(arguments) => on_threads(1, commands::calibrate::run(*arguments, format)),
         Command::Simulate(arguments) => commands::simulate::run(*arguments, format),
+        Command::Backtest(arguments) => commands::backtest::run(arguments, format),
         Command::Status(arguments) => on_threads(1, commands::status::run(arguments, format)),
         Command::Explain(arguments) => commands::explain::run(arguments, format),
         Command::Check(arguments) => commands::check::run(arguments, format),

@@ -132,7 +132,15 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
             &["--tier", "copper", "--players", series],
             "there is no tier `copper`; the fleet file has gold, silver, bronze",
         ),
-        (&["--tier", "gold"], "--players <FILE>|--arrivals <FILE>"),
+        (&["--tier", "gold"], "--players <FILE>|--arrivals <FILE>|--requests <FILE>|--scenario <NAME>"),
+        (&["--tier", "gold", "--scenario", "doomsday"], "there is no scenario `doomsday`; there are day, week,"),
+        (&["--tier", "gold", "--players", series, "--peak", "5"], "cannot be used with"),
+        (&["--tier", "gold", "--requests", series], "line 1: `0,100`"),
+        (&["--tier", "gold", "--players", series, "--from", "5h", "--to", "1h"], "leaves nothing of 86400s"),
+        (
+            &["--tier", "gold", "--players", series, "--history", "0s", "--peers", "tuned-on-history"],
+            "needs a history to tune on",
+        ),
         (&["--tier", "gold", "--players", "none.csv"], "cannot read none.csv"),
         (&["--tier", "gold", "--players", series], "`--history` takes 604800s of it: nothing is left to score"),
         (&["--tier", "bronze", "--players", series, "--history", "1h"], "`backlog_per_replica` goes by signals"),
@@ -144,6 +152,33 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
         let words = refused(home.path(), &[&["simulate", fleet][..], flags].concat());
         assert!(words.contains(expected), "{flags:?}: {words}");
     }
+}
+
+#[test]
+fn a_simulation_request_by_request_tells_what_players_saw() {
+    let home = tempfile::tempdir().unwrap();
+    let fleet = home.path().join("game.yaml");
+    fs::write(&fleet, example()).unwrap();
+    let run = |flags: &[&str]| {
+        let start = ["simulate", fleet.to_str().unwrap(), "--tier", "silver", "--model", "requests"];
+        let end = ["--history", "10m", "--policies", "evenkeel,hpa,static", "-o", "json"];
+        let output = evenkeel(home.path(), &[&start[..], flags, &end].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let drawn = run(&["--scenario", "flash-crowd", "--peak", "2000", "--from", "5h", "--to", "6h"]);
+    assert_eq!(drawn["trace"]["path"], "scenario flash-crowd");
+    for cell in drawn["cells"].as_array().unwrap() {
+        let requests = &cell["requests"];
+        let ends = ["answered", "failed", "cancelled"].map(|end| requests[end].as_u64().unwrap());
+        assert_eq!(requests["offered"].as_u64(), Some(ends.iter().sum()), "{cell:#}");
+        assert!(cell["ttft_p95_seconds"].as_f64() > Some(0.02) && cell["objective_attainment"].as_f64() > Some(0.3));
+    }
+    // One request each second for an hour, as a trace.
+    let trace = home.path().join("requests.csv");
+    fs::write(&trace, (0..3_600).map(|second| format!("{second},300,100\n")).collect::<String>()).unwrap();
+    let traced = run(&["--requests", trace.to_str().unwrap()]);
+    assert_eq!(traced["cells"][0]["requests"]["offered"], 3_000, "those after the history");
 }
 
 #[test]

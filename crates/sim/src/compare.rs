@@ -145,8 +145,18 @@ impl World<'_> {
         target: Option<f64>,
         autoscaler: &mut dyn Autoscaler,
     ) -> Result<Cell, CompareError> {
-        let Outcome { run, served } = self.run(autoscaler)?;
-        Ok(Cell {
+        let outcome = self.run(autoscaler)?;
+        Ok(self.judged(policy, tuning, target, outcome))
+    }
+
+    /// Judges a run that something else made, as it was recorded.
+    pub fn recorded(&self, run: Run) -> Cell {
+        self.judged("recorded", None, None, Outcome { run, served: Served::default() })
+    }
+
+    fn judged(&self, policy: &'static str, tuning: Option<Tuning>, target: Option<f64>, outcome: Outcome) -> Cell {
+        let Outcome { run, served } = outcome;
+        Cell {
             policy,
             tuning,
             parameters: Parameters { target },
@@ -154,7 +164,7 @@ impl World<'_> {
             violation: self.setting.violation,
             score: Score { served, ..Score::of(&run, self.demand, self.setting, self.terms) },
             run,
-        })
+        }
     }
 
     fn run(&self, autoscaler: &mut dyn Autoscaler) -> Result<Outcome, InvalidProfile> {

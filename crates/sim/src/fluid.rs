@@ -92,6 +92,15 @@ pub struct Setting {
     pub violation: Violation,
 }
 
+impl Setting {
+    /// What the autoscaler wants, inside the limits, and whether that is a change.
+    pub(crate) fn decide(&self, autoscaler: &mut dyn Autoscaler, seen: &Seen<'_>) -> (u32, Option<Change>) {
+        let to = autoscaler.decide(seen).clamp(self.minimum, self.maximum);
+        let (slot, from, reason) = (seen.demand.len(), seen.current(), autoscaler.reason());
+        (to, (to != from).then_some(Change { slot, from, to, reason }))
+    }
+}
+
 /// What a run came to, over the slots that are scored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
@@ -146,7 +155,8 @@ pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -
             starting: fleet.starting(),
             measured: None,
         };
-        let wanted = run.decide(autoscaler, &seen, setting);
+        let (wanted, change) = setting.decide(autoscaler, &seen);
+        run.changes.extend(change);
         let launched = fleet.resize(wanted, slot, setting);
         fleet.admit(slot);
         let scored = slot >= setting.scored_from;
@@ -159,16 +169,6 @@ pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -
 }
 
 impl Run {
-    /// What the autoscaler wants, inside the limits.
-    pub(crate) fn decide(&mut self, autoscaler: &mut dyn Autoscaler, seen: &Seen<'_>, setting: &Setting) -> u32 {
-        let wanted = autoscaler.decide(seen).clamp(setting.minimum, setting.maximum);
-        if wanted != seen.current() {
-            let (slot, reason) = (seen.demand.len(), autoscaler.reason());
-            self.changes.push(Change { slot, from: seen.current(), to: wanted, reason });
-        }
-        wanted
-    }
-
     /// Takes in a slot.
     pub(crate) fn note(&mut self, offered: f64, ready: u32, launched: u32, scored: bool, violation: Violation) {
         self.ready.push(ready);

@@ -7,6 +7,7 @@
 //!
 //! Everything is a pure function of its arguments: a seed gives the same bytes on every platform.
 
+pub mod backtest;
 pub mod compare;
 pub mod demand;
 pub mod fluid;

@@ -92,6 +92,6 @@ impl Autoscaler for Ours {
     }
 
     fn reason(&self) -> Option<&'static str> {
-        self.reason.map(Reason::words)
+        self.reason.map(Reason::name)
     }
 }

@@ -170,8 +170,8 @@ impl RequestTrace {
     pub fn part(&self, from: Span, to: Span) -> Result<Self, TraceError> {
         let inside = self.requests.iter().filter(|request| request.at >= from && request.at < to);
         let since = |it: &TraceRequest| Span::from_micros(it.at.as_micros() - from.as_micros());
-        let requests: Arc<[TraceRequest]> = inside.map(|it| TraceRequest { at: since(it), ..*it }).collect();
-        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests }) }
+        let requests: Vec<TraceRequest> = inside.map(|it| TraceRequest { at: since(it), ..*it }).collect();
+        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests: requests.into(), ..*self }) }
     }
 
     /// `factor` times as many requests in the same time. Below 1 some are left out; above 1 some or all come more than

@@ -1,8 +1,8 @@
 //! `evenkeel simulate FLEET`: a tier in virtual time, ours beside its peers and beside what hindsight would have paid.
 
-mod choices;
+pub(super) mod choices;
 mod load;
-mod render;
+pub(super) mod render;
 
 use crate::commands::values::{above_zero, whole};
 use crate::failure::Failure;
@@ -16,6 +16,7 @@ use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
+use evenkeel_workload::Scenario;
 use load::Load;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,10 @@ pub(crate) struct Arguments {
     tier: Option<String>,
     #[command(flatten)]
     series: Series,
+    /// Players at the scenario's peak
+    #[arg(long, default_value_t = 1_000.0, allow_negative_numbers = true, value_parser = above_zero)]
+    #[arg(conflicts_with_all = ["players", "arrivals", "requests"])]
+    peak: f64,
     #[command(flatten)]
     part: Part,
     /// Scale the series so that mean demand is so many replicas; the minimum is 1 then, and there is no maximum
@@ -80,15 +85,18 @@ pub(crate) struct Arguments {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Series {
-    /// Players over time: CSV `unix_s,value`, also gzip
+    /// Players over time: CSV `unix_s,value`, or a SteamDB export; also gzip
     #[arg(long, value_name = "FILE")]
     players: Option<PathBuf>,
     /// Requests a second over time: CSV `unix_s,value`, also gzip
     #[arg(long, value_name = "FILE")]
     arrivals: Option<PathBuf>,
-    /// Requests as they were once sent: CSV `t_s,in_tok,out_tok`, also gzip
+    /// Requests as they were once sent: CSV `t_s,in_tok,out_tok`, or as Azure, BurstGPT and Mooncake publish them; also gzip
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
+    /// Players as they come in a situation that has a name: day, week, launch-day, maintenance, patch-night, flash-crowd, bursts
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<Scenario>,
 }
 
 /// What of the file is simulated.
@@ -117,15 +125,22 @@ impl Part {
 }
 
 impl Series {
-    fn file(&self) -> &Path {
-        let file = self.players.as_deref().or(self.arrivals.as_deref()).or(self.requests.as_deref());
-        file.unwrap_or(Path::new(""))
+    fn file(&self) -> Option<&Path> {
+        self.players.as_deref().or(self.arrivals.as_deref()).or(self.requests.as_deref())
     }
 
     /// Requests a second for each unit of the series.
     fn rate_each(&self, spec: &TierSpec, settings: &TierSettings) -> f64 {
         let per_player = settings.players_share * spec.requests.per_player_per_minute / 60.0;
-        if self.players.is_some() { per_player } else { 1.0 }
+        if self.arrivals.is_some() { 1.0 } else { per_player }
+    }
+
+    /// For whoever runs it again.
+    fn in_words(&self) -> String {
+        match (self.file(), self.scenario) {
+            (Some(file), _) => file.display().to_string(),
+            (None, scenario) => format!("scenario {}", scenario.unwrap_or(Scenario::Day)),
+        }
     }
 }
 
@@ -160,18 +175,21 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     };
     let world = World { model, demand: &load.demand, setting: &setting, terms: &terms };
     let cells = compare(&world, &spec, &arguments)?;
-    let path = arguments.series.file().display().to_string();
-    let trace = Trace { path, step_seconds: arguments.step.as_secs_f64(), points: load.demand.len() };
+    let trace = Trace {
+        path: arguments.series.in_words(),
+        step_seconds: arguments.step.as_secs_f64(),
+        points: load.demand.len(),
+    };
     let tier = spec.name.clone();
     let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, cells };
     match format {
         Format::Json => output::json(&result)?,
-        Format::Table => output::say(render::table(&result.cells))?,
+        Format::Table => output::say(render::table(&result.cells.iter().collect::<Vec<_>>()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a TierSpec, &'a TierSettings), Failure> {
+pub(super) fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a TierSpec, &'a TierSettings), Failure> {
     let names = || fleet.spec.tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>().join(", ");
     match (name, &fleet.spec.tiers[..]) {
         (Some(name), _) => fleet
@@ -193,7 +211,7 @@ fn asked(mut spec: TierSpec, arguments: &Arguments) -> TierSpec {
 }
 
 /// The tier's gateway as the fleet file has it. An asynchronous tier's requests wait in its own queue for as long as it takes.
-fn gateway(fleet: &Fleet, spec: &TierSpec, settings: &TierSettings, patience: Option<Span>) -> Gateway {
+pub(super) fn gateway(fleet: &Fleet, spec: &TierSpec, settings: &TierSettings, patience: Option<Span>) -> Gateway {
     let (most, hold) = match &settings.asynchronous {
         Some(asynchronous) => (asynchronous.max_queued, FOREVER),
         None => (fleet.gateway.max_held, fleet.gateway.hold),

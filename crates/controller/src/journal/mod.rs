@@ -9,13 +9,16 @@ mod message;
 mod pack;
 mod queue;
 mod read;
+mod recorded;
 mod replay;
 mod schema;
+mod ticks;
 mod write;
 
 pub use message::{JournalHealth, TickRecord};
 pub use queue::Journal;
 pub use read::{DecisionRow, JournalReader, OrderRow};
+pub use recorded::{Recorded, RecordedTick, recorded};
 pub use replay::{Replay, replay};
 
 use evenkeel_core::decision::Decision;
@@ -50,6 +53,14 @@ pub enum JournalError {
     /// It cannot be written, for want of a thread.
     #[error("no thread to write the journal: {0}")]
     Thread(#[source] std::io::Error),
+    /// Asked for a tier of which it tells nothing.
+    #[error("the journal tells nothing of a tier `{tier}`; it has {known}")]
+    NoTier {
+        /// The tier.
+        tier: String,
+        /// Those that it knows, with commas between.
+        known: String,
+    },
     /// A row that does not hold what it should.
     #[error("the journal is damaged at tick {tick}: {detail}")]
     Damaged {
@@ -81,7 +92,7 @@ impl JournalError {
                 matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase | Unknown))
             }
             Self::Damaged { .. } => true,
-            Self::Schema { .. } | Self::Thread(_) => false,
+            Self::Schema { .. } | Self::Thread(_) | Self::NoTier { .. } => false,
         }
     }
 }

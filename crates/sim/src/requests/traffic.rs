@@ -93,7 +93,7 @@ impl Iterator for Drawn<'_> {
         self.advance()?;
         let output_tokens = self.outputs.draw().min(self.longest - 1);
         let prompt_tokens = self.prompts.draw().min(self.longest - output_tokens);
-        Some(TraceRequest { at: Span::from_secs_f64(self.now_s), prompt_tokens, output_tokens })
+        Some(TraceRequest { at: Span::from_secs_f64(self.now_s), prompt_tokens, output_tokens, cached_tokens: 0 })
     }
 }
 

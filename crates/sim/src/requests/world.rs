@@ -344,18 +344,17 @@ impl World<'_> {
         let slot = self.run.ready.len();
         let measured = self.measure();
         let (ready, starting) = (self.fleet.count(ReplicaState::Ready), self.fleet.count(ReplicaState::Starting));
-        let served_by = std::mem::take(&mut self.run.ready);
         let seen = Seen {
             now: self.now,
             slot: self.setting.slot,
             demand: &self.load,
-            served_by: &served_by,
+            served_by: &self.run.ready,
             ready,
             starting,
             measured: Some(&measured),
         };
-        let wanted = self.run.decide(autoscaler, &seen, self.setting);
-        self.run.ready = served_by;
+        let (wanted, change) = self.setting.decide(autoscaler, &seen);
+        self.run.changes.extend(change);
         let launched = wanted.saturating_sub(ready + starting);
         self.grow(launched);
         self.shrink((ready + starting).saturating_sub(wanted));

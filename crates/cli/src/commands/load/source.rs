@@ -5,26 +5,29 @@ use crate::commands::values;
 use crate::failure::Failure;
 use evenkeel_load::Traffic;
 use evenkeel_load::words::count;
-use evenkeel_workload::{Day, PlayersSeries, RequestTrace, Shape};
+use evenkeel_workload::{Day, DayError, PlayersSeries, RequestTrace, Scenario, Shape};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(super) struct Source {
-    /// Players over time: CSV `unix_s,value`, also gzip; without it a day is generated
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["shape", "trace", "peak", "low_share"])]
+    /// Players over time: CSV `unix_s,value`, or a SteamDB export, also gzip; without it a day is generated
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["shape", "trace", "scenario", "peak", "low_share"])]
     #[arg(allow_negative_numbers = true, value_parser = players_file)]
     players: Option<PathBuf>,
     /// Players by stages, each PLAYERS:TIME or FROM..TO:TIME: `0..5000:10m,5000:5m`, `100:2m,500:2m,1000:2m`
     #[arg(long, value_name = "STAGES", conflicts_with_all = ["trace", "peak", "low_share"])]
     #[arg(allow_negative_numbers = true, value_parser = shape)]
     shape: Option<Shape>,
-    /// Requests as they were once sent: CSV `t_s,in_tok,out_tok`, also gzip
+    /// Players as they come in a situation that has a name: day, week, launch-day, maintenance, patch-night, flash-crowd, bursts
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["shape", "trace", "low_share"])]
+    scenario: Option<Scenario>,
+    /// Requests as they were once sent: CSV `t_s,in_tok,out_tok`, or as Azure, BurstGPT and Mooncake publish them; also gzip
     #[arg(long, value_name = "FILE", conflicts_with_all = ["peak", "low_share"])]
     trace: Option<PathBuf>,
     /// The tier that the trace is sent to; not needed where there is but one
     #[arg(long, value_name = "NAME", requires = "trace")]
     tier: Option<String>,
-    /// Players at the generated day's peak
+    /// Players at the peak of the generated day or of the scenario
     #[arg(long, default_value_t = 1_000.0, allow_negative_numbers = true, value_parser = limits::players)]
     peak: f64,
     /// Players at the generated day's low, as a share of the peak
@@ -88,13 +91,19 @@ impl Source {
             }
             // A shape is compressed itself: its jumps are to stay jumps.
             (None, Some(shape)) => Ok(shape.compressed(self.compress).map_err(Failure::usage)?.players()),
-            (None, None) => self.day().generate().map_err(Failure::usage)?.compressed(self.compress),
+            (None, None) => self.generated().map_err(Failure::usage)?.compressed(self.compress),
         };
         players.and_then(|players| players.scaled(self.scale)).map_err(Failure::usage)
     }
 
-    fn day(&self) -> Day {
-        Day { peak_players: self.peak, low_share: self.low_share, seed: self.seed, ..Day::default() }
+    fn generated(&self) -> Result<PlayersSeries, DayError> {
+        match self.scenario {
+            Some(scenario) => scenario.players(self.peak, self.seed),
+            None => {
+                let (peak_players, low_share, seed) = (self.peak, self.low_share, self.seed);
+                Day { peak_players, low_share, seed, ..Day::default() }.generate()
+            }
+        }
     }
 
     /// The file that is read, if one is.
@@ -108,7 +117,10 @@ impl Source {
             (Some(path), ..) => format!("requests of the trace {}", path.display()),
             (_, Some(path), _) => format!("players of {}", path.display()),
             (.., Some(shape)) => format!("players by the shape {shape}"),
-            _ => format!("a generated day with {} players at its peak", count(self.peak.round() as u64)),
+            _ => {
+                let (peak, what) = (count(self.peak.round() as u64), self.scenario.unwrap_or(Scenario::Day));
+                format!("a generated {what} with {peak} players at its peak")
+            }
         };
         let scaled = if self.scale == 1.0 { String::new() } else { format!(", {} times as many", self.scale) };
         let faster = if self.compress == 1.0 { String::new() } else { format!(", {} times as fast", self.compress) };

@@ -10,14 +10,14 @@ const OURS: &str = "evenkeel";
 
 /// Who is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chosen {
-    pub(super) evenkeel: bool,
-    pub(super) peers: Vec<Peer>,
+pub(in crate::commands) struct Chosen {
+    pub(in crate::commands) evenkeel: bool,
+    pub(in crate::commands) peers: Vec<Peer>,
 }
 
 /// How peers are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Peers {
+pub(in crate::commands) enum Peers {
     /// As their documentation ships them
     Default,
     /// The cheapest target that kept the attainment in the history, then frozen
@@ -38,7 +38,7 @@ impl From<Peers> for Tuning {
 
 /// How demand is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum ModelName {
+pub(in crate::commands) enum ModelName {
     /// As rates, step by step: for weeks and for fleets of thousands
     Fluid,
     /// Request by request, through the gateway's queue and the engines
@@ -47,7 +47,7 @@ pub(super) enum ModelName {
 
 /// How demand above the ready replicas is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Violated {
+pub(in crate::commands) enum Violated {
     /// Only what exceeds them, as where the excess is turned away at once
     Excess,
     /// All demand of a step that is short, as where a queue makes all of it late
@@ -63,18 +63,18 @@ impl From<Violated> for Violation {
     }
 }
 
-pub(super) fn span(text: &str) -> Result<Span, String> {
+pub(in crate::commands) fn span(text: &str) -> Result<Span, String> {
     written::time(text).ok_or_else(|| "expected a time, for example `60s`, `5m` or `7d`".to_owned())
 }
 
-pub(super) fn step(text: &str) -> Result<Span, String> {
+pub(in crate::commands) fn step(text: &str) -> Result<Span, String> {
     span(text)
         .ok()
         .filter(|step| *step >= Span::from_millis(100))
         .ok_or_else(|| "expected a time of at least 100ms, for example `5s`".to_owned())
 }
 
-pub(super) fn attainment(text: &str) -> Result<f64, String> {
+pub(in crate::commands) fn attainment(text: &str) -> Result<f64, String> {
     let share = match text.strip_suffix('%') {
         Some(percent) => written::plain_number(percent).map(|percent| percent / 100.0),
         None => written::plain_number(text),
@@ -84,11 +84,11 @@ pub(super) fn attainment(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a share above 0 and below 1, for example `0.999` or `99.9%`".to_owned())
 }
 
-pub(super) fn noise(text: &str) -> Result<f64, String> {
+pub(in crate::commands) fn noise(text: &str) -> Result<f64, String> {
     written::plain_number(text).filter(|noise| *noise <= 1.0).ok_or_else(|| "expected a share from 0 to 1".to_owned())
 }
 
-pub(super) fn policies(text: &str) -> Result<Chosen, String> {
+pub(in crate::commands) fn policies(text: &str) -> Result<Chosen, String> {
     if text == "all" {
         return Ok(Chosen { evenkeel: true, peers: Peer::ALL.to_vec() });
     }

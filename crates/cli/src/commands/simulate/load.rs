@@ -8,7 +8,7 @@ use evenkeel_core::units::Span;
 use evenkeel_fleet::model::TierSettings;
 use evenkeel_sim::demand;
 use evenkeel_sim::requests::{Drawn, Traffic};
-use evenkeel_workload::{PlayersSeries, RequestTrace};
+use evenkeel_workload::{PlayersSeries, RequestTrace, Scenario};
 use std::path::Path;
 
 /// A tier's load, slot by slot.
@@ -43,8 +43,13 @@ impl Load {
 }
 
 fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings, table: &Table) -> Result<Load, Failure> {
-    let file = arguments.series.file();
-    let series = PlayersSeries::open(file).map_err(|error| named(file, error))?;
+    let series = match (arguments.series.file(), arguments.series.scenario) {
+        (Some(file), _) => PlayersSeries::open(file).map_err(|error| named(file, error))?,
+        (None, scenario) => {
+            let scenario = scenario.unwrap_or(Scenario::Day);
+            scenario.players(arguments.peak, arguments.seed).map_err(Failure::usage)?
+        }
+    };
     let all = demand::slots(&series, arguments.step, arguments.noise, arguments.seed).map_err(Failure::usage)?;
     let (from, to) = arguments.part.within(arguments.step, all.len())?;
     let values = all[from..to].to_vec();

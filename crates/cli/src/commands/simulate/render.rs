@@ -18,7 +18,7 @@ const FLEET: [&str; 10] = [
 ];
 const REQUESTS: [&str; 5] = ["objective", "ttft p95 ms", "tpot p95 ms", "itl p95 ms", "failed"];
 
-pub(super) fn table(cells: &[Cell]) -> String {
+pub(in crate::commands) fn table(cells: &[&Cell]) -> String {
     let requests = cells.iter().any(|cell| cell.score.served.requests.is_some());
     let columns: Vec<&str> = if requests { [&FLEET[..], &REQUESTS].concat() } else { FLEET.to_vec() };
     let mut table = output::table(&columns);
