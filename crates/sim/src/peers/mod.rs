@@ -11,6 +11,7 @@ mod history;
 mod hpa;
 mod kpa;
 mod persistent;
+mod points;
 mod static_count;
 
 use crate::fluid::Autoscaler;
