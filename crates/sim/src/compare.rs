@@ -3,7 +3,7 @@
 use crate::fluid::{Autoscaler, Run, Setting, run};
 use crate::oracle::Violation;
 use crate::ours::Ours;
-use crate::peers::Peer;
+use crate::peers::{Peer, SteadyState};
 use crate::score::{Score, Terms};
 use evenkeel_core::spec::TierSpec;
 use serde::Serialize;
@@ -64,6 +64,8 @@ pub struct World<'a> {
     pub setting: &'a Setting,
     /// What they are judged by.
     pub terms: &'a Terms,
+    /// The tier's engine, for peers that go by its figures.
+    pub engine: &'a SteadyState,
 }
 
 impl World<'_> {
@@ -85,11 +87,11 @@ impl World<'_> {
             Tuning::Default => peer.default_target(&self.demand[..history.len().max(1)]),
             Tuning::TunedOnHistory => {
                 let setting = Setting { scored_from: 0, ..*self.setting };
-                World { demand: history, setting: &setting, terms: self.terms }.cheapest(peer)
+                World { demand: history, setting: &setting, ..*self }.cheapest(peer)
             }
             Tuning::TunedInHindsight => self.cheapest(peer),
         };
-        let run = self.run(peer.with_target(target).as_mut());
+        let run = self.run(peer.with_target(target, self.engine).as_mut());
         self.cell(peer.name(), Some(tuning), Some(target), &run)
     }
 
@@ -97,7 +99,7 @@ impl World<'_> {
     fn cheapest(&self, peer: Peer) -> f64 {
         let mut best: Option<(bool, f64, f64)> = None;
         for target in peer.targets(self.demand) {
-            let run = self.run(peer.with_target(target).as_mut());
+            let run = self.run(peer.with_target(target, self.engine).as_mut());
             let keeps = run.capacity_attainment() >= self.terms.attainment;
             let key = if keeps { run.billed_slots as f64 } else { run.violated };
             let better = best.is_none_or(|(kept, least, _)| (keeps && !kept) || (keeps == kept && key < least));

@@ -15,6 +15,7 @@ use evenkeel_fleet::model::{Fleet, TierSettings};
 use evenkeel_sim::compare::{Cell, Tuning, World};
 use evenkeel_sim::demand;
 use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::score::Terms;
 use evenkeel_workload::PlayersSeries;
 use serde::Serialize;
@@ -113,7 +114,9 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let demand = demand(&arguments, &spec, settings)?;
     let setting = setting(&arguments, &spec, demand.len())?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
-    let cells = compare(&World { demand: &demand, setting: &setting, terms: &terms }, &spec, &arguments)?;
+    let engine = SteadyState::new(&spec);
+    let world = World { demand: &demand, setting: &setting, terms: &terms, engine: &engine };
+    let cells = compare(&world, &spec, &arguments)?;
     let path = arguments.series.file().display().to_string();
     let trace = Trace { path, step_seconds: arguments.step.as_secs_f64(), points: demand.len() };
     let result = Comparison { version: VERSION, seed: arguments.seed, tier: spec.name, trace, cells };
