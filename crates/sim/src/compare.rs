@@ -3,7 +3,7 @@
 use crate::fluid::{self, Autoscaler, Run, Setting};
 use crate::oracle::Violation;
 use crate::ours::Ours;
-use crate::peers::Peer;
+use crate::peers::{Peer, SteadyState};
 use crate::requests::{self, Gateway, Outcome, Served, Traffic};
 use crate::score::{Score, Terms};
 use evenkeel_core::spec::TierSpec;
@@ -90,6 +90,8 @@ pub struct World<'a> {
     pub setting: &'a Setting,
     /// What they are judged by.
     pub terms: &'a Terms,
+    /// The tier's engine, for peers that go by its figures.
+    pub engine: &'a SteadyState,
 }
 
 impl World<'_> {
@@ -120,14 +122,14 @@ impl World<'_> {
             }
             Tuning::TunedInHindsight => self.cheapest(peer),
         };
-        self.cell(peer.name(), Some(tuning), Some(target), peer.with_target(target).as_mut())
+        self.cell(peer.name(), Some(tuning), Some(target), peer.with_target(target, self.engine).as_mut())
     }
 
     /// Of a peer's targets the cheapest that keeps the attainment, or else the one that misses least.
     fn cheapest(&self, peer: Peer) -> f64 {
         let mut best: Option<(bool, f64, f64)> = None;
         for target in peer.targets(self.demand) {
-            let run = fluid::run(self.demand, self.setting, peer.with_target(target).as_mut());
+            let run = fluid::run(self.demand, self.setting, peer.with_target(target, self.engine).as_mut());
             let keeps = run.capacity_attainment() >= self.terms.attainment;
             let key = if keeps { run.billed_slots } else { run.violated };
             let better = best.is_none_or(|(kept, least, _)| (keeps && !kept) || (keeps == kept && key < least));

@@ -7,6 +7,7 @@
 //! Left out: queues (a slot's excess is turned away), drains, failed launches, billing minimums.
 
 use crate::oracle::Violation;
+use crate::peers::EngineLoad;
 use evenkeel_core::observe::{Replica, Signals};
 use evenkeel_core::units::{Span, Time};
 use std::collections::VecDeque;
@@ -39,6 +40,8 @@ pub struct Seen<'a> {
     pub starting: u32,
     /// What gateway and engines report, where the model has them.
     pub measured: Option<&'a Measured>,
+    /// The engines' own figures in each slot before, in the same case.
+    pub engines: Option<&'a [EngineLoad]>,
 }
 
 /// What gateway and engines report at a slot's beginning.
@@ -154,6 +157,7 @@ pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -
             ready: fleet.ready,
             starting: fleet.starting(),
             measured: None,
+            engines: None,
         };
         let (wanted, change) = setting.decide(autoscaler, &seen);
         run.changes.extend(change);

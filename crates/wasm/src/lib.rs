@@ -11,7 +11,7 @@ use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::demand;
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::oracle::Violation;
-use evenkeel_sim::peers::Peer;
+use evenkeel_sim::peers::{Peer, SteadyState};
 use evenkeel_sim::requests::{Drawn, Gateway, Traffic};
 use evenkeel_sim::score::Terms;
 use evenkeel_workload::PlayersSeries;
@@ -50,7 +50,8 @@ fn cells(model: Model<'_>, tier: &TierSpec, demand: &[f64]) -> Result<Vec<Cell>,
     let setting =
         Setting { slot: SLOT, start_up_slots: 12, minimum: 1, maximum: 50, scored_from: 60, start, violation };
     let terms = Terms { attainment: 0.99, price_per_hour: tier.price_per_hour };
-    let world = World { model, demand, setting: &setting, terms: &terms };
+    let engine = SteadyState::new(tier);
+    let world = World { model, demand, setting: &setting, terms: &terms, engine: &engine };
     let peers = Peer::ALL.into_iter().map(|peer| world.peer(peer, Tuning::Default));
     std::iter::once(world.ours(tier)).chain(peers).collect::<Result<_, _>>().map_err(in_words)
 }

@@ -13,6 +13,7 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_sim::backtest::{self, Rates};
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::{Drawn, Traffic};
 use evenkeel_sim::score::Terms;
 use serde::Serialize;
@@ -113,7 +114,9 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let demand = in_replicas(&rates, spec);
     let setting = setting(spec, start, demand.len(), &arguments)?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
-    let cells = tried(&World { model, demand: &demand, setting: &setting, terms: &terms }, spec, &arguments)?;
+    let engine = SteadyState::new(spec);
+    let world = World { model, demand: &demand, setting: &setting, terms: &terms, engine: &engine };
+    let cells = tried(&world, spec, &arguments)?;
     let path = arguments.journal.display().to_string();
     let (step_seconds, points, unknown_points) = (arguments.step.as_secs_f64(), demand.len(), rates.unknown);
     let trace = Trace { path, step_seconds, points, unknown_points, first_us: start };
@@ -152,7 +155,9 @@ fn production(recorded: &Recorded, start: Time, rates: &Rates, arguments: &Argum
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
     let looks = recorded.ticks.iter().filter_map(|tick| Some((tick.at, tick.supply?)));
     let run = backtest::run(looks, &demand, &setting);
-    Ok(World { model: Model::Fluid, demand: &demand, setting: &setting, terms: &terms }.recorded(run))
+    let engine = SteadyState::new(spec);
+    let world = World { model: Model::Fluid, demand: &demand, setting: &setting, terms: &terms, engine: &engine };
+    Ok(world.recorded(run))
 }
 
 fn setting(spec: &TierSpec, start: Time, slots: usize, arguments: &Arguments) -> Result<Setting, Failure> {

@@ -14,6 +14,7 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
 use evenkeel_workload::Scenario;
@@ -173,7 +174,8 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
         choices::ModelName::Fluid => Model::Fluid,
         choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &spec, gateway: &gateway },
     };
-    let world = World { model, demand: &load.demand, setting: &setting, terms: &terms };
+    let engine = SteadyState::new(&spec);
+    let world = World { model, demand: &load.demand, setting: &setting, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
     let trace = Trace {
         path: arguments.series.in_words(),

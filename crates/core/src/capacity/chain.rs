@@ -12,7 +12,7 @@ pub struct Service {
     /// Prompt tokens that must be computed, on average.
     prefill_tokens: f64,
     /// Most requests that fit into one replica at once.
-    pub(super) batch: f64,
+    pub batch: f64,
 }
 
 impl Service {
@@ -72,7 +72,7 @@ impl Service {
     }
 
     /// Requests a second that one replica finishes with `k` inside.
-    pub(super) fn rate(&self, k: f64) -> f64 {
+    pub fn rate(&self, k: f64) -> f64 {
         1e3 * k / (self.iterations(k) * self.iteration_ms(k) + self.profile.overhead_ms)
     }
 

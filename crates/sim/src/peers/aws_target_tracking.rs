@@ -7,9 +7,9 @@
 //! a minute of an ECS service's metrics, 20 s for its CPU and memory since June 2026, and 10 s of the concurrent requests of
 //! a SageMaker endpoint, which scales in no faster for it; it can be read a period after it ended.
 
+use super::points::Points;
 use crate::fluid::{Autoscaler, Seen};
 use evenkeel_core::units::{Span, Time};
-use std::collections::VecDeque;
 
 const POINTS_OUT: usize = 3;
 const LOW_FOR: Span = Span::from_secs(15 * 60);
@@ -22,8 +22,7 @@ const COOLDOWN: Span = Span::from_secs(300);
 pub(super) struct TargetTracking {
     target: f64,
     period: Span,
-    /// The last points, oldest first: mean load a ready replica.
-    points: VecDeque<f64>,
+    points: Points,
     out_at: Option<Time>,
     in_at: Option<Time>,
 }
@@ -31,45 +30,27 @@ pub(super) struct TargetTracking {
 impl TargetTracking {
     /// Keeps load a replica at `target`, by points of this `period`.
     pub(super) const fn new(target: f64, period: Span) -> Self {
-        Self { target, period, points: VecDeque::new(), out_at: None, in_at: None }
+        let points = Points::new(period, Self::points_in(period));
+        Self { target, period, points, out_at: None, in_at: None }
     }
 
-    /// The period that ended one period ago.
-    fn publish(&mut self, seen: &Seen<'_>) {
-        let slots = seen.slots(self.period);
-        let Some(from) = seen.demand.len().checked_sub(2 * slots) else { return };
-        let load: f64 = seen.demand[from..from + slots].iter().sum();
-        let ready: u32 = seen.served_by[from..from + slots].iter().sum();
-        if ready > 0 {
-            self.points.push_back(load / f64::from(ready));
-        }
-        if self.points.len() > self.points_in() {
-            self.points.pop_front();
-        }
-    }
-
-    fn points_in(&self) -> usize {
-        (LOW_FOR.as_micros() / self.period.as_micros()) as usize
-    }
-
-    /// Whether there are so many points, and the last of them are so.
-    fn last_are(&self, count: usize, so: impl Fn(f64) -> bool) -> bool {
-        self.points.len() >= count && self.points.iter().rev().take(count).all(|&point| so(point))
+    const fn points_in(period: Span) -> usize {
+        (LOW_FOR.as_micros() / period.as_micros()) as usize
     }
 
     fn proportional(&self, current: u32) -> u32 {
-        let latest = self.points.back().copied().unwrap_or(self.target);
+        let latest = self.points.latest().unwrap_or(self.target);
         libm::ceil(f64::from(current) * latest / self.target) as u32
     }
 
     fn judge(&mut self, now: Time, current: u32) -> u32 {
         let cools = |at: Option<Time>| at.is_some_and(|at| now.since(at) < COOLDOWN);
         let wanted = self.proportional(current);
-        if self.last_are(POINTS_OUT, |point| point > self.target) && wanted > current && !cools(self.out_at) {
+        if self.points.last_are(POINTS_OUT, |point| point > self.target) && wanted > current && !cools(self.out_at) {
             self.out_at = Some(now);
             return wanted;
         }
-        let low = self.last_are(self.points_in(), |point| point < IN_SHARE * self.target);
+        let low = self.points.last_are(Self::points_in(self.period), |point| point < IN_SHARE * self.target);
         if low && wanted < current && !cools(self.in_at) && !cools(self.out_at) {
             self.in_at = Some(now);
             return wanted;
@@ -83,7 +64,7 @@ impl Autoscaler for TargetTracking {
         if !seen.is_due(self.period) {
             return seen.current();
         }
-        self.publish(seen);
+        self.points.publish(seen);
         self.judge(seen.now, seen.current())
     }
 }

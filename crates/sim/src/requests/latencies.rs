@@ -81,6 +81,8 @@ pub(super) struct Latencies {
     pub(super) ttft: Micros,
     pub(super) tpot: Micros,
     pub(super) itl: Micros,
+    /// Seconds of all gaps since the last tick, and how many.
+    recent_gaps: (f64, u64),
     /// Values since the last tick, for each objective.
     recent: Vec<(BoundCount, Micros)>,
 }
@@ -94,6 +96,7 @@ impl Latencies {
             ttft: Micros::new(),
             tpot: Micros::new(),
             itl: Micros::new(),
+            recent_gaps: (0.0, 0),
             recent: objectives.iter().map(|_| (BoundCount::default(), Micros::new())).collect(),
         }
     }
@@ -129,13 +132,15 @@ impl Latencies {
         }
     }
 
-    /// Gaps between tokens that ended by `now`. Which requests they belong to is not known, so they count in the window of
-    /// their own moment.
+    /// Gaps between tokens that ended by `now`, and after the tick before. Which requests they belong to is not known, so they
+    /// count in the window of their own end; one that ends as a window does still belongs to it.
     pub(super) fn iterated(&mut self, now: Time, run: &IterationRun) {
         if run.gaps == 0 {
             return;
         }
-        let scored = self.scored(now);
+        let mean = f64::midpoint(run.first.as_secs_f64(), run.last.as_secs_f64());
+        self.recent_gaps = (self.recent_gaps.0 + mean * run.gaps as f64, self.recent_gaps.1 + run.gaps);
+        let scored = self.scored(now - Span::from_micros(1));
         for (index, objective) in self.objectives.iter().enumerate() {
             if objective.metric == LatencyMetric::Itl {
                 let values = BoundCount { count: run.gaps, above: gaps_above(run, objective.bound) };
@@ -170,6 +175,12 @@ impl Latencies {
             Reading::Fresh { value, at: now }
         });
         taken.collect()
+    }
+
+    /// Mean gap between tokens since the last call, seconds.
+    pub(super) fn take_mean_gap(&mut self) -> Option<f64> {
+        let (seconds, gaps) = std::mem::take(&mut self.recent_gaps);
+        (gaps > 0).then(|| seconds / gaps as f64)
     }
 
     /// Since scoring began; `None` before.

@@ -1,10 +1,11 @@
 //! The loop: whatever is next happens, until nothing is left.
 
-use super::fleet::{Fleet, Place};
+use super::fleet::{EngineTotals, Fleet, Place};
 use super::latencies::{Answered, Latencies};
 use super::served::{RequestCounts, Served};
 use super::traffic::Traffic;
 use crate::fluid::{Autoscaler, Measured, Run, Seen, Setting};
+use crate::peers::EngineLoad;
 use evenkeel_core::capacity::Table;
 use evenkeel_core::observe::{Finished, Mean, Offered, Reading, ReplicaState, Signals};
 use evenkeel_core::spec::TierSpec;
@@ -122,6 +123,7 @@ struct World<'a> {
     counts: RequestCounts,
     since_tick: SinceTick,
     load: Vec<f64>,
+    engines: Vec<EngineLoad>,
     run: Run,
     events: Vec<Event>,
 }
@@ -163,6 +165,7 @@ impl<'a> World<'a> {
             counts: RequestCounts::default(),
             since_tick: SinceTick::default(),
             load: Vec::with_capacity(demand.len()),
+            engines: Vec::with_capacity(demand.len()),
             run: Run { ready: Vec::with_capacity(demand.len()), ..Run::default() },
             events: Vec::new(),
         };
@@ -352,6 +355,7 @@ impl World<'_> {
             ready,
             starting,
             measured: Some(&measured),
+            engines: Some(&self.engines),
         };
         let (wanted, change) = self.setting.decide(autoscaler, &seen);
         self.run.changes.extend(change);
@@ -405,9 +409,25 @@ impl World<'_> {
             ..Signals::default()
         };
         if !self.run.ready.is_empty() {
-            self.load.push(self.table.demand(offered.requests as f64 / over.as_secs_f64()));
+            self.note_load(offered.requests as f64 / over.as_secs_f64(), &totals);
         }
         Measured { signals, replicas: self.fleet.observed() }
+    }
+}
+
+impl World<'_> {
+    /// Takes in the slot that has just ended. What waits in the gateway counts as waiting inside the engines: most peers'
+    /// routers hold nothing back.
+    fn note_load(&mut self, requests_per_second: f64, totals: &EngineTotals) {
+        self.load.push(self.table.demand(requests_per_second));
+        let each = |sum: f64| sum / f64::from(totals.ready.max(1));
+        self.engines.push(EngineLoad {
+            running: each(totals.running as f64),
+            waiting: each((totals.waiting + self.queue.queued() as u64) as f64),
+            kv_share: each(totals.kv),
+            itl_seconds: self.latencies.take_mean_gap().unwrap_or(0.0),
+            requests_per_second: each(requests_per_second),
+        });
     }
 }
 

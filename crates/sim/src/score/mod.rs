@@ -86,9 +86,17 @@ impl Score {
 mod tests {
     use super::*;
     use crate::fluid::run;
+    use crate::fluid::{Autoscaler, Seen};
     use crate::oracle::Violation;
-    use crate::peers::Peer;
     use evenkeel_core::units::{Span, Time};
+
+    struct Two;
+
+    impl Autoscaler for Two {
+        fn decide(&mut self, _: &Seen<'_>) -> u32 {
+            2
+        }
+    }
 
     #[test]
     fn only_what_is_scored_counts_in_any_figure() {
@@ -97,7 +105,7 @@ mod tests {
         let demand = [9.0, 9.0, 1.5, 3.0, 1.5];
         let terms = Terms { attainment: 0.5, price_per_hour: MicroUsd::from_micros(2_000_000) };
         let of = |demand: &[f64], setting: &Setting| {
-            let run = run(demand, setting, Peer::Static.with_target(2.0).as_mut());
+            let run = run(demand, setting, &mut Two);
             Score::of(&run, demand, setting, &terms)
         };
         let score = of(&demand, &setting);
