@@ -77,7 +77,8 @@ fn heading(out: &mut String, summary: &Summary) {
     line!(out, "  sent for {sent} of {planned}{how}, then awaited answers for {draining}\n");
 }
 
-fn criteria(out: &mut String, criteria: &[CriterionResult], colors: Colors) {
+/// Adds a line for each criterion, and how many passed.
+pub fn criteria(out: &mut String, criteria: &[CriterionResult], colors: Colors) {
     if criteria.is_empty() {
         return;
     }

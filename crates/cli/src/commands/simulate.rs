@@ -1,17 +1,20 @@
 //! `evenkeel simulate FLEET`: a tier in virtual time, ours beside its peers and beside what hindsight would have paid.
 
 pub(super) mod choices;
+mod judge;
 mod load;
 pub(super) mod render;
 
 use crate::commands::values::{above_zero, whole};
-use crate::failure::Failure;
+use crate::failure::{CRITERION, Failure};
 use crate::fleet_file;
 use crate::output::{self, Format};
 use choices::Chosen;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
+use evenkeel_load::render::Colors;
+use evenkeel_load::summary::{CriterionResult, Verdict};
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::peers::SteadyState;
@@ -72,6 +75,9 @@ pub(crate) struct Arguments {
     /// Time at the beginning that policies learn from and that is not scored
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = choices::span)]
     history: Span,
+    /// Judge the fleet file's criteria by what Evenkeel's own policy did; exit code 1 where one failed
+    #[arg(long)]
+    criteria: bool,
     /// Length of a step
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = choices::step)]
     step: Span,
@@ -152,6 +158,8 @@ struct Comparison {
     tier: String,
     trace: Trace,
     cells: Vec<Cell>,
+    /// `None` where they were not asked for.
+    criteria: Option<Vec<CriterionResult>>,
 }
 
 #[derive(Serialize)]
@@ -182,13 +190,40 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
         step_seconds: arguments.step.as_secs_f64(),
         points: load.demand.len(),
     };
+    let criteria = judged(&arguments, &fleet, &spec, &cells, &setting)?;
+    let passed = criteria.iter().flatten().all(|criterion| criterion.verdict != Verdict::Failed);
     let tier = spec.name.clone();
-    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, cells };
+    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, cells, criteria };
     match format {
         Format::Json => output::json(&result)?,
-        Format::Table => output::say(render::table(&result.cells.iter().collect::<Vec<_>>()))?,
+        Format::Table => output::say(in_words(&result))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
+}
+
+fn judged(
+    arguments: &Arguments,
+    fleet: &Fleet,
+    spec: &TierSpec,
+    cells: &[Cell],
+    setting: &Setting,
+) -> Result<Option<Vec<CriterionResult>>, Failure> {
+    if !arguments.criteria {
+        return Ok(None);
+    }
+    let ours = cells.first().filter(|_| arguments.policies.evenkeel).ok_or_else(|| {
+        Failure::usage("`--criteria` judges Evenkeel's own policy; name `evenkeel` among the `--policies`")
+    })?;
+    Ok(Some(judge::criteria(&fleet.criteria, &spec.name, ours, setting)))
+}
+
+fn in_words(result: &Comparison) -> String {
+    let mut words = render::table(&result.cells.iter().collect::<Vec<_>>());
+    if let Some(criteria) = &result.criteria {
+        words.push('\n');
+        evenkeel_load::render::criteria(&mut words, criteria, Colors::None);
+    }
+    words
 }
 
 pub(super) fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a TierSpec, &'a TierSettings), Failure> {

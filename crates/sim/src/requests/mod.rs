@@ -15,6 +15,7 @@ mod timetable;
 mod traffic;
 mod world;
 
+pub use latencies::Distributions;
 pub use served::{RequestCounts, Served};
 pub use traffic::{Drawn, Traffic};
 pub use world::{Gateway, Outcome, run};

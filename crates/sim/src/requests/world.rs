@@ -124,6 +124,7 @@ struct World<'a> {
     since_tick: SinceTick,
     load: Vec<f64>,
     engines: Vec<EngineLoad>,
+    busy: Vec<f64>,
     run: Run,
     events: Vec<Event>,
 }
@@ -166,6 +167,7 @@ impl<'a> World<'a> {
             since_tick: SinceTick::default(),
             load: Vec::with_capacity(demand.len()),
             engines: Vec::with_capacity(demand.len()),
+            busy: Vec::with_capacity(demand.len()),
             run: Run { ready: Vec::with_capacity(demand.len()), ..Run::default() },
             events: Vec::new(),
         };
@@ -337,7 +339,7 @@ impl<'a> World<'a> {
 
     fn outcome(mut self) -> Outcome {
         self.run.billed_slots = self.fleet.billed(self.end).as_secs_f64() / self.setting.slot.as_secs_f64();
-        Outcome { run: self.run, served: Served::of(&self.latencies, self.counts) }
+        Outcome { run: self.run, served: Served::of(self.latencies, self.counts, self.busy) }
     }
 }
 
@@ -421,6 +423,7 @@ impl World<'_> {
     fn note_load(&mut self, requests_per_second: f64, totals: &EngineTotals) {
         self.load.push(self.table.demand(requests_per_second));
         let each = |sum: f64| sum / f64::from(totals.ready.max(1));
+        self.busy.push(each(totals.busy));
         self.engines.push(EngineLoad {
             running: each(totals.running as f64),
             waiting: each((totals.waiting + self.queue.queued() as u64) as f64),
