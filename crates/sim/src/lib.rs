@@ -11,6 +11,7 @@ pub mod backtest;
 pub mod compare;
 pub mod demand;
 pub mod fluid;
+pub mod hindsight;
 pub mod oracle;
 pub mod ours;
 pub mod peers;

@@ -17,6 +17,7 @@ use evenkeel_load::render::Colors;
 use evenkeel_load::summary::{CriterionResult, Verdict};
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
@@ -157,6 +158,7 @@ struct Comparison {
     seed: u64,
     tier: String,
     trace: Trace,
+    hindsight: Hindsight,
     cells: Vec<Cell>,
     /// `None` where they were not asked for.
     criteria: Option<Vec<CriterionResult>>,
@@ -193,7 +195,8 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let criteria = judged(&arguments, &fleet, &spec, &cells, &setting)?;
     let passed = criteria.iter().flatten().all(|criterion| criterion.verdict != Verdict::Failed);
     let tier = spec.name.clone();
-    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, cells, criteria };
+    let hindsight = Hindsight::of(&world, load.mean.as_ref());
+    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, hindsight, cells, criteria };
     match format {
         Format::Json => output::json(&result)?,
         Format::Table => output::say(in_words(&result))?,
@@ -219,6 +222,7 @@ fn judged(
 
 fn in_words(result: &Comparison) -> String {
     let mut words = render::table(&result.cells.iter().collect::<Vec<_>>());
+    words.push_str(&render::hindsight(&result.hindsight));
     if let Some(criteria) = &result.criteria {
         words.push('\n');
         evenkeel_load::render::criteria(&mut words, criteria, Colors::None);
