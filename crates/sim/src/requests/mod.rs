@@ -8,6 +8,7 @@
 //! [`crate::fluid`], and its count is staffed by the same rules: what starts goes first, then the least loaded, which
 //! finish their work.
 
+mod alone;
 mod fleet;
 mod latencies;
 mod served;
@@ -15,6 +16,7 @@ mod timetable;
 mod traffic;
 mod world;
 
+pub use alone::{AloneError, alone};
 pub use latencies::Distributions;
 pub use served::{RequestCounts, Served};
 pub use traffic::{Drawn, Traffic};
