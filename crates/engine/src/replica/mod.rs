@@ -189,6 +189,15 @@ impl Replica {
         self.events.drain(..)
     }
 
+    /// The same for whoever asks often: adds them to a list, which keeps its memory as the replica's own does.
+    pub fn take_events(&mut self, into: &mut Vec<Event>) {
+        if into.is_empty() {
+            core::mem::swap(&mut self.events, into);
+        } else {
+            into.append(&mut self.events);
+        }
+    }
+
     /// How far a request had come at the moment last advanced to; `None` once it has finished or was cancelled.
     pub fn progress(&self, id: RequestId) -> Option<Progress> {
         let request = self.requests.get(id.number()).filter(|request| !request.cancelled)?;

@@ -1,12 +1,12 @@
 //! The replicas of a run: ordered, started, drained, ended, and what they are billed for.
 
-use super::timetable::Timetable;
 use evenkeel_core::observe::{Replica as Observed, ReplicaId, ReplicaState};
 use evenkeel_core::profile::Profile;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::RequestId;
 use evenkeel_engine::replica::{Event, InvalidProfile, Replica, RequestId as EngineId};
 use evenkeel_engine::sequence::Sequence;
+use evenkeel_engine::tournament::Tournament;
 use std::collections::BTreeSet;
 
 /// Where a replica stands among all; given again once it has ended.
@@ -42,7 +42,8 @@ pub(super) struct Fleet {
     machines: Vec<Option<Machine>>,
     /// Places that are free again.
     free: Vec<Place>,
-    timetable: Timetable,
+    /// When each engine has something to tell.
+    timetable: Tournament<Time>,
     starting: BTreeSet<(Time, Place)>,
     pub(super) ordered: u64,
     /// From here on replicas are billed.
@@ -71,7 +72,7 @@ impl Fleet {
             profile: profile.clone(),
             machines: Vec::new(),
             free: Vec::new(),
-            timetable: Timetable::default(),
+            timetable: Tournament::default(),
             starting: BTreeSet::new(),
             ordered: 0,
             scored_from,
@@ -163,7 +164,7 @@ impl Fleet {
     pub(super) fn advance(&mut self, place: Place, now: Time, events: &mut Vec<Event>) {
         if let Some(machine) = &mut self.machines[place as usize] {
             machine.engine.advance(now);
-            events.extend(machine.engine.drain_events());
+            machine.engine.take_events(events);
             self.timetable.set(place, machine.engine.next_event());
         }
     }
@@ -180,7 +181,7 @@ impl Fleet {
         let machine = self.machines[place as usize].as_mut()?;
         let id = machine.engine.submit(now, prompt, output).ok()?;
         machine.inside.push(request);
-        events.extend(machine.engine.drain_events());
+        machine.engine.take_events(events);
         self.timetable.set(place, machine.engine.next_event());
         Some(id)
     }

@@ -12,7 +12,6 @@ mod alone;
 mod fleet;
 mod latencies;
 mod served;
-mod timetable;
 mod traffic;
 mod world;
 
