@@ -102,12 +102,29 @@ impl Replica {
     /// # Errors
     /// When it could never be served here; see [`Refused`].
     pub fn submit(&mut self, now: Time, prompt_tokens: u32, output_tokens: u32) -> Result<RequestId, Refused> {
+        let cached = self.cost.cached_prefix(prompt_tokens);
+        self.submit_cached(now, prompt_tokens, output_tokens, cached)
+    }
+
+    /// The same for a prompt of which the prefix cache holds `cached_tokens`, whatever the profile's share is; the last token
+    /// is always computed, since its computation yields the first output token.
+    ///
+    /// # Errors
+    /// When it could never be served here; see [`Refused`].
+    pub fn submit_cached(
+        &mut self,
+        now: Time,
+        prompt_tokens: u32,
+        output_tokens: u32,
+        cached_tokens: u32,
+    ) -> Result<RequestId, Refused> {
         self.refusal(prompt_tokens, output_tokens)?;
         self.advance(now);
         let id = RequestId(self.submitted);
         self.submitted += 1;
         let request = Request {
             prompt: prompt_tokens,
+            cached: cached_tokens.min(prompt_tokens.saturating_sub(1)),
             output: output_tokens,
             arrived: self.now,
             queued: self.now + self.cost.overhead,

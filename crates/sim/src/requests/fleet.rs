@@ -51,6 +51,15 @@ pub(super) struct Fleet {
     billed: Span,
 }
 
+/// How long a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tokens {
+    pub(super) prompt: u32,
+    pub(super) output: u32,
+    /// Of the prompt, what the prefix cache holds; `None` for the profile's share.
+    pub(super) cached: Option<u32>,
+}
+
 /// What a tick sees of the engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct EngineTotals {
@@ -175,11 +184,16 @@ impl Fleet {
         place: Place,
         now: Time,
         request: RequestId,
-        (prompt, output): (u32, u32),
+        tokens: Tokens,
         events: &mut Vec<Event>,
     ) -> Option<EngineId> {
         let machine = self.machines[place as usize].as_mut()?;
-        let id = machine.engine.submit(now, prompt, output).ok()?;
+        let Tokens { prompt, output, cached } = tokens;
+        let id = match cached {
+            Some(cached) => machine.engine.submit_cached(now, prompt, output, cached),
+            None => machine.engine.submit(now, prompt, output),
+        }
+        .ok()?;
         machine.inside.push(request);
         machine.engine.take_events(events);
         self.timetable.set(place, machine.engine.next_event());
