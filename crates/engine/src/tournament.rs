@@ -9,70 +9,67 @@ use alloc::vec::Vec;
 /// Each player's key; one without a key beats nobody.
 #[derive(Clone, Debug)]
 pub struct Tournament<K> {
-    keys: Vec<Option<K>>,
-    /// Winners of the games; 1 is the final, the games of `n` come from `2n` and `2n + 1`. As many as players, a power of two.
-    winners: Vec<u32>,
+    /// Winners of the games with their keys: 1 is the final, the games of `n` come from `2n` and `2n + 1`, and the second
+    /// half are the players themselves, a power of two.
+    seats: Vec<Option<(K, u32)>>,
 }
 
 impl<K> Default for Tournament<K> {
     fn default() -> Self {
-        Self { keys: Vec::new(), winners: Vec::new() }
+        Self { seats: Vec::new() }
     }
 }
 
 impl<K: Copy + Ord> Tournament<K> {
     /// Sets a player's key; `None` for one that is out.
     pub fn set(&mut self, player: u32, key: Option<K>) {
-        if player as usize >= self.keys.len() {
+        if player as usize >= self.players() {
             self.grow(player as usize + 1);
         }
-        self.keys[player as usize] = key;
-        let mut game = (self.keys.len() + player as usize) / 2;
-        while game > 0 {
-            let winner = self.winner_of(game);
-            // A game that others win as before changes nothing above it.
-            if winner == self.winners[game] && winner != player {
+        let mut seat = self.players() + player as usize;
+        self.seats[seat] = key.map(|key| (key, player));
+        while seat > 1 {
+            seat /= 2;
+            let winner = self.winner_of(seat);
+            // A game with the winner that it had changes nothing above it.
+            if winner == self.seats[seat] {
                 break;
             }
-            self.winners[game] = winner;
-            game /= 2;
+            self.seats[seat] = winner;
         }
     }
 
     /// The smallest key and whose it is.
     pub fn first(&self) -> Option<(K, u32)> {
-        let winner = *self.winners.get(1)?;
-        self.keys[winner as usize].map(|key| (key, winner))
+        self.seats.get(1).copied().flatten()
     }
 
     /// Everyone with a key, in order: for when the first will not do.
     pub fn in_order(&self) -> Vec<u32> {
-        let mut players: Vec<(K, u32)> =
-            self.keys.iter().zip(0..).filter_map(|(key, player)| key.map(|key| (key, player))).collect();
+        let mut players: Vec<(K, u32)> = self.seats[self.players()..].iter().copied().flatten().collect();
         players.sort_unstable();
         players.into_iter().map(|(_, player)| player).collect()
     }
 
-    fn winner_of(&self, game: usize) -> u32 {
-        let (left, right) = (self.player_in(2 * game), self.player_in(2 * game + 1));
-        match (self.keys[left as usize], self.keys[right as usize]) {
-            (None, Some(_)) => right,
-            (Some(one), Some(other)) if other < one => right,
-            _ => left,
+    const fn players(&self) -> usize {
+        self.seats.len() / 2
+    }
+
+    fn winner_of(&self, game: usize) -> Option<(K, u32)> {
+        match (self.seats[2 * game], self.seats[2 * game + 1]) {
+            (Some(left), Some(right)) if right.0 < left.0 => Some(right),
+            (None, right) => right,
+            (left, _) => left,
         }
     }
 
-    fn player_in(&self, seat: usize) -> u32 {
-        if seat < self.keys.len() { self.winners[seat] } else { (seat - self.keys.len()) as u32 }
-    }
-
     fn grow(&mut self, players: usize) {
-        // With a single player there is no game.
-        let players = players.next_power_of_two().max(2);
-        self.keys.resize(players, None);
-        self.winners = vec![0; players];
+        let players = players.next_power_of_two();
+        let mut seats = vec![None; 2 * players];
+        seats[players..players + self.players()].copy_from_slice(&self.seats[self.players()..]);
+        self.seats = seats;
         for game in (1..players).rev() {
-            self.winners[game] = self.winner_of(game);
+            self.seats[game] = self.winner_of(game);
         }
     }
 }

@@ -178,7 +178,7 @@ impl Replica {
     pub fn advance(&mut self, now: Time) {
         loop {
             match &self.step {
-                Some(step) if step.end().visible() <= now => self.end_step(),
+                Some(step) if step.end.visible() <= now => self.end_step(),
                 Some(_) => break self.end_iterations_before(now),
                 None => match self.ready_at() {
                     Some(ready) if ready <= now => self.compose(Moment::at(ready)),
@@ -192,7 +192,7 @@ impl Replica {
     /// The next moment at which advancing does more than move tokens along: a request begins, ends or changes the
     /// batch. `None` while idle. A request submitted or cancelled meanwhile may bring it forward.
     pub fn next_event(&self) -> Option<Time> {
-        self.step.as_ref().map(|step| step.end().visible()).or_else(|| self.ready_at())
+        self.step.as_ref().map(|step| step.end.visible()).or_else(|| self.ready_at())
     }
 
     /// When the iteration under way ends and every decoding sequence has one more token; `None` while idle. Whoever
