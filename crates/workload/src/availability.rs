@@ -11,6 +11,8 @@ use thiserror::Error;
 
 /// Bytes read at most, unpacked: a look a minute for ten years.
 const LIMIT_BYTES: u64 = 64 << 20;
+/// Nobody looks more often, and every look is an event of a simulation.
+const SHORTEST_GAP: Span = Span::from_secs(1);
 const GAP: &str = "gap_seconds=";
 const HEADER: &str = "available_instances";
 
@@ -29,7 +31,9 @@ pub enum AvailabilityError {
     #[error(transparent)]
     File(#[from] SeriesError),
     /// The first line does not tell how far two looks are apart.
-    #[error("line {line}: `{text}` does not tell the time between two looks; expected for example `# gap_seconds=195`")]
+    #[error(
+        "line {line}: `{text}` does not tell the time between two looks, a second or more; expected for example `# gap_seconds=195`"
+    )]
     NoGap {
         /// Line number, from 1.
         line: usize,
@@ -87,7 +91,7 @@ impl Availability {
 fn parse(mut lines: Lines) -> Result<Availability, AvailabilityError> {
     let (line, text) = lines.next_or_comment()?.ok_or(AvailabilityError::NeverAny)?;
     let seconds = text.trim_start_matches('#').trim_ascii().strip_prefix(GAP).and_then(written::plain_number);
-    let gap = seconds.map(Span::from_secs_f64).filter(|gap| *gap > Span::ZERO);
+    let gap = seconds.map(Span::from_secs_f64).filter(|gap| *gap >= SHORTEST_GAP);
     let gap = gap.ok_or_else(|| AvailabilityError::NoGap { line, text: lines::shown(text) })?;
     let mut counts = Vec::new();
     while let Some((line, text)) = lines.next()? {
@@ -135,7 +139,7 @@ mod tests {
     fn every_refusal_names_the_line_and_the_cause() {
         assert_eq!(
             refusal("available_instances\n1\n"),
-            "line 1: `available_instances` does not tell the time between two looks; expected for example `# gap_seconds=195`"
+            "line 1: `available_instances` does not tell the time between two looks, a second or more; expected for example `# gap_seconds=195`"
         );
         assert!(refusal("# gap_seconds=0\n1\n").starts_with("line 1: "));
         assert_eq!(

@@ -159,7 +159,14 @@ fn production(recorded: &Recorded, start: Time, rates: &Rates, arguments: &Argum
     let run = backtest::run(looks, &demand, &setting);
     let engine = SteadyState::new(spec);
     let cloud = Cloud::default();
-    let world = World { model: Model::Fluid, demand: &demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
+    let world = World {
+        model: Model::Fluid,
+        demand: &demand,
+        setting: &setting,
+        cloud: &cloud,
+        terms: &terms,
+        engine: &engine,
+    };
     Ok(world.recorded(run))
 }
 

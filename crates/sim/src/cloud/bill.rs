@@ -45,7 +45,11 @@ impl Life {
     /// The time that is charged.
     fn charged(&self) -> Span {
         let free = self.interrupted && self.until.since(self.ordered) < FREE_IF_INTERRUPTED;
-        if free || self.until < self.from { Span::ZERO } else { self.until.max(self.ordered + MINIMUM).since(self.from) }
+        if free || self.until < self.from {
+            Span::ZERO
+        } else {
+            self.until.max(self.ordered + MINIMUM).since(self.from)
+        }
     }
 }
 

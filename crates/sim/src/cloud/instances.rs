@@ -193,9 +193,11 @@ impl<'a> Instances<'a> {
 
     fn add(&mut self, now: Time, start_up: Span, spot: bool, healthy: bool) -> Place {
         let ready_at = now + start_up;
-        let life = self.cloud.weather.mean_time_between_crashes.map(|mean| {
-            Span::from_secs_f64(mean.as_secs_f64() * self.stream(now, "crashes").exponential())
-        });
+        let life = self
+            .cloud
+            .weather
+            .mean_time_between_crashes
+            .map(|mean| Span::from_secs_f64(mean.as_secs_f64() * self.stream(now, "crashes").exponential()));
         let instance = Instance {
             number: self.ordered,
             state: ReplicaState::Starting,

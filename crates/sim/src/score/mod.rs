@@ -68,8 +68,8 @@ impl Score {
         let slot_seconds = setting.slot.as_secs_f64();
         let hours = |slots: f64| slots * slot_seconds / SECONDS_AN_HOUR;
         let (scored, ready) = (&demand[setting.scored_from..], &run.ready[setting.scored_from..]);
-        let oracle = Oracle::new(scored, cloud.start_up_slots(setting), setting.minimum, setting.violation)
-            .within(run.violated);
+        let oracle =
+            Oracle::new(scored, cloud.start_up_slots(setting), setting.minimum, setting.violation).within(run.violated);
         let replica_hours = hours(run.billed_slots);
         let oracle_replica_hours = hours(oracle.plan.cost);
         let time = Span::from_micros(setting.slot.as_micros() * scored.len() as i64);

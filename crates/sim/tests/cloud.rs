@@ -1,13 +1,20 @@
-//! What the cloud refuses and takes away, as both models of a fleet meet it.
+//! What the cloud refuses, takes away and bills, as both models of a fleet and Evenkeel's own policy meet it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use evenkeel_core::profile::Profile;
-use evenkeel_core::spec::{Behavior, Blind, LatencyMetric, Lengths, Objective, RequestShape, Slo, TierSpec};
+use evenkeel_core::spec::{
+    Behavior, Blind, LatencyMetric, Lengths, Objective, PolicySpec, RequestShape, Slo, TierSpec,
+};
 use evenkeel_core::units::{MicroUsd, Span, Time};
-use evenkeel_sim::cloud::{Cloud, Losses, Preset, Spot, StartUp, Weather};
+use evenkeel_sim::cloud::{self, Cloud, Losses, Pipeline, Preset, Pricing, Spot, StartUp, Weather};
+use evenkeel_sim::compare::{Cell, Model, World};
 use evenkeel_sim::fluid::{Autoscaler, Run, Seen, Setting, run_on};
+use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::oracle::Violation;
+use evenkeel_sim::ours::Ours;
+use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::{self, Drawn, Gateway, Outcome, Traffic};
+use evenkeel_sim::score::Terms;
 use evenkeel_workload::{Availability, RequestTrace};
 use proptest::prelude::*;
 
@@ -75,7 +82,7 @@ fn slow_tier() -> TierSpec {
             overhead_ms: 0.0,
         },
         start_up: MINUTE,
-        policies: Vec::new(),
+        policies: vec![PolicySpec::Capacity { window: MINUTE, hold: minutes(5) }],
         behavior: Behavior::default(),
         blind: Blind::Hold,
     }
@@ -189,10 +196,15 @@ fn the_weather_is_the_same_whatever_was_ordered_before() {
         run_on(&cloud, &[1.0; 12], &none, &mut Script(script.to_vec()))
     };
     let (calm, busy) = (run(&[0, 0, 0, 5, 5, 5, 5, 5, 5, 5, 5, 5]), run(&[9, 4, 0, 5, 5, 5, 5, 5, 5, 5, 5, 5]));
-    let from_slot_three = |run: &Run| run.lives.iter().filter(|life| life.ordered >= at(180)).copied().collect::<Vec<_>>();
+    let from_slot_three =
+        |run: &Run| run.lives.iter().filter(|life| life.ordered >= at(180)).copied().collect::<Vec<_>>();
     assert_eq!(from_slot_three(&calm), from_slot_three(&busy));
     assert_eq!(calm.ready[3..], busy.ready[3..]);
-    assert!(busy.launches > calm.launches && calm.losses.crashed > 0 && calm.losses.interrupted > 0, "{:?}", calm.losses);
+    assert!(
+        busy.launches > calm.launches && calm.losses.crashed > 0 && calm.losses.interrupted > 0,
+        "{:?}",
+        calm.losses
+    );
 }
 
 #[test]
@@ -204,6 +216,58 @@ fn another_seed_is_other_weather() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+/// Evenkeel on a minute's start-up and a demand that rises from one replica to four after 20 minutes.
+fn ours_through(pipeline: Pipeline, freshness: Option<Span>) -> Run {
+    let setting = setting(Span::from_secs(5), 12);
+    let demand = [vec![0.9; 240], vec![4.0; 120]].concat();
+    let mut ours = Ours::new(slow_tier(), setting.slot, setting.start).through(pipeline, freshness);
+    run_on(&Cloud::default(), &demand, &setting, &mut ours)
+}
+
+#[test]
+fn a_metric_that_is_read_late_brings_replicas_later() {
+    let first_change = |pipeline| {
+        let run = ours_through(pipeline, None);
+        run.changes.iter().map(|change| change.slot).find(|slot| *slot >= 240).unwrap()
+    };
+    let direct = first_change(Pipeline::Direct);
+    assert_eq!(first_change(Pipeline::Gateway), direct);
+    // The minute that begins with the rise ends 12 slots later, and is read 12 slots after that.
+    assert_eq!((direct, first_change(Pipeline::CloudWatch)), (241, 240 + 24));
+}
+
+#[test]
+fn a_metric_that_is_always_too_old_to_decide_by_leaves_the_fleet_as_it_is() {
+    let run = ours_through(Pipeline::CloudWatch, Some(Span::from_secs(15)));
+    assert_eq!((run.changes.len(), run.ready.last()), (0, Some(&1)));
+}
+
+/// Two replicas for an hour and a half, of which the first half hour is history, on this cloud.
+fn judged(cloud: &Cloud) -> (Cell, Hindsight) {
+    let demand = [1.5; 90];
+    let setting = Setting { minimum: 2, scored_from: 30, ..setting(MINUTE, 3) };
+    let terms = Terms { attainment: 0.9, price_per_hour: MicroUsd::from_micros(1_000_000) };
+    let engine = SteadyState::new(&slow_tier());
+    let model = Model::Fluid;
+    let world = World { model, demand: &demand, setting: &setting, cloud, terms: &terms, engine: &engine };
+    (world.ours(&slow_tier()).unwrap(), Hindsight::of(&world, None))
+}
+
+#[test]
+fn a_cloud_without_prices_costs_the_tier_s_and_one_with_them_what_it_bills() {
+    let (cell, hindsight) = judged(&Cloud::default());
+    assert_eq!((cell.score.cost_usd, cell.score.bill, cell.score.losses), (2.0, None, Losses::default()));
+    assert_eq!(hindsight.asked.cost_usd, 2.0);
+    let g5 = *cloud::price("g5.xlarge").unwrap();
+    let pricing = Some(Pricing { volume_gb: 90.0, ..Pricing::of(g5) });
+    let (cell, hindsight) = judged(&Cloud { pricing, ..Cloud::default() });
+    // Each volume costs a cent an hour.
+    let bill = cell.score.bill.unwrap();
+    assert!((bill.instance_usd - 2.012).abs() < 1e-9 && (bill.storage_usd - 0.02).abs() < 1e-9, "{bill:?}");
+    assert_eq!(cell.score.cost_usd, bill.usd);
+    assert!((hindsight.asked.cost_usd - 2.012).abs() < 1e-9);
 }
 
 prop_compose! {
@@ -240,12 +304,16 @@ prop_compose! {
 
 const SLOTS: usize = 60;
 
-fn check(run: &Run, setting: &Setting) -> Result<(), TestCaseError> {
-    let ready_and_lost: Vec<u32> = run.ready.clone();
+/// Whoever was granted has a life, and whoever was refused has none.
+fn check_granted(run: &Run, setting: &Setting) -> Result<(), TestCaseError> {
     let launched = setting.minimum + run.launches as u32;
-    prop_assert!(ready_and_lost.iter().all(|&ready| ready <= launched.min(setting.maximum)));
-    // Whoever was granted has a life, whoever was refused has none; both models score from the beginning here.
     prop_assert_eq!(run.lives.len() as u32, launched);
+    prop_assert!(run.ready.iter().all(|&ready| ready <= launched.min(setting.maximum)));
+    Ok(())
+}
+
+fn check(run: &Run, setting: &Setting) -> Result<(), TestCaseError> {
+    check_granted(run, setting)?;
     let lives: i64 = run.lives.iter().map(|life| life.billed().as_micros()).sum();
     prop_assert!((run.billed_slots * setting.slot.as_micros() as f64 - lives as f64).abs() < 1.0);
     prop_assert!(run.lives.iter().all(|life| life.until >= life.ordered && life.from == life.ordered));
@@ -256,6 +324,23 @@ fn check(run: &Run, setting: &Setting) -> Result<(), TestCaseError> {
 }
 
 proptest! {
+    // Each case runs whole fleets, request by request.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn evenkeel_keeps_its_invariants_in_any_weather(cloud in clouds(), seed in 0u64..50) {
+        // Each of its decisions is checked as it is made.
+        let setting = setting(Span::from_secs(15), 2);
+        let ours = || Ours::new(slow_tier(), setting.slot, setting.start);
+        let demand: Vec<f64> = (0..SLOTS).map(|slot| 1.0 + (slot / 20 * 2) as f64).collect();
+        check(&run_on(&cloud, &demand, &setting, &mut ours()), &setting)?;
+        let rates = [0.4; SLOTS];
+        let drawn = Traffic::Drawn(Drawn::new("slow", &rates, setting.slot, &slow_tier().requests, 200, seed));
+        let tier = slow_tier();
+        let outcome = requests::run_on(&cloud, drawn, &demand, &setting, (&tier, &gateway()), &mut ours()).unwrap();
+        check_granted(&outcome.run, &setting)?;
+    }
+
     #[test]
     fn without_requests_both_models_are_the_same_fleet(
         cloud in clouds(),
@@ -292,7 +377,7 @@ proptest! {
         let outcome = served(&cloud, drawn(), &setting, &script, SLOTS);
         let counts = outcome.served.requests.unwrap();
         prop_assert_eq!(counts.offered, counts.answered + counts.failed + counts.cancelled);
-        prop_assert_eq!(outcome.run.lives.len() as u64, u64::from(setting.minimum) + outcome.run.launches);
+        check_granted(&outcome.run, &setting)?;
         prop_assert_eq!(&outcome, &served(&cloud, drawn(), &setting, &script, SLOTS));
     }
 
