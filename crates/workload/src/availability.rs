@@ -32,7 +32,8 @@ pub enum AvailabilityError {
     File(#[from] SeriesError),
     /// The first line does not tell how far two looks are apart.
     #[error(
-        "line {line}: `{text}` does not tell the time between two looks, a second or more; expected for example `# gap_seconds=195`"
+        "line {line}: `{text}` does not tell the time between two looks, a second or more; expected for example \
+         `# gap_seconds=195`"
     )]
     NoGap {
         /// Line number, from 1.
@@ -139,7 +140,8 @@ mod tests {
     fn every_refusal_names_the_line_and_the_cause() {
         assert_eq!(
             refusal("available_instances\n1\n"),
-            "line 1: `available_instances` does not tell the time between two looks, a second or more; expected for example `# gap_seconds=195`"
+            "line 1: `available_instances` does not tell the time between two looks, a second or more; expected for example \
+             `# gap_seconds=195`"
         );
         assert!(refusal("# gap_seconds=0\n1\n").starts_with("line 1: "));
         assert_eq!(
