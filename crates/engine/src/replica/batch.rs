@@ -113,9 +113,8 @@ impl Replica {
         self.admissions += 1;
         self.running.push((admission, id));
         let iteration = self.iteration;
-        let prompt = self.request(id).prompt;
-        let cached = self.cost.cached_prefix(prompt);
         let request = self.request_mut(id);
+        let (prompt, cached) = (request.prompt, request.cached);
         let first_time = request.scheduled.is_none();
         request.scheduled.get_or_insert(at.visible());
         let generated = request.generated(iteration);

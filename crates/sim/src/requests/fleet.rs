@@ -1,6 +1,5 @@
 //! The replicas of a run: the cloud's instances, and the engine in each.
 
-use super::timetable::Timetable;
 pub(super) use crate::cloud::Place;
 use crate::cloud::{Cloud, Event as CloudEvent, Instance, Instances};
 use crate::fluid::Setting;
@@ -10,6 +9,7 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::RequestId;
 use evenkeel_engine::replica::{Event, InvalidProfile, Replica, RequestId as EngineId};
 use evenkeel_engine::sequence::Sequence;
+use evenkeel_engine::tournament::Tournament;
 
 /// What serves in one replica.
 #[derive(Debug)]
@@ -33,7 +33,17 @@ pub(super) struct Fleet<'a> {
     profile: Profile,
     instances: Instances<'a>,
     machines: Vec<Option<Machine>>,
-    timetable: Timetable,
+    /// When each engine has something to tell.
+    timetable: Tournament<Time>,
+}
+
+/// How long a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tokens {
+    pub(super) prompt: u32,
+    pub(super) output: u32,
+    /// Of the prompt, what the prefix cache holds; `None` for the profile's share.
+    pub(super) cached: Option<u32>,
 }
 
 /// What a tick sees of the engines.
@@ -60,7 +70,7 @@ impl<'a> Fleet<'a> {
         Replica::new(profile, setting.start)?;
         let instances = Instances::new(cloud, setting, slots);
         let mut fleet =
-            Self { profile: profile.clone(), instances, machines: Vec::new(), timetable: Timetable::default() };
+            Self { profile: profile.clone(), instances, machines: Vec::new(), timetable: Tournament::default() };
         for _ in 0..setting.minimum {
             let place = fleet.instances.found();
             fleet.equip(place, setting.start);
@@ -141,7 +151,7 @@ impl<'a> Fleet<'a> {
     pub(super) fn advance(&mut self, place: Place, now: Time, events: &mut Vec<Event>) {
         if let Some(machine) = &mut self.machines[place as usize] {
             machine.engine.advance(now);
-            events.extend(machine.engine.drain_events());
+            machine.engine.take_events(events);
             self.timetable.set(place, machine.engine.next_event());
         }
     }
@@ -152,13 +162,18 @@ impl<'a> Fleet<'a> {
         place: Place,
         now: Time,
         request: RequestId,
-        (prompt, output): (u32, u32),
+        tokens: Tokens,
         events: &mut Vec<Event>,
     ) -> Option<EngineId> {
         let machine = self.machines[place as usize].as_mut()?;
-        let id = machine.engine.submit(now, prompt, output).ok()?;
+        let Tokens { prompt, output, cached } = tokens;
+        let id = match cached {
+            Some(cached) => machine.engine.submit_cached(now, prompt, output, cached),
+            None => machine.engine.submit(now, prompt, output),
+        }
+        .ok()?;
         machine.inside.push(request);
-        events.extend(machine.engine.drain_events());
+        machine.engine.take_events(events);
         self.timetable.set(place, machine.engine.next_event());
         Some(id)
     }

@@ -92,6 +92,23 @@ impl Default for Distributions {
 impl Distributions {
     /// The value that so large a share of a latency's values does not exceed, seconds; `None` without values.
     pub fn quantile_seconds(&self, metric: LatencyMetric, quantile: f64) -> Option<f64> {
+        self.of(metric).quantile_seconds(quantile)
+    }
+
+    /// A latency's mean, seconds.
+    pub fn mean_seconds(&self, metric: LatencyMetric) -> Option<f64> {
+        let values = &self.of(metric).0;
+        (!values.is_empty()).then(|| values.mean() / 1e6)
+    }
+
+    /// Share of a latency's values above a bound, 0 to 1.
+    pub fn share_above(&self, metric: LatencyMetric, bound: Span) -> Option<f64> {
+        let values = &self.of(metric).0;
+        let within = values.count_between(0, micros(bound));
+        (!values.is_empty()).then(|| 1.0 - within as f64 / values.len() as f64)
+    }
+
+    fn of(&self, metric: LatencyMetric) -> &Micros {
         match metric {
             LatencyMetric::Ttft => &self.ttft,
             LatencyMetric::Tpot => &self.tpot,
@@ -99,7 +116,6 @@ impl Distributions {
             LatencyMetric::E2e => &self.e2e,
             LatencyMetric::QueueTime => &self.queue_time,
         }
-        .quantile_seconds(quantile)
     }
 
     fn record(&mut self, answered: &Answered) {

@@ -9,13 +9,14 @@
 //! finish their work. The [cloud](crate::cloud) is the same too; a replica that it takes away with requests inside gives
 //! them back to the queue.
 
+mod alone;
 mod fleet;
 mod latencies;
 mod served;
-mod timetable;
 mod traffic;
 mod world;
 
+pub use alone::{AloneError, alone};
 pub use latencies::Distributions;
 pub use served::{RequestCounts, Served};
 pub use traffic::{Drawn, Traffic};

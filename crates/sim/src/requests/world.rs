@@ -1,6 +1,6 @@
 //! The loop: whatever is next happens, until nothing is left.
 
-use super::fleet::{EngineTotals, Fleet, Place};
+use super::fleet::{EngineTotals, Fleet, Place, Tokens};
 use super::latencies::{Answered, Latencies};
 use super::served::{RequestCounts, Served};
 use super::traffic::Traffic;
@@ -113,8 +113,7 @@ pub fn run_on(
 struct Pending {
     id: RequestId,
     arrived: Time,
-    prompt: u32,
-    output: u32,
+    tokens: Tokens,
     dispatched: Time,
     /// Where it is now, unless it waits.
     inside: Option<(Place, EngineId)>,
@@ -130,6 +129,8 @@ struct World<'a> {
     table: Table,
     demand: &'a [f64],
     traffic: Traffic<'a>,
+    /// Whether the traffic knows of each request what the prefix cache holds.
+    cached_per_request: bool,
     arriving: Option<TraceRequest>,
     queue: TierQueue<Place>,
     pending: Sequence<Pending>,
@@ -172,6 +173,7 @@ impl<'a> World<'a> {
             gateway,
             table: Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum),
             demand,
+            cached_per_request: traffic.knows_cached(),
             traffic,
             arriving: None,
             queue: TierQueue::new(gateway.queue.clone(), start),
@@ -231,14 +233,16 @@ impl<'a> World<'a> {
     }
 
     fn arrive(&mut self) {
-        let Some(TraceRequest { prompt_tokens, output_tokens, .. }) = self.arriving.take() else { return };
+        let Some(TraceRequest { prompt_tokens, output_tokens, cached_tokens, .. }) = self.arriving.take() else {
+            return;
+        };
+        let cached = self.cached_per_request.then_some(cached_tokens);
         self.arriving = self.traffic.next();
         let (id, actions) = self.queue.enqueue(self.now);
         self.pending.push(Pending {
             id,
             arrived: self.now,
-            prompt: prompt_tokens,
-            output: output_tokens,
+            tokens: Tokens { prompt: prompt_tokens, output: output_tokens, cached },
             dispatched: self.now,
             inside: None,
             first_token: None,
@@ -282,7 +286,7 @@ impl<'a> World<'a> {
     fn dispatch(&mut self, request: RequestId, place: Place) -> Vec<Action<Place>> {
         let Some(pending) = self.pending.get_mut(request.number()) else { return Vec::new() };
         pending.dispatched = self.now;
-        let tokens = (pending.prompt, pending.output);
+        let tokens = pending.tokens;
         let mut events = std::mem::take(&mut self.events);
         pending.inside = self.fleet.submit(place, self.now, request, tokens, &mut events).map(|id| (place, id));
         let refused = pending.inside.is_none();
@@ -335,11 +339,11 @@ impl<'a> World<'a> {
             dispatched: pending.dispatched,
             first_token: pending.first_token.unwrap_or(finished),
             finished,
-            output_tokens: pending.output,
+            output_tokens: pending.tokens.output,
         };
         self.latencies.answered(&answered);
         self.counts.answered += u64::from(self.is_scored(pending.arrived));
-        self.since_tick.answered(&answered, pending.prompt);
+        self.since_tick.answered(&answered, pending.tokens.prompt);
         let actions = self.queue.complete(self.now, request);
         self.act(actions);
     }
