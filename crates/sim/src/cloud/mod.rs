@@ -52,3 +52,21 @@ impl Cloud {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::Violation;
+    use evenkeel_core::units::Time;
+
+    #[test]
+    fn the_oracle_is_billed_the_mean_start_up_which_is_above_the_median() {
+        let (slot, start, violation) = (Span::from_secs(10), Time::default(), Violation::Excess);
+        let setting = Setting { slot, start_up_slots: 18, minimum: 1, maximum: 9, scored_from: 0, start, violation };
+        let slots = |start_up| Cloud { start_up, ..Cloud::default() }.start_up_slots(&setting);
+        assert_eq!((slots(None), slots(Some(StartUp::Fixed(Span::from_secs(65))))), (18.0, 6.5));
+        // 25 s e^(0.38^2 / 2) and 45 s e^(0.2^2 / 2), where the medians add up to 70.
+        let process = slots(Some(StartUp::Staged(Preset::Process)));
+        assert!((process - (2.6872 + 4.5909)).abs() < 1e-4, "{process}");
+    }
+}
