@@ -20,7 +20,7 @@ pub struct HindsightPoint {
     pub replica_hours: f64,
     /// No plan takes fewer.
     pub bound_replica_hours: f64,
-    /// The plan's, at the tier's price.
+    /// The plan's, at the tier's price, or at the cloud's on demand if it has one.
     pub cost_usd: f64,
 }
 
@@ -41,13 +41,16 @@ impl Hindsight {
     pub fn of(world: &World<'_>, mean: Option<&MeanCurve>) -> Self {
         let setting = world.setting;
         let demand = &world.demand[setting.scored_from..];
-        let oracle = Oracle::new(demand, f64::from(setting.start_up_slots), setting.minimum, setting.violation);
+        let start_up_slots = world.cloud.start_up_slots(setting);
+        let oracle = Oracle::new(demand, start_up_slots, setting.minimum, setting.violation);
         let hours = |slots: f64| slots * setting.slot.as_secs_f64() / SECONDS_AN_HOUR;
         let asked = world.terms.attainment;
+        let tier_price = world.terms.price_per_hour.as_usd_f64();
+        let price = world.cloud.pricing.map_or(tier_price, |pricing| pricing.per_replica_hour_usd());
         let point = |attainment: f64| {
             let Optimum { plan, bound } = oracle.within((1.0 - attainment) * demand.iter().sum::<f64>());
             let replica_hours = hours(plan.cost);
-            let cost_usd = replica_hours * world.terms.price_per_hour.as_usd_f64();
+            let cost_usd = replica_hours * price;
             HindsightPoint { attainment, replica_hours, bound_replica_hours: hours(bound), cost_usd }
         };
         let budget = (1.0 - asked) * demand.iter().sum::<f64>();

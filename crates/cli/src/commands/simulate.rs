@@ -15,6 +15,7 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
 use evenkeel_load::render::Colors;
 use evenkeel_load::summary::{CriterionResult, Verdict};
+use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::hindsight::Hindsight;
@@ -185,7 +186,8 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
         choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &spec, gateway: &gateway },
     };
     let engine = SteadyState::new(&spec);
-    let world = World { model, demand: &load.demand, setting: &setting, terms: &terms, engine: &engine };
+    let cloud = Cloud::default();
+    let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
     let trace = Trace {
         path: arguments.series.in_words(),

@@ -4,7 +4,8 @@ use super::fleet::{EngineTotals, Fleet, Place, Tokens};
 use super::latencies::{Answered, Latencies};
 use super::served::{RequestCounts, Served};
 use super::traffic::Traffic;
-use crate::fluid::{Autoscaler, Measured, Run, Seen, Setting};
+use crate::cloud::{Cloud, Event as CloudEvent};
+use crate::fluid::{Autoscaler, Change, Measured, Run, Seen, Setting};
 use crate::peers::EngineLoad;
 use evenkeel_core::capacity::Table;
 use evenkeel_core::observe::{Finished, Mean, Offered, Reading, ReplicaState, Signals};
@@ -49,8 +50,8 @@ pub struct Outcome {
 pub(super) enum Kind {
     /// An engine's iterations end.
     Iterations,
-    /// A replica is ready.
-    Ready,
+    /// The cloud has a replica ready, or takes one away.
+    Cloud,
     /// The queue has waited for this.
     Queue,
     /// A player's patience ends.
@@ -61,8 +62,8 @@ pub(super) enum Kind {
     Tick,
 }
 
-/// Lets `autoscaler` staff the tier `spec`, at whose gateway `traffic` arrives. `demand`, in replicas a slot, is what is
-/// scored against.
+/// Lets `autoscaler` staff the tier `spec`, at whose gateway `traffic` arrives, on the default cloud. `demand`, in replicas a
+/// slot, is what is scored against.
 ///
 /// # Errors
 /// A profile that drives no engine.
@@ -70,15 +71,31 @@ pub fn run(
     traffic: Traffic<'_>,
     demand: &[f64],
     setting: &Setting,
+    tier: (&TierSpec, &Gateway),
+    autoscaler: &mut dyn Autoscaler,
+) -> Result<Outcome, InvalidProfile> {
+    run_on(&Cloud::default(), traffic, demand, setting, tier, autoscaler)
+}
+
+/// The same on any cloud.
+///
+/// # Errors
+/// A profile that drives no engine.
+pub fn run_on(
+    cloud: &Cloud,
+    traffic: Traffic<'_>,
+    demand: &[f64],
+    setting: &Setting,
     (spec, gateway): (&TierSpec, &Gateway),
     autoscaler: &mut dyn Autoscaler,
 ) -> Result<Outcome, InvalidProfile> {
-    let mut world = World::new(traffic, demand, setting, spec, gateway)?;
+    let fleet = Fleet::new(&spec.profile, cloud, setting, demand.len())?;
+    let mut world = World::new(traffic, demand, setting, (spec, gateway), fleet);
     while let Some((now, kind)) = world.next() {
         world.now = now;
         match kind {
             Kind::Iterations => world.iterate(),
-            Kind::Ready => world.admit(),
+            Kind::Cloud => world.hear_cloud(),
             Kind::Queue => {
                 let actions = world.queue.advance(now);
                 world.act(actions);
@@ -119,7 +136,7 @@ struct World<'a> {
     pending: Sequence<Pending>,
     /// Who may leave next, by number, in order of arrival.
     leaving: u64,
-    fleet: Fleet,
+    fleet: Fleet<'a>,
     latencies: Latencies,
     counts: RequestCounts,
     since_tick: SinceTick,
@@ -143,15 +160,14 @@ impl<'a> World<'a> {
         traffic: Traffic<'a>,
         demand: &'a [f64],
         setting: &'a Setting,
-        spec: &TierSpec,
-        gateway: &'a Gateway,
-    ) -> Result<Self, InvalidProfile> {
+        (spec, gateway): (&TierSpec, &'a Gateway),
+        fleet: Fleet<'a>,
+    ) -> Self {
         let start = setting.start;
-        let after = |slots: usize| start + Span::from_micros(setting.slot.as_micros() * slots as i64);
-        let scored_from = after(setting.scored_from);
+        let scored_from = setting.at(setting.scored_from);
         let mut world = World {
             now: start,
-            end: after(demand.len()),
+            end: setting.at(demand.len()),
             scored_from,
             setting,
             gateway,
@@ -163,7 +179,7 @@ impl<'a> World<'a> {
             queue: TierQueue::new(gateway.queue.clone(), start),
             pending: Sequence::default(),
             leaving: 0,
-            fleet: Fleet::new(&spec.profile, scored_from)?,
+            fleet,
             latencies: Latencies::new(&spec.slo.objectives, scored_from),
             counts: RequestCounts::default(),
             since_tick: SinceTick::default(),
@@ -173,16 +189,15 @@ impl<'a> World<'a> {
             run: Run { ready: Vec::with_capacity(demand.len()), ..Run::default() },
             events: Vec::new(),
         };
-        (0..setting.minimum).for_each(|_| world.fleet.order(start, start));
         world.arriving = world.traffic.next();
-        Ok(world)
+        world
     }
 
     /// The next moment, and what happens in it.
     fn next(&mut self) -> Option<(Time, Kind)> {
         let kinds = [
             (self.fleet.next_event().map(|(at, _)| at), Kind::Iterations),
-            (self.fleet.next_ready(), Kind::Ready),
+            (self.fleet.next_from_cloud(), Kind::Cloud),
             (self.queue.next_event(), Kind::Queue),
             (self.next_leave(), Kind::Leaves),
             (self.next_arrival(), Kind::Arrival),
@@ -197,8 +212,7 @@ impl<'a> World<'a> {
     }
 
     fn next_tick(&self) -> Option<Time> {
-        let slots = self.run.ready.len() as i64;
-        let at = self.setting.start + Span::from_micros(self.setting.slot.as_micros() * slots);
+        let at = self.setting.at(self.run.ready.len());
         (at < self.end).then_some(at)
     }
 
@@ -334,15 +348,38 @@ impl<'a> World<'a> {
         self.act(actions);
     }
 
-    /// The first starting replica serves.
-    fn admit(&mut self) {
-        let Some(place) = self.fleet.admit(self.now) else { return };
-        let actions = self.queue.add_replica(self.now, place, self.gateway.max_outstanding);
+    /// A replica serves, or is taken away.
+    fn hear_cloud(&mut self) {
+        match self.fleet.hear_cloud(self.now) {
+            Some(CloudEvent::Ready(place)) => {
+                let actions = self.queue.add_replica(self.now, place, self.gateway.max_outstanding);
+                self.act(actions);
+            }
+            Some(CloudEvent::Noticed(place)) => self.drain(place),
+            Some(CloudEvent::Lost(place)) => self.lose(place),
+            None => (),
+        }
+    }
+
+    /// What was inside a replica that is gone comes back to the queue, which tries it elsewhere if it may.
+    fn lose(&mut self, place: Place) {
+        let actions = self.queue.remove_replica(self.now, &place);
         self.act(actions);
+        let mut events = std::mem::take(&mut self.events);
+        self.fleet.advance(place, self.now, &mut events);
+        self.hear(place, events);
+        for request in self.fleet.end(place, self.now) {
+            if let Some(pending) = self.pending.get_mut(request.number()) {
+                pending.inside = None;
+            }
+            let actions = self.queue.fail(self.now, request, Failure::Broke);
+            self.act(actions);
+        }
     }
 
     fn outcome(mut self) -> Outcome {
-        self.run.billed_slots = self.fleet.billed(self.end).as_secs_f64() / self.setting.slot.as_secs_f64();
+        let billed = self.run.close(self.fleet.close());
+        self.run.billed_slots = billed.as_secs_f64() / self.setting.slot.as_secs_f64();
         Outcome { run: self.run, served: Served::of(self.latencies, self.counts, self.busy) }
     }
 }
@@ -363,18 +400,13 @@ impl World<'_> {
             measured: Some(&measured),
             engines: Some(&self.engines),
         };
-        let (wanted, change) = self.setting.decide(autoscaler, &seen);
+        let wanted = self.setting.decide(autoscaler, &seen);
+        let launched = self.fleet.order(self.now, wanted.saturating_sub(ready + starting));
+        let change = Change::of(&seen, wanted, launched, autoscaler.reason());
         self.run.changes.extend(change);
-        let launched = wanted.saturating_sub(ready + starting);
-        self.grow(launched);
         self.shrink((ready + starting).saturating_sub(wanted));
         let ready = self.fleet.count(ReplicaState::Ready);
         self.run.note(self.demand[slot], ready, launched, slot >= self.setting.scored_from, self.setting.violation);
-    }
-
-    fn grow(&mut self, replicas: u32) {
-        let start_up = Span::from_micros(self.setting.slot.as_micros() * i64::from(self.setting.start_up_slots));
-        (0..replicas).for_each(|_| self.fleet.order(self.now, self.now + start_up));
     }
 
     fn shrink(&mut self, replicas: u32) {
@@ -382,11 +414,16 @@ impl World<'_> {
             if let Some(place) = self.fleet.newest_starting() {
                 self.fleet.end(place, self.now);
             } else if let Some(place) = self.fleet.least_loaded() {
-                self.fleet.drain(place, self.now);
-                let actions = self.queue.drain_replica(self.now, &place);
-                self.act(actions);
+                self.drain(place);
             }
         }
+    }
+
+    /// It finishes what it has, and ends.
+    fn drain(&mut self, place: Place) {
+        self.fleet.drain(place, self.now);
+        let actions = self.queue.drain_replica(self.now, &place);
+        self.act(actions);
     }
 
     /// What gateway and engines report: counts since the last tick, and levels as they are.
