@@ -155,6 +155,15 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
 }
 
 #[test]
+fn only_a_simulation_has_a_page_and_others_refuse_to_print_one() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [&["check", "game.yaml"][..], &["load", "game.yaml"], &["demo"], &["completions", "bash"]] {
+        let words = refused(home.path(), &[arguments, &["-o", "html"]].concat());
+        assert!(words.contains("`-o html` is for `simulate`") && words.contains("--report FILE"), "{words}");
+    }
+}
+
+#[test]
 fn a_simulation_request_by_request_tells_what_players_saw() {
     let home = tempfile::tempdir().unwrap();
     let fleet = home.path().join("game.yaml");

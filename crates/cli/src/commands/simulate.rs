@@ -1,24 +1,28 @@
 //! `evenkeel simulate FLEET`: a tier in virtual time, ours beside its peers and beside what hindsight would have paid.
 
+mod about;
 pub(super) mod choices;
 mod load;
 pub(super) mod render;
+mod report;
 
 use crate::commands::values::{above_zero, whole};
 use crate::failure::Failure;
 use crate::fleet_file;
-use crate::output::{self, Format};
+use crate::output::{self, Output};
 use choices::Chosen;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::oracle::{FRONTIER, Oracle};
 use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
 use evenkeel_workload::Scenario;
 use load::Load;
+use report::Compared;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -161,7 +165,7 @@ struct Trace {
     points: usize,
 }
 
-pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Failure> {
     let fleet = fleet_file::load(&arguments.fleet)?;
     let (spec, settings) = tier(&fleet, arguments.tier.as_deref())?;
     let spec = asked(spec.clone(), &arguments);
@@ -177,6 +181,10 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let engine = SteadyState::new(&spec);
     let world = World { model, demand: &load.demand, setting: &setting, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
+    if output == Output::Html {
+        page(&world, &cells, &about::about(&arguments, &spec, &setting))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let trace = Trace {
         path: arguments.series.in_words(),
         step_seconds: arguments.step.as_secs_f64(),
@@ -184,11 +192,20 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     };
     let tier = spec.name.clone();
     let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, cells };
-    match format {
-        Format::Json => output::json(&result)?,
-        Format::Table => output::say(render::table(&result.cells.iter().collect::<Vec<_>>()))?,
+    match output {
+        Output::Json => output::json(&result)?,
+        _ => output::say(render::table(&result.cells.iter().collect::<Vec<_>>()))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The page with pictures, on standard output.
+fn page(world: &World<'_>, cells: &[Cell], about: &report::About) -> Result<(), Failure> {
+    let World { demand, setting, terms, .. } = *world;
+    let scored = &demand[setting.scored_from..];
+    let oracle = Oracle::new(scored, f64::from(setting.start_up_slots), setting.minimum, setting.violation);
+    let compared = Compared { cells, demand, setting, terms, frontier: &oracle.frontier(&FRONTIER) };
+    output::say(report::html(&compared, about).trim_end())
 }
 
 pub(super) fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a TierSpec, &'a TierSettings), Failure> {
