@@ -74,6 +74,11 @@ impl Picture {
         out
     }
 
+    /// The fewest ready replicas as a line, to be seen over demand.
+    pub(super) fn fewest(&self, columns: &[Column]) -> String {
+        path("line fewest", &line(&self.steps(columns, |it| f64::from(it.ready.0))))
+    }
+
     /// Demand: a line, or where a column has many slots a band from its least to its most.
     pub(super) fn demand(&self, columns: &[Column]) -> String {
         let most = self.steps(columns, |it| it.demand.1);

@@ -9,11 +9,11 @@ use std::ops::Range;
 
 const HEIGHT: f64 = 170.0;
 /// A fleet larger than so many times the peak of demand would make everything else flat.
-const MOST_OF_PEAK: f64 = 2.0;
+const MOST_OF_PEAK: f64 = 1.25;
 
 const READ: &str = "Each column of a picture holds all of its steps: demand from its least to its most, the fewest ready \
      replicas and lighter the most, and where any step was short its worst one. A tick up or down stands where the count of \
-     replicas changed.";
+     replicas changed. A fleet that is larger than the picture is cut off.";
 
 pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'_>]) -> String {
     let slots = compared.setting.scored_from..compared.demand.len();
@@ -23,6 +23,7 @@ pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'
     let picture = picture(compared, about, &slots, &drawn);
     let keys = [
         ("area ready", "ready replicas"),
+        ("line fewest", "the fewest of them"),
         ("area demand", "demand"),
         ("area shortage", "demand above the ready replicas"),
     ];
@@ -69,6 +70,7 @@ fn figure(picture: &Picture, policy: &Ranked<'_>, columns: &[Column]) -> String 
     let drawn = [
         picture.ready(columns),
         "<use href=\"#demand\"/>\n".to_owned(),
+        picture.fewest(columns),
         picture.short(columns),
         picture.ticks(columns, &policy.cell.run.changes),
     ];

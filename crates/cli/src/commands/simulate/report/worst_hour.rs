@@ -41,8 +41,8 @@ pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'
     html_section("worst", "The worst hour of each", &body)
 }
 
-/// The slots of an hour, or of all where that is less, in which most was violated, and how much; where nothing was, those
-/// around the highest demand.
+/// The slots of an hour, or of all where that is less, in which most was violated, with that in the middle, and how much it
+/// was; where nothing was violated, those around the highest demand.
 fn worst(compared: &Compared<'_>, ready: &[u32]) -> (Range<usize>, f64) {
     let (from, until) = (compared.setting.scored_from, compared.demand.len());
     let hour = (HOUR_SECONDS / compared.setting.slot.as_secs_f64()).round().max(1.0) as usize;
@@ -60,9 +60,12 @@ fn worst(compared: &Compared<'_>, ready: &[u32]) -> (Range<usize>, f64) {
             begin = later;
         }
     }
-    let worst = within(begin);
-    if worst > 0.0 {
-        return (from + begin..from + begin + hour, worst);
+    if within(begin) > 0.0 {
+        let mut short = (from + begin..from + begin + hour).filter(|slot| violated(*slot) > 0.0);
+        let first = short.next().unwrap_or(from + begin);
+        let middle = usize::midpoint(first, short.next_back().unwrap_or(first));
+        let begin = middle.saturating_sub(hour / 2).clamp(from, until - hour);
+        return (begin..begin + hour, within(begin - from));
     }
     let peak =
         (from..until).fold(from, |best, slot| if compared.demand[slot] > compared.demand[best] { slot } else { best });
@@ -82,9 +85,9 @@ fn figure(compared: &Compared<'_>, about: &About, policy: &Ranked<'_>) -> String
     let picture = Picture::new(HEIGHT, &slots, largest, clock_of);
     let drawn = [
         picture.ready(&columns),
-        picture.short(&columns),
         picture.ordered(slots.clone(), &counts),
         picture.demand(&columns),
+        picture.short(&columns),
         marks(&picture, changes),
     ];
     let told = [
