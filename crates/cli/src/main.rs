@@ -4,6 +4,7 @@
 
 mod allowed_host;
 mod api;
+mod command_line;
 mod commands;
 mod control;
 mod failure;
@@ -20,7 +21,7 @@ mod whereabouts;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
-use output::Format;
+use output::{Format, Output};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,8 +31,8 @@ use std::time::Duration;
 #[command(name = "evenkeel", version, about, max_term_width = 120)]
 struct Cli {
     /// How results are printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
-    output: Format,
+    #[arg(short, long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
     #[command(subcommand)]
     command: Command,
 }
@@ -94,7 +95,11 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
-    let format = cli.output;
+    // Refused before anything is done, also by commands that print no result.
+    let format = match cli.command {
+        Command::Simulate(_) => Format::Table,
+        _ => cli.output.without_page()?,
+    };
     match cli.command {
         Command::Demo(arguments) => on_threads(2, commands::demo::run(arguments)),
         Command::Run(arguments) => on_threads(2, commands::run::run(arguments)),
@@ -102,7 +107,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Replica(arguments) => on_threads(1, commands::replica::run(arguments)),
         Command::Load(arguments) => on_threads(2, commands::load::run(*arguments, format)),
         Command::Calibrate(arguments) => on_threads(1, commands::calibrate::run(*arguments, format)),
-        Command::Simulate(arguments) => commands::simulate::run(*arguments, format),
+        // It has a page, and takes the output as it was asked for.
+        Command::Simulate(arguments) => commands::simulate::run(*arguments, cli.output),
         Command::Backtest(arguments) => commands::backtest::run(arguments, format),
         Command::Status(arguments) => on_threads(1, commands::status::run(arguments, format)),
         Command::Explain(arguments) => commands::explain::run(arguments, format),

@@ -6,8 +6,35 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
-/// The form of a result.
+/// What `--output` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// A page with pictures that loads nothing; only `simulate` has one
+    Html,
+}
+
+impl Output {
+    /// The same for a command that has no page.
+    ///
+    /// # Errors
+    /// A page.
+    pub(crate) fn without_page(self) -> Result<Format, Failure> {
+        match self {
+            Self::Table => Ok(Format::Table),
+            Self::Json => Ok(Format::Json),
+            Self::Html => Err(Failure::usage(
+                "`-o html` is for `simulate`; `load` writes its page with `--report FILE`, and other commands have none",
+            )),
+        }
+    }
+}
+
+/// The form of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people.
     Table,

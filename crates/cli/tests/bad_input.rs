@@ -153,3 +153,12 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
         assert!(words.contains(expected), "{flags:?}: {words}");
     }
 }
+
+#[test]
+fn only_a_simulation_has_a_page_and_others_refuse_to_print_one() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [&["check", "game.yaml"][..], &["load", "game.yaml"], &["demo"], &["completions", "bash"]] {
+        let words = refused(home.path(), &[arguments, &["-o", "html"]].concat());
+        assert!(words.contains("`-o html` is for `simulate`") && words.contains("--report FILE"), "{words}");
+    }
+}

@@ -1,4 +1,5 @@
-//! A load test of a server without a fleet file, and its report in a real browser. The server is one emulated replica.
+//! A load test of a server without a fleet file, and its report in a real browser. The server is one emulated replica. A
+//! simulation's page is read in the same browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod browser;
@@ -118,6 +119,45 @@ async fn read(client: &Client, report: &Path) {
         svg.dispatchEvent(new PointerEvent('pointermove', { clientX: box.left + 1, clientY: box.top + 1 }));
         return document.querySelector('#traffic .tip').textContent";
     assert_eq!(client.execute(tip, vec![]).await.unwrap(), "0:00players: 10");
+}
+
+#[tokio::test]
+async fn a_simulations_page_is_read_in_a_browser_with_what_a_column_holds_under_the_pointer() {
+    if browser::is_absent() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (file, page) = (directory.path().join("fleet.yaml"), directory.path().join("page.html"));
+    fs::write(&file, FLEET.replace("maximum: 1}", "maximum: 50}")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    command.arg("simulate").arg(&file).args(["--scenario", "day", "--peak", "500", "--history", "6h", "-o", "html"]);
+    let output = command.args(["--policies", "evenkeel,hpa,static"]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::write(&page, output.stdout).unwrap();
+    let (client, _driver) = browser::open(directory.path()).await;
+    let outcome = AssertUnwindSafe(read_simulation(&client, &page)).catch_unwind().await;
+    let closed = client.close().await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+    closed.unwrap();
+}
+
+async fn read_simulation(client: &Client, page: &Path) {
+    client.goto(&format!("file://{}", page.display())).await.unwrap();
+    let count = async |selector: &str| client.find_all(Locator::Css(selector)).await.unwrap().len();
+    assert_eq!((count("#policies tbody tr").await, count("#supply figure").await), (3, 3));
+    assert_eq!((count("#worst figure").await, count("#frontier circle").await), (3, 3));
+    let text = async |selector: &str| client.find(Locator::Css(selector)).await.unwrap().text().await.unwrap();
+    let verdict = text("#verdict").await;
+    assert!(["Kept by", "Missed by"].iter().any(|word| verdict.starts_with(word)), "{verdict}");
+    assert!(text("#run code").await.starts_with("evenkeel simulate "));
+    let tip = "const svg = document.querySelector('#supply figure svg'), box = svg.getBoundingClientRect();
+        svg.dispatchEvent(new PointerEvent('pointermove', { clientX: box.left + 1, clientY: box.top + 1 }));
+        return document.querySelector('#supply .tip').textContent";
+    let told = client.execute(tip, vec![]).await.unwrap();
+    let told = told.as_str().unwrap();
+    assert!(told.starts_with("0d 06:00:00most demand: ") && told.contains("fewest ready: "), "{told}");
 }
 
 /// One emulated replica.

@@ -2,10 +2,10 @@
 
 use crate::probe::FleetRecord;
 use crate::record::{Micros, Record, TierRecord};
-use crate::words::{count, milliseconds, percent, quantile_name};
 use evenkeel_core::spec::LatencyMetric;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;
+use evenkeel_report::words::{count, milliseconds, percent, quantile_name};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -31,7 +31,6 @@ pub mod threshold;
 mod ticket;
 mod token_stream;
 pub mod waiting;
-pub mod words;
 
 pub use failure::{Failed, Failure};
 pub use plan::{ApiKey, Options, Plan, PlanError, TierPlan, Traffic, longest_of};

@@ -1,6 +1,6 @@
 //! Progress while a run lasts.
 
-use crate::words::{count, milliseconds};
+use evenkeel_report::words::{count, milliseconds};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What a reader of a tier's figures must know beside them, in sentences.
 
 use crate::summary::TierSummary;
-use crate::words::count;
+use evenkeel_report::words::count;
 
 /// Empty for a tier whose requests were sent and answered as they were meant.
 pub(crate) fn of(tier: &TierSummary) -> Vec<String> {

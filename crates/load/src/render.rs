@@ -6,8 +6,8 @@ use crate::remarks;
 use crate::summary::{
     CriterionResult, Distribution, Ended, NotJudged, Observed, Outcome, Summary, TierSummary, Verdict,
 };
-use crate::words::{count, milliseconds, percent, seconds};
 use evenkeel_core::spec::LatencyMetric;
+use evenkeel_report::words::{count, milliseconds, percent, seconds};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::IsTerminal;

@@ -1,14 +1,16 @@
 //! `evenkeel simulate FLEET`: a tier in virtual time, ours beside its peers and beside what hindsight would have paid.
 
+mod about;
 pub(super) mod choices;
 mod judge;
 mod load;
 pub(super) mod render;
+mod report;
 
 use crate::commands::values::{above_zero, whole};
 use crate::failure::{CRITERION, Failure};
 use crate::fleet_file;
-use crate::output::{self, Format};
+use crate::output::{self, Output};
 use choices::Chosen;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
@@ -24,6 +26,7 @@ use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
 use evenkeel_workload::Scenario;
 use load::Load;
+use report::Compared;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -172,7 +175,7 @@ struct Trace {
     points: usize,
 }
 
-pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Failure> {
     let fleet = fleet_file::load(&arguments.fleet)?;
     let (spec, settings) = tier(&fleet, arguments.tier.as_deref())?;
     let spec = asked(spec.clone(), &arguments);
@@ -189,6 +192,7 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let cloud = Cloud::default();
     let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
+    let hindsight = Hindsight::of(&world, load.mean.as_ref());
     let trace = Trace {
         path: arguments.series.in_words(),
         step_seconds: arguments.step.as_secs_f64(),
@@ -197,11 +201,11 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let criteria = judged(&arguments, &fleet, &spec, &cells, &setting)?;
     let passed = criteria.iter().flatten().all(|criterion| criterion.verdict != Verdict::Failed);
     let tier = spec.name.clone();
-    let hindsight = Hindsight::of(&world, load.mean.as_ref());
     let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, hindsight, cells, criteria };
-    match format {
-        Format::Json => output::json(&result)?,
-        Format::Table => output::say(in_words(&result))?,
+    match output {
+        Output::Json => output::json(&result)?,
+        Output::Table => output::say(in_words(&result))?,
+        Output::Html => page(&world, &result, &about::about(&arguments, &spec, &setting))?,
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
 }
@@ -230,6 +234,13 @@ fn in_words(result: &Comparison) -> String {
         evenkeel_load::render::criteria(&mut words, criteria, Colors::None);
     }
     words
+}
+
+/// The page with pictures, on standard output.
+fn page(world: &World<'_>, result: &Comparison, about: &report::About) -> Result<(), Failure> {
+    let World { demand, setting, terms, .. } = *world;
+    let compared = Compared { cells: &result.cells, demand, setting, terms, hindsight: &result.hindsight };
+    output::say(report::html(&compared, about).trim_end())
 }
 
 pub(super) fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a TierSpec, &'a TierSettings), Failure> {

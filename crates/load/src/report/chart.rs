@@ -1,16 +1,13 @@
 //! A chart over time as SVG, with a table of its figures behind it. Colors are classes, so that they follow the reader's
 //! scheme.
 
-use super::axis;
-use super::markup::{Cell, NO_DATA, escaped, table};
+use evenkeel_report::axis;
+use evenkeel_report::markup::{Cell, NO_DATA, escaped, table};
+use evenkeel_report::plot::{LEFT, Plot, RIGHT, WIDTH};
 use std::fmt::Write;
 
-/// Size in the picture's own units, one of which is a pixel on a wide screen.
-const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 220.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 16.0;
-const TOP: f64 = 10.0;
+/// Below the room: the moments.
 const BOTTOM: f64 = 26.0;
 
 /// How a series is drawn.
@@ -81,24 +78,24 @@ impl Chart {
     fn svg(&self) -> String {
         let stacks = self.stacks();
         let marks = axis::marks(self.largest(&stacks), self.whole);
-        let scale = Scale { end_seconds: self.end_seconds, top: marks.last().copied().unwrap_or(1.0) };
+        let plot = self.plot(marks.last().copied().unwrap_or(1.0));
         let mut out = format!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}. The table below has the figures.\">\n",
             escaped(&self.title)
         );
-        self.grid(&mut out, &marks, &scale);
+        out.push_str(&plot.grid(&marks, self.show, axis::moment));
         // Areas first, so that no line is hidden.
         for (series, (floor, top)) in self.series.iter().zip(&stacks).filter(|(it, _)| it.style == Style::Stacked) {
-            let path = self.area(&scale, floor, top);
+            let path = self.area(&plot, floor, top);
             let _ = writeln!(out, "<path class=\"area {}\" d=\"{path}\"/>", series.color);
         }
         for series in self.series.iter().filter(|series| series.style != Style::Stacked) {
             let class = if series.style == Style::DashedStep { "line dashed" } else { "line" };
-            let path = self.line(&scale, &series.values, series.style != Style::Line);
+            let path = self.line(&plot, &series.values, series.style != Style::Line);
             let _ = writeln!(out, "<path class=\"{class} {}\" d=\"{path}\"/>", series.color);
         }
         for (_, value) in &self.bounds {
-            let y = scale.y(*value);
+            let y = plot.y(*value);
             let _ = writeln!(out, "<path class=\"line dashed bound\" d=\"M{LEFT} {y:.1}H{}\"/>", WIDTH - RIGHT);
         }
         let _ = writeln!(out, "<path class=\"cross\" d=\"\"/>");
@@ -128,30 +125,21 @@ impl Chart {
         values.chain(self.bounds.iter().map(|(_, value)| value * 1.05)).fold(0.0, f64::max)
     }
 
-    fn grid(&self, out: &mut String, marks: &[f64], scale: &Scale) {
-        for mark in marks {
-            let y = scale.y(*mark);
-            let _ = writeln!(out, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{}\"/>", WIDTH - RIGHT);
-            let (x, y, text) = (LEFT - 8.0, y + 4.0, escaped(&(self.show)(*mark)));
-            let _ = writeln!(out, "<text class=\"mark\" text-anchor=\"end\" x=\"{x}\" y=\"{y:.1}\">{text}</text>");
-        }
-        for time in axis::times(self.end_seconds) {
-            let (x, y, text) = (scale.x(time), HEIGHT - 8.0, axis::moment(time));
-            let _ = writeln!(out, "<text class=\"mark\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y}\">{text}</text>");
-        }
+    fn plot(&self, top: f64) -> Plot {
+        Plot { height: HEIGHT, bottom: BOTTOM, from: 0.0, until: self.end_seconds, top }
     }
 
-    fn line(&self, scale: &Scale, values: &[Option<f64>], stepped: bool) -> String {
+    fn line(&self, plot: &Plot, values: &[Option<f64>], stepped: bool) -> String {
         let mut path = String::new();
         for run in self.runs(values) {
             for (index, (from, until, value)) in run.iter().enumerate() {
-                let (x, y) = (scale.x(*from), scale.y(*value));
+                let (x, y) = (plot.x(*from), plot.y(*value));
                 let command = if index == 0 { 'M' } else { 'L' };
                 let _ = match stepped {
-                    true if index > 0 => write!(path, "V{y:.1}H{:.1}", scale.x(*until)),
-                    true => write!(path, "M{x:.1} {y:.1}H{:.1}", scale.x(*until)),
+                    true if index > 0 => write!(path, "V{y:.1}H{:.1}", plot.x(*until)),
+                    true => write!(path, "M{x:.1} {y:.1}H{:.1}", plot.x(*until)),
                     // A value without neighbors is still to be seen.
-                    false if run.len() == 1 => write!(path, "M{x:.1} {y:.1}H{:.1}", scale.x(*until)),
+                    false if run.len() == 1 => write!(path, "M{x:.1} {y:.1}H{:.1}", plot.x(*until)),
                     false => write!(path, "{command}{x:.1} {y:.1}"),
                 };
             }
@@ -159,13 +147,13 @@ impl Chart {
         path
     }
 
-    fn area(&self, scale: &Scale, floor: &[f64], top: &[Option<f64>]) -> String {
+    fn area(&self, plot: &Plot, floor: &[f64], top: &[Option<f64>]) -> String {
         let mut path = String::new();
         let ends = self.ends();
         for (index, top) in top.iter().enumerate() {
             let Some(top) = top.filter(|top| *top > floor[index]) else { continue };
-            let (left, right) = (scale.x(self.moments[index]), scale.x(ends[index]));
-            let (low, high) = (scale.y(floor[index]), scale.y(top));
+            let (left, right) = (plot.x(self.moments[index]), plot.x(ends[index]));
+            let (low, high) = (plot.y(floor[index]), plot.y(top));
             let _ = write!(path, "M{left:.1} {low:.1}V{high:.1}H{right:.1}V{low:.1}Z");
         }
         path
@@ -198,27 +186,10 @@ impl Chart {
             [time].into_iter().chain(cells(index)).collect()
         };
         let rows: Vec<Vec<Cell>> = self.moments.iter().enumerate().map(row).collect();
-        let scale = Scale { end_seconds: self.end_seconds, top: 1.0 };
-        let places: Vec<String> = self.moments.iter().map(|moment| format!("{:.1}", scale.x(*moment))).collect();
+        let plot = self.plot(1.0);
+        let places: Vec<String> = self.moments.iter().map(|moment| format!("{:.1}", plot.x(*moment))).collect();
         // Where each row lies in the picture, for the pointer.
         format!("<div data-places=\"{}\">{}</div>", places.join(" "), table(&self.title, &header, &rows))
-    }
-}
-
-/// Where values lie in the picture.
-struct Scale {
-    end_seconds: f64,
-    top: f64,
-}
-
-impl Scale {
-    fn x(&self, seconds: f64) -> f64 {
-        let share = if self.end_seconds > 0.0 { seconds / self.end_seconds } else { 0.0 };
-        LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        HEIGHT - BOTTOM - (value / self.top).clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM)
     }
 }
 
@@ -248,7 +219,7 @@ mod tests {
     fn what_is_not_known_leaves_a_gap_and_zero_does_not() {
         let path = |values: &[Option<f64>]| {
             let chart = chart(Style::DashedStep, &[values]);
-            chart.line(&Scale { end_seconds: 30.0, top: 1.0 }, values, true)
+            chart.line(&chart.plot(1.0), values, true)
         };
         assert_eq!(path(&[Some(1.0), None, Some(1.0)]).matches('M').count(), 2);
         assert_eq!(path(&[Some(1.0), Some(0.0), Some(1.0)]).matches('M').count(), 1);

@@ -1,10 +1,10 @@
 //! What it cost.
 
 use super::chart::{Chart, Series, Style};
-use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::{moments, sampled};
 use crate::summary::{Summary, TierFleet};
-use crate::words::{count, money, seconds};
+use evenkeel_report::markup::{Cell, note, section as html_section, table};
+use evenkeel_report::words::{count, money, seconds};
 
 pub(super) fn section(summary: &Summary) -> String {
     let heading = "What it cost";

@@ -1,12 +1,12 @@
 //! What failed, and when.
 
-use super::axis::moment;
 use super::chart::{Chart, Series, Style};
-use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::moments;
 use super::traffic::by_slice;
 use crate::summary::{FailureCount, Summary, TierSummary};
-use crate::words::{count, percent};
+use evenkeel_report::axis::moment;
+use evenkeel_report::markup::{Cell, note, section as html_section, table};
+use evenkeel_report::words::{count, percent};
 use std::collections::BTreeMap;
 
 pub(super) fn section(summary: &Summary) -> String {

@@ -1,12 +1,12 @@
 //! How long clients waited, against the bounds.
 
 use super::chart::{Chart, Series, Style};
-use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::moments;
 use super::traffic::by_slice;
 use crate::summary::{Distribution, Quantiles, Summary, TierSummary};
-use crate::words::{count, milliseconds, percent, quantile_name};
 use evenkeel_core::spec::LatencyMetric;
+use evenkeel_report::markup::{Cell, note, section as html_section, table};
+use evenkeel_report::words::{count, milliseconds, percent, quantile_name};
 use std::collections::BTreeSet;
 
 const DEFINITION: &str = "Goodput is the share of all offered requests that were answered and each kept every bound of their \

@@ -1,12 +1,10 @@
 //! One self-contained HTML page about a run: the verdict first, then what each reader asks. It loads nothing, so it can be
 //! mailed, kept beside a build, and opened years later.
 
-mod axis;
 mod chart;
 mod cost;
 mod failures;
 mod latency;
-mod markup;
 mod scaling;
 mod timeline;
 mod traffic;
@@ -14,7 +12,7 @@ mod verdict;
 mod what_was_run;
 
 use crate::summary::Summary;
-use markup::escaped;
+use evenkeel_report::Page;
 
 /// What a run's summary does not know of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +34,6 @@ pub struct About {
 /// Colors of tiers, and of kinds of failures, in the style sheet; beyond them they begin again.
 const COLORS: usize = 6;
 
-const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
 /// The page. It holds what `summary` and `about` hold, and nothing is fetched.
@@ -50,14 +47,6 @@ pub fn html(summary: &Summary, about: &About) -> String {
         cost::section(summary),
         what_was_run::section(summary, about),
     ];
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'\">\n\
-         <title>Load test of {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n\
-         <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-        escaped(&about.name),
-        sections.concat(),
-    )
+    let title = format!("Load test of {}", about.name);
+    Page { title: &title, style: "", script: SCRIPT, body: &sections.concat() }.html()
 }

@@ -1,12 +1,12 @@
 //! How fast it scaled: times by tier, and demand against supply over the run.
 
-use super::axis::moment;
 use super::chart::{Chart, Series, Style};
-use super::markup::{Cell, note, section as html_section, table};
 use super::timeline::{moments, sampled};
 use crate::scaling::{Basis, Shortage, ShortageEnd, Times};
 use crate::summary::{FleetPoint, Summary, TierFleet};
-use crate::words::{self, count};
+use evenkeel_report::axis::moment;
+use evenkeel_report::markup::{Cell, note, section as html_section, table};
+use evenkeel_report::words::{self, count};
 
 const DEFINITION: &str = "Scale-up time counts from the first sample in which demand exceeds the ready replicas until the \
      first one in which ready replicas cover it again: deciding, starting and loading all lie in it. What players feel may \

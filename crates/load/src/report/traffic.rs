@@ -1,9 +1,9 @@
 //! How many came: players, and the requests that they sent.
 
 use super::chart::{Chart, Series, Style};
-use super::markup::section as html_section;
 use super::timeline::moments;
 use crate::summary::{SlicePoint, Summary, TierSummary};
+use evenkeel_report::markup::section as html_section;
 
 pub(super) fn section(summary: &Summary) -> String {
     let players = if summary.players.is_empty() { String::new() } else { players(summary).html() };

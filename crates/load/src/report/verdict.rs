@@ -1,14 +1,14 @@
 //! What came of it: the verdict, the figures that everybody asks for, and each criterion.
 
 use super::About;
-use super::markup::{NO_DATA, escaped, note};
 use super::scaling::{self, fleet_order_to_ready, fleet_scale_down, fleet_scale_up};
 use crate::remarks;
 use crate::render::{outcome, outcome_in_words};
 use crate::scaling::Times;
 use crate::summary::{CriterionResult, Ended, Outcome, Summary, TierSummary, Verdict};
 use crate::waiting::Waiting;
-use crate::words::{count, money, percent, seconds};
+use evenkeel_report::markup::{NO_DATA, escaped, note};
+use evenkeel_report::words::{count, money, percent, seconds};
 
 pub(super) fn section(summary: &Summary, about: &About) -> String {
     let (class, word) = match summary.outcome {

@@ -1,10 +1,10 @@
 //! What was run, so that it can be run again, and whether the machine that sent it was up to it.
 
 use super::About;
-use super::markup::{escaped, section as html_section};
 use crate::render::generator_in_words;
 use crate::summary::Summary;
-use crate::words::{count, milliseconds, seconds};
+use evenkeel_report::markup::{escaped, section as html_section};
+use evenkeel_report::words::{count, milliseconds, seconds};
 use std::fmt::Write;
 
 pub(super) fn section(summary: &Summary, about: &About) -> String {

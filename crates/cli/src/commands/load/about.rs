@@ -1,5 +1,6 @@
 //! What a report tells of the run that the run itself does not know.
 
+use crate::command_line;
 use evenkeel_load::report::About;
 
 /// What was run, where, and when it begins: now.
@@ -10,22 +11,7 @@ pub(super) fn about(name: &str, traffic: &str) -> About {
         started: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         machine: machine(),
         version: format!("evenkeel {}", env!("CARGO_PKG_VERSION")),
-        command: command(std::env::args().skip(1)),
-    }
-}
-
-/// The command as a shell takes it. Secrets come by the environment, so none stands in it.
-fn command(arguments: impl Iterator<Item = String>) -> String {
-    let words = std::iter::once("evenkeel".to_owned()).chain(arguments.map(|word| quoted(&word)));
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        command: command_line::given(),
     }
 }
 
@@ -54,13 +40,6 @@ fn gibibytes(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_command_can_be_pasted_into_a_shell() {
-        let words = ["load", "my fleet.yaml", "--threshold", "gold.ttft.p95<250ms", "it's"].map(str::to_owned);
-        let expected = r"evenkeel load 'my fleet.yaml' --threshold 'gold.ttft.p95<250ms' 'it'\''s'";
-        assert_eq!(command(words.into_iter()), expected);
-    }
 
     #[test]
     fn what_the_system_does_not_tell_is_left_out() {

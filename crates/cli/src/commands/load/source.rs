@@ -4,7 +4,7 @@ use super::limits;
 use crate::commands::values;
 use crate::failure::Failure;
 use evenkeel_load::Traffic;
-use evenkeel_load::words::count;
+use evenkeel_report::words::count;
 use evenkeel_workload::{Day, DayError, PlayersSeries, RequestTrace, Scenario, Shape};
 use std::path::{Path, PathBuf};
 

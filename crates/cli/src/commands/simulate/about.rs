@@ -1,0 +1,60 @@
+//! What a report tells of the comparison that the runs do not know.
+
+use super::choices::ModelName;
+use super::report::About;
+use super::{Arguments, MOST_REPLICAS};
+use crate::command_line;
+use evenkeel_core::spec::TierSpec;
+use evenkeel_core::units::Span;
+use evenkeel_sim::fluid::Setting;
+
+const FLUID: &str = "queues (what exceeds the ready replicas is turned away at once), latencies, drains, failed launches, \
+     billing minimums, delays of metrics but those of AWS";
+const REQUESTS: &str =
+    "failed launches and replicas, billing minimums, delays of metrics but those of AWS, the network";
+
+/// What was asked for, with what the fleet file gave where nothing was.
+pub(super) fn about(arguments: &Arguments, spec: &TierSpec, setting: &Setting) -> About {
+    let (model, left_out) = match arguments.model {
+        ModelName::Fluid => ("fluid: demand and replicas as rates", FLUID),
+        ModelName::Requests => ("requests: each through the gateway\u{2019}s queue and an engine", REQUESTS),
+    };
+    About {
+        tier: spec.name.clone(),
+        trace: arguments.series.in_words(),
+        begins_seconds: arguments.part.from.as_secs_f64(),
+        parameters: parameters(arguments, spec, setting, model),
+        command: command_line::given(),
+        left_out,
+    }
+}
+
+fn parameters(arguments: &Arguments, spec: &TierSpec, setting: &Setting, model: &str) -> Vec<(&'static str, String)> {
+    let most = match spec.maximum {
+        MOST_REPLICAS => "no maximum".to_owned(),
+        maximum => format!("{maximum} at most"),
+    };
+    let given = |time: Option<Span>| time.map_or("none".to_owned(), |time| time.to_string());
+    let scaled = arguments.mean_replicas.map_or("as it is".to_owned(), |mean| format!("to {mean} replicas on average"));
+    let violation = match setting.violation {
+        evenkeel_sim::oracle::Violation::Excess => "excess: only what exceeds the ready replicas",
+        evenkeel_sim::oracle::Violation::Step => "step: all demand of a step that is short",
+    };
+    vec![
+        ("fleet file", arguments.fleet.display().to_string()),
+        ("series", arguments.series.in_words()),
+        ("seed", arguments.seed.to_string()),
+        ("program", format!("evenkeel {}", env!("CARGO_PKG_VERSION"))),
+        ("attainment asked for", format!("{} %", 100.0 * spec.attainment)),
+        ("violated is", violation.to_owned()),
+        ("model", model.to_owned()),
+        ("patience of players", given(arguments.patience)),
+        ("demand scaled", scaled),
+        ("step", setting.slot.to_string()),
+        ("history, not scored", arguments.history.to_string()),
+        ("start-up", spec.start_up.to_string()),
+        ("replicas", format!("{} at least, {most}", spec.minimum)),
+        ("price", format!("${} an hour each, as the fleet file has it", spec.price_per_hour.as_usd_f64())),
+        ("noise of a coarse series", format!("{} of its mean, in steps of 5 s", arguments.noise)),
+    ]
+}
