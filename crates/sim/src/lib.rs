@@ -9,6 +9,7 @@
 
 pub mod compare;
 pub mod demand;
+pub mod faults;
 pub mod fluid;
 pub mod oracle;
 pub mod ours;
