@@ -44,7 +44,7 @@ impl<'a> Needs<'a> {
 
     fn answer(&self, policy: &PolicySpec, count: u32) -> (u32, u32) {
         let exactly = |replicas: f64| (up(replicas), up(replicas));
-        let inside = self.requests_per_second * self.work.inside;
+        let inside = self.work.requests_inside(self.requests_per_second);
         match *policy {
             PolicySpec::Capacity { .. } => {
                 let staffed = gain(self.tier.attainment) * self.demand;
@@ -52,14 +52,14 @@ impl<'a> Needs<'a> {
             }
             PolicySpec::TargetTracking { signal, target, per: Per::Replica, .. } => match signal {
                 Signal::Offered => tracked(self.requests_per_second / target, count),
-                Signal::InFlight => tracked(libm::round(inside) / target, count),
+                Signal::InFlight => tracked(inside / target, count),
                 Signal::GpuUtilization => tracked(self.requests_per_second / self.work.per_second / target, count),
                 _ => (0, 0),
             },
             PolicySpec::TargetTracking { .. } | PolicySpec::Schedule => (0, 0),
-            PolicySpec::BacklogPerReplica { .. } => exactly(if inside >= 0.5 { 1.0 } else { 0.0 }),
+            PolicySpec::BacklogPerReplica { .. } => exactly(inside.min(1.0)),
             PolicySpec::Latency { .. } => {
-                let fits_fewer = libm::round(inside) <= f64::from(count.saturating_sub(1)) * self.work.batch / 2.0;
+                let fits_fewer = inside <= f64::from(count.saturating_sub(1)) * self.work.batch / 2.0;
                 exactly(f64::from(if fits_fewer { count.saturating_sub(1) } else { count }))
             }
             PolicySpec::PlayersPerReplica { players } => {
@@ -74,11 +74,17 @@ pub(super) fn players_online(tier: &TierSpec, requests_per_second: f64) -> u64 {
     libm::round(requests_per_second * 60.0 / tier.requests.per_player_per_minute) as u64
 }
 
-/// Within the tolerance the present count stays.
+/// Within the tolerance the present count stays; at its edge rounding decides.
 fn tracked(replicas: f64, count: u32) -> (u32, u32) {
-    let close = count > 0 && libm::fabs(replicas / f64::from(count) - 1.0) <= TOLERANCE;
-    let desired = if close { count } else { up(replicas) };
-    (desired, desired)
+    let off = if count > 0 { libm::fabs(replicas / f64::from(count) - 1.0) } else { f64::INFINITY };
+    let moved = up(replicas);
+    if off > TOLERANCE + 1e-9 {
+        (moved, moved)
+    } else if off < TOLERANCE - 1e-9 {
+        (count, count)
+    } else {
+        (count.min(moved), count.max(moved))
+    }
 }
 
 /// The next whole number, but for rounding errors of sums.

@@ -55,6 +55,8 @@ struct Replaced {
     epoch: u64,
     /// What it had decided when it was replaced.
     plan: Vec<Decision>,
+    /// What it decides now.
+    newest: Vec<Decision>,
 }
 
 /// A run under way.
@@ -179,7 +181,7 @@ impl<'a> Run<'a> {
         let (now, after) = (self.now(), self.weather.fleet);
         self.steady_clock &= after.clock == before.clock;
         if before.two && !after.two {
-            self.hear_the_replaced()?;
+            self.hear_the_replaced(|it| &it.plan)?;
             self.replaced = None;
         }
         if (before.down && !after.down) || (!before.two && after.two) {
@@ -211,7 +213,7 @@ impl<'a> Run<'a> {
         let now = self.now() + Span::from_secs(i64::from(self.weather.fleet.clock));
         let before = core::mem::replace(&mut self.evenkeel, Evenkeel::new(self.setting.spec.clone(), now));
         if beside {
-            self.replaced = Some(Replaced { evenkeel: before, epoch: self.epoch, plan: self.decisions.clone() });
+            self.replaced = Some(Replaced { evenkeel: before, epoch: self.epoch, plan: self.decisions.clone(), newest: Vec::new() });
         }
         self.epoch += 1;
         self.fence.lets_through(self.epoch);
@@ -271,8 +273,8 @@ impl<'a> Run<'a> {
             });
         }
         if let Some(replaced) = &mut self.replaced {
-            let decisions = replaced.evenkeel.decide(&self.inputs);
-            violations.extend(check(spec, &self.inputs, &decisions));
+            replaced.newest = replaced.evenkeel.decide(&self.inputs);
+            violations.extend(check(spec, &self.inputs, &replaced.newest));
         }
         for (inputs, tier) in self.inputs.tiers.iter_mut().zip(&mut self.tiers) {
             if let Reading::Fresh { value, .. } = core::mem::take(&mut inputs.observation.replicas) {
@@ -321,7 +323,7 @@ impl<'a> Run<'a> {
         }
         self.order(self.epoch, &decisions);
         self.decisions = decisions;
-        Ok(())
+        self.hear_the_replaced(|it| &it.newest)
     }
 
     /// Sends orders to the cloud; whether they were obeyed.
@@ -337,10 +339,11 @@ impl<'a> Run<'a> {
         true
     }
 
-    /// What the replaced controller had decided comes at last. It must change nothing.
-    fn hear_the_replaced(&mut self) -> Result<(), Broken> {
-        let Some(Replaced { epoch, plan, .. }) = self.replaced.take() else { return Ok(()) };
-        let obeyed = self.order(epoch, &plan);
+    /// The replaced controller orders what `plan` takes of it. It must change nothing.
+    fn hear_the_replaced(&mut self, plan: fn(&Replaced) -> &Vec<Decision>) -> Result<(), Broken> {
+        let Some(replaced) = self.replaced.take() else { return Ok(()) };
+        let obeyed = self.order(replaced.epoch, plan(&replaced));
+        self.replaced = Some(replaced);
         if obeyed { Err(self.broken(None, Breach::StalePlan)) } else { Ok(()) }
     }
 }

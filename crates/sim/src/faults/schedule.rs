@@ -144,7 +144,7 @@ impl Fault {
             Kind::Clock(_) | Kind::Paused | Kind::TwoControllers => 300,
             _ => dice.pick(&[30, 300, 1_800]),
         };
-        let length = dice.about(mean, TICK, LONGEST_OUTAGE);
+        let length = dice.about(mean, TICK, LONGEST_OUTAGE).next_multiple_of(TICK);
         let alone = !kind.of_the_controller() && (tiers == 1 || dice.percent(80));
         let tier = alone.then(|| dice.below(tiers as u32) as usize);
         Self { from, until: from.saturating_add(length).min(lasts), tier, kind }

@@ -158,7 +158,10 @@ impl Senses {
         let bad = |source: Source| !self.sights[source as usize].good;
         weather.unlisted
             || spec.policies.iter().any(|policy| match policy {
-                PolicySpec::Capacity { .. } | PolicySpec::Latency { .. } => bad(Source::Counters),
+                PolicySpec::Capacity { .. } => bad(Source::Counters),
+                // That no request ended bears no date; it is as good as the levels that say that none is under way.
+                PolicySpec::Latency { .. } if no_request(signals) => bad(Source::Levels),
+                PolicySpec::Latency { .. } => bad(Source::Counters),
                 PolicySpec::TargetTracking { signal: Signal::Offered, .. } => bad(Source::Counters),
                 PolicySpec::TargetTracking { signal: Signal::GpuUtilization, .. } => bad(Source::Exporter),
                 PolicySpec::TargetTracking { .. } | PolicySpec::BacklogPerReplica { .. } => bad(Source::Levels),
@@ -175,6 +178,10 @@ impl Default for Senses {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn no_request(signals: &Signals) -> bool {
+    signals.latency.iter().all(|it| matches!(it, Reading::Missing { cause: Cause::NoRequest }))
 }
 
 /// Dated so that it may be gone by.

@@ -39,6 +39,11 @@ impl Work {
         let batch = f64::from(tier.profile.max_sequences);
         Self { per_second: batch / inside, inside, batch }
     }
+
+    /// Requests inside where so many a second are served: one at least while any is, but for rounding errors.
+    pub fn requests_inside(&self, per_second: f64) -> f64 {
+        libm::ceil(per_second * self.inside - 1e-9)
+    }
 }
 
 /// An engine whose iterations last `iteration_ms` whatever is in them, with batches of `sequences`.
@@ -107,34 +112,30 @@ impl Setting {
     }
 }
 
-/// At most what the maximum carries with room, or, where a policy answers what waits and so never comes to rest
-/// otherwise, what the fewest replicas carry.
+/// At most what the maximum carries with room, or, where a policy goes by what waits and so never comes to rest otherwise,
+/// what the fewest replicas carry that it leaves while something is asked for.
 fn healed(dice: &mut Dice, tier: &TierSpec) -> u32 {
-    let settles = !tier.policies.iter().any(goes_by_waiting);
-    let replicas = if settles { tier.maximum } else { tier.minimum.max(1) };
+    let fewest = |policy: &PolicySpec| match policy {
+        PolicySpec::BacklogPerReplica { .. } => tier.minimum.max(1),
+        PolicySpec::TargetTracking { signal: Signal::QueueDepth, .. } => tier.minimum,
+        _ => tier.maximum,
+    };
+    let replicas = tier.policies.iter().map(fewest).min().unwrap_or(tier.minimum);
     let most = (0.8 * Work::of(tier).per_second * f64::from(replicas)) as u32;
     dice.between(10.min(most), most)
-}
-
-/// The policy asks for nothing where nothing waits.
-pub(super) const fn goes_by_waiting(policy: &PolicySpec) -> bool {
-    matches!(
-        policy,
-        PolicySpec::BacklogPerReplica { .. } | PolicySpec::TargetTracking { signal: Signal::QueueDepth, .. }
-    )
 }
 
 fn tier(dice: &mut Dice, name: &str) -> TierSpec {
     let engine = profile(dice.pick(&[1.0, 5.0, 20.0]), dice.pick(&[4, 8, 16]));
     let base = TierSpec { profile: engine, ..plain(name, 0, 0, Vec::new()) };
     let policies: Vec<PolicySpec> = (0..dice.pick(&[1, 1, 2])).map(|_| policy(dice, &base)).collect();
-    // A tier at zero has nothing that tells its utilization, so nothing would wake it.
-    let wakes = !policies.iter().all(|it| goes_by_utilization(it) || *it == PolicySpec::Schedule);
-    let minimum = dice.pick(&[0, 0, 1, 1, 2, 3]).max(u32::from(!wakes));
+    let falls_back = dice.percent(50);
+    let minimum = dice.pick(&[0, 0, 1, 1, 2, 3]).max(u32::from(!may_sleep(&policies, falls_back)));
     let maximum = minimum + dice.pick(&[1, 2, 3, 4, 6, 8, 12]);
-    let blind = match dice.below(2) {
-        0 => Blind::Hold,
-        _ => Blind::AtLeast { replicas: dice.between(0, maximum + 2), after: span(dice, &[0, 60, 300]) },
+    let blind = if falls_back {
+        Blind::AtLeast { replicas: dice.between(0, maximum), after: span(dice, &[0, 60, 300]) }
+    } else {
+        Blind::Hold
     };
     TierSpec {
         minimum,
@@ -150,8 +151,12 @@ fn tier(dice: &mut Dice, name: &str) -> TierSpec {
     }
 }
 
-const fn goes_by_utilization(policy: &PolicySpec) -> bool {
-    matches!(policy, PolicySpec::TargetTracking { signal: Signal::GpuUtilization, .. })
+/// Whether the tier may be at zero. Nothing is busy or inside where there is no replica, so nothing would wake a tier that
+/// goes by that alone; and utilization cannot be seen there, so a tier with a fallback would never stay.
+fn may_sleep(policies: &[PolicySpec], falls_back: bool) -> bool {
+    let by = |signals: &[Signal], policy: &PolicySpec| matches!(policy, PolicySpec::TargetTracking { signal, .. } if signals.contains(signal));
+    let wakes = |it: &PolicySpec| !by(&[Signal::GpuUtilization, Signal::InFlight], it) && *it != PolicySpec::Schedule;
+    policies.iter().any(wakes) && !(falls_back && policies.iter().any(|it| by(&[Signal::GpuUtilization], it)))
 }
 
 fn span(dice: &mut Dice, seconds: &[i64]) -> Span {

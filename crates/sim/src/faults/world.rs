@@ -45,6 +45,8 @@ pub struct Tier {
     /// The first tick at which a replica's state ends.
     next_due: u32,
     named: u32,
+    /// So many were to fail their health check when that was last told.
+    sick: u32,
     /// Requests that wait.
     pub waiting: f64,
     /// What happened in the tick.
@@ -80,6 +82,7 @@ impl Tier {
             lives: Vec::new(),
             next_due: NEVER,
             named: 0,
+            sick: 0,
             waiting: 0.0,
             served: Served::default(),
         }
@@ -136,7 +139,7 @@ impl Tier {
         let inside = if self.waiting > 0.0 {
             replicas * self.work.batch
         } else {
-            libm::round(ended / seconds * self.work.inside)
+            self.work.requests_inside(ended / seconds)
         };
         let busy = if full > 0.0 { ended / full * replicas } else { 0.0 };
         self.served = Served { arrived, ended, inside, busy, ready, per_second };
@@ -161,8 +164,11 @@ impl Tier {
         self.count_next();
     }
 
-    /// So many ready replicas fail their health check from now on, and no others.
+    /// So many ready replicas fail their health check from now on, and no others; those that do stay the same.
     pub fn sicken(&mut self, count: u32, now: Time) {
+        if core::mem::replace(&mut self.sick, count) == count {
+            return;
+        }
         for (replica, life) in self.replicas.iter_mut().zip(&mut self.lives).filter(|(_, life)| life.sick) {
             life.sick = false;
             if replica.state == ReplicaState::Starting {
