@@ -1,0 +1,55 @@
+//! Seeds of faults, as many as CI has time for: `make virtual-faults` runs more.
+
+use evenkeel_sim::faults::{Breach, Broken, Failure, Kind, Schedule, replay, trial};
+
+/// Runs `seeds` on two threads.
+fn all(seeds: std::ops::Range<u64>, hours: u32) {
+    let some = |first: u64| seeds.clone().skip(first as usize).step_by(2).find_map(|seed| trial(seed, hours * 3_600).err());
+    let failures: Vec<Box<Failure>> = std::thread::scope(|scope| {
+        let threads = [0, 1].map(|first| scope.spawn(move || some(first)));
+        threads.into_iter().filter_map(|it| it.join().unwrap()).collect()
+    });
+    for failure in failures {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn whatever_breaks_for_two_hours_every_invariant_holds_and_the_fleet_converges() {
+    all(0..1_000, 2);
+}
+
+#[test]
+fn whatever_breaks_for_a_day_every_invariant_holds_and_the_fleet_converges() {
+    all(0..50, 24);
+}
+
+#[test]
+fn a_schedule_that_was_written_down_gives_the_same_decisions() {
+    for seed in 0..20 {
+        let schedule = Schedule::drawn(seed, 1, 3_600);
+        let read: Schedule = schedule.to_string().parse().unwrap();
+        assert_eq!(replay(seed, &schedule), replay(seed, &read));
+    }
+}
+
+#[test]
+fn two_controllers_act_one_after_the_other_and_the_earlier_is_refused() {
+    let schedule: Schedule = "lasts 3600\n600 1200 all two-controllers\n".parse().unwrap();
+    assert_eq!(schedule.faults[0].kind, Kind::TwoControllers);
+    let report = replay(3, &schedule).unwrap();
+    // At each of the 120 ticks, and at last what it had decided before.
+    assert_eq!(report.refused, 121);
+}
+
+#[test]
+fn what_broke_is_told_with_what_makes_it_break_again() {
+    let schedule: Schedule = "lasts 60\n5 10 tier-0 crash 1\n".parse().unwrap();
+    let broken = Broken { at: 10, tier: Some(0), breach: Breach::BelowMinimum };
+    let failure = Failure { seed: 7, schedule, broken };
+    let text = failure.to_string();
+    assert_eq!(
+        text,
+        "seed 7: BelowMinimum at 10 s in tier 0\nit breaks again under this schedule:\nlasts 60\n5 10 tier-0 crash 1\n"
+    );
+}
