@@ -175,13 +175,13 @@ pub fn order_breaks(spec: &TierSpec, tier: &Tier, decision: &Decision) -> Option
     (leaving > 0 && living < spec.minimum + leaving).then_some(Breach::BelowMinimum)
 }
 
-/// Launches may not push the sum beyond the shared maximum, unless they only fill minimums.
+/// Launches may not push the sum beyond the shared maximum; those that fill a minimum may, so they are not counted.
 pub fn orders_break_sum(spec: &FleetSpec, tiers: &[Tier], decisions: &[Decision]) -> bool {
     let Some(maximum) = spec.shared_maximum else { return false };
-    let grows = |it: &Decision| it.desired.saturating_sub(it.supply.current());
-    let above_minimum = spec.tiers.iter().zip(decisions).any(|(tier, it)| grows(it) > 0 && it.desired > tier.minimum);
+    let above = |(tier, it): (&TierSpec, &Decision)| it.desired.saturating_sub(it.supply.current().max(tier.minimum));
+    let launches: u32 = spec.tiers.iter().zip(decisions).map(above).sum();
     let living: u32 = tiers.iter().map(Tier::living).sum();
-    above_minimum && living + decisions.iter().map(grows).sum::<u32>() > maximum
+    launches > 0 && living + launches > maximum
 }
 
 /// The longest time for which anything in the tier looks back before it lets a replica go.
