@@ -129,6 +129,9 @@ fn tier(dice: &mut Dice, name: &str) -> TierSpec {
     let engine = profile(dice.pick(&[1.0, 5.0, 20.0]), dice.pick(&[4, 8, 16]));
     let base = TierSpec { profile: engine, ..plain(name, 0, 0, Vec::new()) };
     let policies: Vec<PolicySpec> = (0..dice.pick(&[1, 1, 2])).map(|_| policy(dice, &base)).collect();
+    // Solving the chain for an objective takes as long as a thousand ticks, so most tiers have one only to be judged by.
+    let judged = policies.iter().any(|it| matches!(it, PolicySpec::Latency { .. })) || dice.percent(25);
+    let slo = if judged { base.slo.clone() } else { Slo::default() };
     let falls_back = dice.percent(50);
     let minimum = dice.pick(&[0, 0, 1, 1, 2, 3]).max(u32::from(!may_sleep(&policies, falls_back)));
     let maximum = minimum + dice.pick(&[1, 2, 3, 4, 6, 8, 12]);
@@ -144,6 +147,7 @@ fn tier(dice: &mut Dice, name: &str) -> TierSpec {
         price_per_hour: MicroUsd::from_micros(i64::from(dice.between(5, 40)) * 100_000),
         attainment: dice.pick(&[0.95, 0.99, 0.999]),
         start_up: span(dice, &[10, 30, 60, 120, 300]),
+        slo,
         policies,
         behavior: Behavior { scale_out: pace(dice), scale_in: pace(dice) },
         blind,
