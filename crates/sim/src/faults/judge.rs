@@ -1,5 +1,6 @@
 //! What must hold at every step, besides `evenkeel_core::check`: judged by the truth, with code of its own.
 
+use super::pace::PaceJudge;
 use super::senses::Senses;
 use super::weather::TierWeather;
 use super::world::Tier;
@@ -32,6 +33,10 @@ pub enum Breach {
     BlindScaleIn,
     /// Replicas were to go before the windows were full after a start or a gap.
     HastyScaleIn,
+    /// Replicas were to go in a cooldown.
+    InCooldown,
+    /// More were to go in a period than its step.
+    TooFast,
     /// Replicas were to start or go that nobody could list.
     ActedUnlisted,
     /// More would be there than the tier's maximum.
@@ -80,6 +85,7 @@ pub struct TierJudge {
     blind_for: u32,
     /// The ticks after which the fallback has to be reached.
     fallback_due: u32,
+    pace: PaceJudge,
 }
 
 /// What of a tick is judged.
@@ -111,7 +117,7 @@ impl TierJudge {
             Blind::AtLeast { replicas, after } => ticks(after) + ticks(time_to_grow(spec, replicas)) + 2,
             Blind::Hold => u32::MAX,
         };
-        Self { longest, quiet_until: now + longest, blind_since: None, blind_for: 0, fallback_due }
+        Self { longest, quiet_until: now + longest, blind_since: None, blind_for: 0, fallback_due, pace: PaceJudge::default() }
     }
 
     /// A controller that knows nothing begins at `now`.
@@ -119,6 +125,7 @@ impl TierJudge {
         self.quiet_until = now + self.longest;
         self.blind_since = None;
         self.blind_for = 0;
+        self.pace = PaceJudge::default();
     }
 
     /// The first breach of a tick, if there is one.
@@ -127,6 +134,7 @@ impl TierJudge {
         let there = decision.supply.ready + decision.supply.starting;
         let blind = tick.senses.is_blind(tick.spec, tick.weather, tick.signals);
         self.remember(blind, tick);
+        let pace = self.pace.judge(tick);
         if tick.weather.unlisted && (decision.desired != there || !decision.victims.is_empty()) {
             return Some(Breach::ActedUnlisted);
         }
@@ -139,7 +147,7 @@ impl TierJudge {
                 return Some(Breach::HastyScaleIn);
             }
         }
-        self.misses_fallback(tick).then_some(Breach::NoFallback)
+        pace.or_else(|| self.misses_fallback(tick).then_some(Breach::NoFallback))
     }
 
     fn remember(&mut self, blind: bool, tick: &Tick<'_>) {

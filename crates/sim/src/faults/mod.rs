@@ -14,6 +14,7 @@ mod digest;
 pub mod judge;
 pub mod load;
 pub mod needs;
+mod pace;
 pub mod run;
 pub mod schedule;
 pub mod senses;

@@ -34,10 +34,11 @@ pub(super) fn settle(
 /// The stated time for a tier to come to what steady demand of `requests_per_second` needs, seconds.
 pub fn stated_time(spec: &TierSpec, requests_per_second: f64, schedule: &Schedule) -> u32 {
     let behavior = &spec.behavior;
-    let memory = ticks(longest_memory(spec)) * TICK;
+    let memory = looks_back(spec);
     let start_up = ticks(spec.start_up) * TICK * 2;
-    // A policy that moves by one may have to wait for a start and a window between any two.
-    let every_move = spec.maximum * (start_up + memory);
+    let cooldown = ticks(behavior.scale_out.cooldown) * TICK;
+    // A policy that moves by one may have to wait for a start, a window and a cooldown between any two.
+    let every_move = spec.maximum * (start_up + memory + cooldown);
     let by_limits = ticks(moves(&behavior.scale_out, spec.maximum)) + ticks(moves(&behavior.scale_in, spec.maximum));
     let learned = implausible_counters(schedule) && requests_per_second > 0.0;
     let forgets = if learned { (FORGETS / requests_per_second) as u32 } else { 0 };
@@ -45,6 +46,11 @@ pub fn stated_time(spec: &TierSpec, requests_per_second: f64, schedule: &Schedul
     let ahead = schedule.faults.iter().filter_map(|it| if let Kind::Clock(by) = it.kind { Some(by) } else { None });
     let ahead = ahead.max().unwrap_or(0).unsigned_abs();
     CLEARS + 3 * memory + every_move + by_limits * TICK + forgets + ahead
+}
+
+/// The longest time for which anything in the tier looks back, in either direction, seconds.
+fn looks_back(spec: &TierSpec) -> u32 {
+    ticks(longest_memory(spec).max(spec.behavior.scale_out.window)) * TICK
 }
 
 fn implausible_counters(schedule: &Schedule) -> bool {
@@ -66,7 +72,7 @@ fn converge(
     // A tier may have to wait for what another lets go.
     let times = tiers.iter().zip(demand).map(|(tier, &demand)| stated_time(tier, demand, schedule));
     let until = run.second() + times.sum::<u32>();
-    let stands = STANDS + tiers.iter().map(|tier| ticks(longest_memory(tier)) * TICK).max().unwrap_or(0);
+    let stands = STANDS + tiers.iter().map(looks_back).max().unwrap_or(0);
     run.be_steady(demand.to_vec());
     let (mut counts, mut changed) = (Vec::new(), run.second());
     while run.second() < until {
