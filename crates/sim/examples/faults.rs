@@ -79,14 +79,13 @@ fn some(seeds: impl Iterator<Item = u64>, lasts: u32) -> Found {
 
 impl Found {
     fn and(self, other: Self) -> Self {
-        let first = |it: &Box<Failure>| it.seed;
         Self {
             ticks: self.ticks + other.ticks,
             launched: self.launched + other.launched,
             refused: self.refused + other.refused,
             slowest: self.slowest.max(other.slowest),
             digest: self.digest ^ other.digest,
-            failure: [self.failure, other.failure].into_iter().flatten().min_by_key(first),
+            failure: [self.failure, other.failure].into_iter().flatten().min_by_key(|it| it.seed),
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! The way of the data: a series becomes [`demand`] in replicas a slot; [`fluid`] lets an [`Autoscaler`](fluid::Autoscaler)
 //! staff it, slot by slot, ours ([`ours`]) or a peer's ([`peers`]); [`score`] sets what it cost and what it missed beside
-//! what the [`oracle`] would have paid to miss as little.
+//! what the [`oracle`] would have paid to miss as little. Apart from these, [`faults`] lets our decision live through whatever
+//! breaks.
 //!
 //! Everything is a pure function of its arguments: a seed gives the same bytes on every platform.
 

@@ -96,7 +96,11 @@ fn reddit_2016_a_paused_fleet_that_is_restarted_on_half_a_state_ends_nothing_and
     let told = lived_through(vec![tier], vec![load], schedule);
     let before = told.of(0, 895).living;
     assert!(before >= 9, "{before}");
-    assert_eq!((told.least(895, 3_900), told.most(895, 3_900)), (before, before), "paused, blind, and its windows filling");
+    assert_eq!(
+        (told.least(895, 3_900), told.most(895, 3_900)),
+        (before, before),
+        "paused, blind, and its windows filling"
+    );
     assert!(told.of(0, 7_195).living <= 3, "it does shrink in the end: {:?}", told.of(0, 7_195));
     for minute in 65..119 {
         let (from, until) = (told.of(0, minute * 60).living, told.of(0, minute * 60 + 60).living);
@@ -178,7 +182,8 @@ fn judoscale_unexpected_data_stops_neither_its_own_tier_for_long_nor_another_at_
 #[test]
 fn openai_2024_sources_are_read_once_a_tick_however_many_replicas_there_are() {
     let read_each_tick = |demand: f64| {
-        let told = lived_through(vec![plain("node", 1, 80, vec![capacity()])], vec![Load::steady(demand)], "lasts 3600\n");
+        let told =
+            lived_through(vec![plain("node", 1, 80, vec![capacity()])], vec![Load::steady(demand)], "lasts 3600\n");
         (told.report.reads / told.report.ticks, told.of(0, 3_595).ready)
     };
     let (few, many) = (read_each_tick(20.0), read_each_tick(2_000.0));

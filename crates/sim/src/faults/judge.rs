@@ -117,7 +117,14 @@ impl TierJudge {
             Blind::AtLeast { replicas, after } => ticks(after) + ticks(time_to_grow(spec, replicas)) + 2,
             Blind::Hold => u32::MAX,
         };
-        Self { longest, quiet_until: now + longest, blind_since: None, blind_for: 0, fallback_due, pace: PaceJudge::default() }
+        Self {
+            longest,
+            quiet_until: now + longest,
+            blind_since: None,
+            blind_for: 0,
+            fallback_due,
+            pace: PaceJudge::default(),
+        }
     }
 
     /// A controller that knows nothing begins at `now`.

@@ -1,9 +1,9 @@
 //! Faults in virtual time: Evenkeel's decision code in a made-up world in which chance breaks what can break, judged at
 //! every step, until all is well again and the fleet has to converge (the habit of TigerBeetle's VOPR and of madsim).
 //!
-//! A seed gives a fleet and its demand ([`setting`]) and, with a length, a [`schedule`] of faults. [`run`] lets the fleet
+//! A seed gives a fleet and its demand ([`setting`]) and, with a length, a [`schedule`] of faults. [`run()`] lets the fleet
 //! live through it: [`world`] has the replicas and the cloud, [`senses`] what the controller is told of them, [`judge`]
-//! what must hold, [`settle`] what must come to hold once the faults are over. [`trial`] does one seed, [`shrink`] makes
+//! what must hold, [`settle`] what must come to hold once the faults are over. [`trial()`] does one seed, [`shrink`] makes
 //! a failure small, and [`replay`] does a seed under a schedule that was written down.
 //!
 //! Out of scope, because it is not the decision's: the controller's book of launches and drains, its journal and its

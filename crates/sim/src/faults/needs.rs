@@ -22,7 +22,8 @@ pub struct Needs<'a> {
 impl<'a> Needs<'a> {
     /// At `requests_per_second`; `slack` is the share by which what was learned of the engine may be too high.
     pub fn new(tier: &'a TierSpec, requests_per_second: f64, slack: f64) -> Self {
-        let by_demand = requests_per_second > 0.0 && tier.policies.iter().any(|it| matches!(it, PolicySpec::Capacity { .. }));
+        let by_demand =
+            requests_per_second > 0.0 && tier.policies.iter().any(|it| matches!(it, PolicySpec::Capacity { .. }));
         let table = || Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum.max(1));
         let demand = if by_demand { table().demand(requests_per_second) } else { 0.0 };
         Self { tier, work: Work::of(tier), demand, requests_per_second, slack }

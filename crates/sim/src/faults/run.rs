@@ -190,7 +190,9 @@ impl<'a> Run<'a> {
         let mut restored = false;
         for fault in self.weather.begun(second).copied().collect::<Vec<_>>() {
             restored |= fault.kind == Kind::Restored;
-            for (_, tier) in self.tiers.iter_mut().enumerate().filter(|(index, _)| fault.tier.is_none_or(|it| it == *index)) {
+            for (_, tier) in
+                self.tiers.iter_mut().enumerate().filter(|(index, _)| fault.tier.is_none_or(|it| it == *index))
+            {
                 match fault.kind {
                     Kind::Crash(count) => tier.crash(count, self.tick, now),
                     Kind::SpotStorm(percent) => tier.storm(percent, self.tick, now),
@@ -213,7 +215,12 @@ impl<'a> Run<'a> {
         let now = self.now() + Span::from_secs(i64::from(self.weather.fleet.clock));
         let before = core::mem::replace(&mut self.evenkeel, Evenkeel::new(self.setting.spec.clone(), now));
         if beside {
-            self.replaced = Some(Replaced { evenkeel: before, epoch: self.epoch, plan: self.decisions.clone(), newest: Vec::new() });
+            self.replaced = Some(Replaced {
+                evenkeel: before,
+                epoch: self.epoch,
+                plan: self.decisions.clone(),
+                newest: Vec::new(),
+            });
         }
         self.epoch += 1;
         self.fence.lets_through(self.epoch);

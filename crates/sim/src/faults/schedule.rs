@@ -105,12 +105,7 @@ impl Kind {
     pub const fn of_the_controller(self) -> bool {
         matches!(
             self,
-            Self::Paused
-                | Self::Stall
-                | Self::Restart
-                | Self::Restored
-                | Self::TwoControllers
-                | Self::Clock(_)
+            Self::Paused | Self::Stall | Self::Restart | Self::Restored | Self::TwoControllers | Self::Clock(_)
         )
     }
 }

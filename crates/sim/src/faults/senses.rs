@@ -141,7 +141,11 @@ impl Senses {
         signals.latency.fill(ended(Reading::Fresh { value: latency, at }));
         let sum = if implausible { f64::NAN } else { spec.profile.iteration_ms * succeeded as f64 };
         let pace = Mean { sum, count: succeeded };
-        signals.pace = if succeeded == 0 { Reading::Missing { cause: Cause::NoRequest } } else { Reading::Fresh { value: pace, at } };
+        signals.pace = if succeeded == 0 {
+            Reading::Missing { cause: Cause::NoRequest }
+        } else {
+            Reading::Fresh { value: pace, at }
+        };
     }
 
     fn read_players(&mut self, spec: &TierSpec, tier: &Tier, wrong: Wrong, at: Time, signals: &mut Signals) -> bool {

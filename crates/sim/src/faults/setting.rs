@@ -210,8 +210,7 @@ mod tests {
     fn seeds_make_up_every_policy_and_every_number_of_tiers_within_their_limits() {
         let settings: Vec<Setting> = (0..200).map(Setting::drawn).collect();
         let tiers = || settings.iter().flat_map(|it| &it.spec.tiers);
-        for name in
-            ["capacity", "target_tracking", "backlog_per_replica", "latency", "players_per_replica", "schedule"]
+        for name in ["capacity", "target_tracking", "backlog_per_replica", "latency", "players_per_replica", "schedule"]
         {
             assert!(tiers().flat_map(|it| &it.policies).any(|it| it.name() == name), "{name}");
         }

@@ -17,11 +17,7 @@ const FORGETS: f64 = 1_200.0;
 const STANDS: u32 = 60;
 
 /// Lets `run` settle under its setting's demand, and then under none.
-pub(super) fn settle(
-    run: &mut Run<'_>,
-    schedule: &Schedule,
-    watch: &mut dyn FnMut(&Moment<'_>),
-) -> Result<(), Broken> {
+pub(super) fn settle(run: &mut Run<'_>, schedule: &Schedule, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<(), Broken> {
     let healed = run.setting.healed.clone();
     let begun = run.second();
     let demand: Vec<f64> = healed.iter().copied().map(f64::from).collect();

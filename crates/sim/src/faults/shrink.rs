@@ -1,9 +1,9 @@
 //! Makes a schedule that breaks something small: delta debugging (Zeller and Hildebrandt, 2002) over its faults, then
 //! shorter ones.
 
+use super::TICK;
 use super::judge::Broken;
 use super::schedule::{Fault, Schedule};
-use super::TICK;
 
 /// The smallest schedule found that still breaks something, and what it breaks. `breaks` runs a schedule.
 pub fn shrink(

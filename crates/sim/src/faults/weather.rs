@@ -146,7 +146,6 @@ impl TierWeather {
             Kind::Unhealthy(count) => self.unhealthy = count,
             Kind::Blocked(percent) => self.speed = Some(percent),
             Kind::Override { at_least, at_most } => self.order = Some((at_least, at_most)),
-            Kind::Crash(_) | Kind::SpotStorm(_) => {}
             _ => {}
         }
     }

@@ -111,7 +111,9 @@ impl Tier {
                 continue;
             }
             match replica.state {
-                ReplicaState::Starting if life.doomed => pass_into(replica, life, ReplicaState::Failed, now, tick + FAILED_FOR),
+                ReplicaState::Starting if life.doomed => {
+                    pass_into(replica, life, ReplicaState::Failed, now, tick + FAILED_FOR)
+                }
                 ReplicaState::Starting => pass_into(replica, life, ReplicaState::Ready, now, NEVER),
                 ReplicaState::Ready => life.due = NEVER,
                 ReplicaState::Draining | ReplicaState::Failed => {
@@ -136,11 +138,8 @@ impl Tier {
         let there = self.waiting + arrived;
         let ended = there.min(room);
         self.waiting = (there - ended).min(PATIENCE * per_second);
-        let inside = if self.waiting > 0.0 {
-            replicas * self.work.batch
-        } else {
-            self.work.requests_inside(ended / seconds)
-        };
+        let inside =
+            if self.waiting > 0.0 { replicas * self.work.batch } else { self.work.requests_inside(ended / seconds) };
         let busy = if full > 0.0 { ended / full * replicas } else { 0.0 };
         self.served = Served { arrived, ended, inside, busy, ready, per_second };
     }
@@ -186,9 +185,16 @@ impl Tier {
     pub fn carry_out(&mut self, decision: &Decision, weather: &TierWeather, tick: u32, now: Time) -> u32 {
         let late = if weather.throttled { THROTTLED_BY } else { 0 };
         for id in &decision.victims {
-            let victim = self.replicas.iter().position(|it| it.id == *id).filter(|&index| is_alive(&self.replicas[index]));
+            let victim =
+                self.replicas.iter().position(|it| it.id == *id).filter(|&index| is_alive(&self.replicas[index]));
             if let Some(index) = victim {
-                pass_into(&mut self.replicas[index], &mut self.lives[index], ReplicaState::Draining, now, tick + DRAINS_FOR + late);
+                pass_into(
+                    &mut self.replicas[index],
+                    &mut self.lives[index],
+                    ReplicaState::Draining,
+                    now,
+                    tick + DRAINS_FOR + late,
+                );
             }
         }
         let wanted = decision.desired.saturating_sub(decision.supply.current());
