@@ -3,6 +3,7 @@
 
 use evenkeel_sim::faults::{Failure, trial};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// What a thread found.
@@ -46,14 +47,16 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Each thread takes every so-manieth seed; what they found does not depend on how many there are.
+/// Each thread takes every so-manieth seed, up to the first that is known to fail; what they found does not depend on how
+/// many there are.
 fn all(seeds: std::ops::Range<u64>, lasts: u32) -> Found {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let failing = &AtomicU64::new(u64::MAX);
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
             .map(|thread| {
                 let mine = seeds.clone().skip(thread).step_by(threads);
-                scope.spawn(move || some(mine, lasts))
+                scope.spawn(move || some(mine, lasts, failing))
             })
             .collect();
         let found = handles.into_iter().filter_map(|it| it.join().ok());
@@ -61,9 +64,9 @@ fn all(seeds: std::ops::Range<u64>, lasts: u32) -> Found {
     })
 }
 
-fn some(seeds: impl Iterator<Item = u64>, lasts: u32) -> Found {
+fn some(seeds: impl Iterator<Item = u64>, lasts: u32, failing: &AtomicU64) -> Found {
     let mut found = Found::default();
-    for seed in seeds {
+    for seed in seeds.take_while(|&seed| seed < failing.load(Ordering::Relaxed)) {
         match trial(seed, lasts) {
             Ok(report) => {
                 let digest = report.digests.iter().fold(seed, |digest, it| digest.rotate_left(5) ^ it);
@@ -71,7 +74,10 @@ fn some(seeds: impl Iterator<Item = u64>, lasts: u32) -> Found {
                 let one = Found { ticks, launched, refused, slowest: report.settled_after, digest, failure: None };
                 found = found.and(one);
             }
-            Err(failure) => return Found { failure: Some(failure), ..found },
+            Err(failure) => {
+                failing.fetch_min(seed, Ordering::Relaxed);
+                return Found { failure: Some(failure), ..found };
+            }
         }
     }
     found
