@@ -33,6 +33,8 @@ pub enum Breach {
     BlindScaleIn,
     /// Replicas were to go before the windows were full after a start or a gap.
     HastyScaleIn,
+    /// Replicas were to go that were wanted within the stabilization window.
+    InWindow,
     /// Replicas were to go in a cooldown.
     InCooldown,
     /// More were to go in a period than its step.
@@ -141,8 +143,10 @@ impl TierJudge {
         let there = decision.supply.ready + decision.supply.starting;
         let blind = tick.senses.is_blind(tick.spec, tick.weather, tick.signals);
         self.remember(blind, tick);
+        let before = self.pace.desired();
         let pace = self.pace.judge(tick);
-        if tick.weather.unlisted && (decision.desired != there || !decision.victims.is_empty()) {
+        let changed = decision.desired != there || before.is_some_and(|it| it != decision.desired);
+        if tick.weather.unlisted && (changed || !decision.victims.is_empty()) {
             return Some(Breach::ActedUnlisted);
         }
         let ordered = tick.weather.order.and_then(|(_, at_most)| at_most).is_some_and(|most| decision.desired >= most);

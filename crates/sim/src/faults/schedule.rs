@@ -114,11 +114,20 @@ impl Kind {
 const LONGEST_OUTAGE: u32 = 8 * 3_600;
 
 impl Schedule {
-    /// The schedule that `seed` makes up for a fleet of `tiers` and a run of `lasts` seconds: some faults an hour.
+    /// The schedule that `seed` makes up for a fleet of `tiers` and a run of `lasts` seconds, a tick at least: some faults
+    /// an hour.
     pub fn drawn(seed: u64, tiers: usize, lasts: u32) -> Self {
         let mut dice = Dice::named(seed, "faults", "schedule");
         let count = dice.between(1, 4) + lasts / 3_600 * dice.below(3);
-        let faults = (0..count).map(|_| Fault::drawn(&mut dice, tiers, lasts)).collect();
+        let mut faults: Vec<Fault> = Vec::new();
+        for _ in 0..count {
+            // Troubles come together: what one fault leaves harmless another may not.
+            let from = match faults.last().map(|it| it.from).filter(|_| dice.percent(40)) {
+                Some(from) => from + dice.below(12) * TICK,
+                None => dice.below(lasts / TICK) * TICK,
+            };
+            faults.push(Fault::drawn(&mut dice, tiers, from.min(lasts.saturating_sub(TICK)), lasts));
+        }
         Self { lasts, faults }
     }
 
@@ -130,8 +139,7 @@ impl Schedule {
 }
 
 impl Fault {
-    fn drawn(dice: &mut Dice, tiers: usize, lasts: u32) -> Self {
-        let from = dice.below(lasts / TICK) * TICK;
+    fn drawn(dice: &mut Dice, tiers: usize, from: u32, lasts: u32) -> Self {
         let kind = Kind::drawn(dice);
         let mean = match kind {
             Kind::LaunchOutage => dice.pick(&[600, 3_600, LONGEST_OUTAGE]),
