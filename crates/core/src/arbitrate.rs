@@ -88,7 +88,7 @@ fn victims(candidates: Vec<Replica>, count: u32) -> Vec<ReplicaId> {
 struct Claim {
     /// Granted at most: the count after this tier's own guards.
     wanted: u32,
-    /// What its policies would have at once. A cooldown or a step limit delays it, and does not make it need less.
+    /// What its policies would have at once.
     wish: u32,
     /// Granted before any priority: the minimum, and what a tier has that cannot see or has only just begun to look.
     floor: u32,
@@ -104,8 +104,7 @@ impl Claim {
         let floor = tier.minimum.max(reserved);
         let price = (tier.price_per_hour.as_micros() as f64).max(1.0);
         let wanted = count.max(floor);
-        let recommended = proposal.winner.and_then(|index| proposal.recommendations[index].desired).unwrap_or(0);
-        let wish = recommended.min(tier.maximum).max(wanted);
+        let wish = proposal.wish.min(tier.maximum).max(wanted);
         Self { wanted, wish, floor, current, priority: tier.priority, price }
     }
 
@@ -136,12 +135,18 @@ fn share(maximum: u32, claims: &[Claim], uncounted: bool) -> Vec<u32> {
     let mut free = maximum - present;
     let mut order: Vec<usize> = (0..claims.len()).collect();
     order.sort_by_key(|&index| (Reverse(claims[index].priority), index));
-    for index in order {
-        let more = grants[index].saturating_sub(claims[index].current).min(free);
-        grants[index] = grants[index].min(claims[index].current + more);
-        free -= more;
+    // Minimums take their free places before anything above one does: they are filled whatever is granted here.
+    let limits: [fn(&Claim) -> u32; 2] = [|claim| claim.floor, |_| u32::MAX];
+    let mut places: Vec<u32> = claims.iter().map(|claim| claim.current).collect();
+    for limit in limits {
+        for &index in &order {
+            let wanted = grants[index].min(limit(&claims[index]));
+            let more = wanted.saturating_sub(places[index]).min(free);
+            places[index] += more;
+            free -= more;
+        }
     }
-    grants
+    grants.iter().zip(places).map(|(&granted, place)| granted.min(place)).collect()
 }
 
 fn neediest(claims: &[Claim], grants: &[u32]) -> Option<usize> {

@@ -169,15 +169,13 @@ fn chain_is_whole(decision: &Decision, listed: bool) -> bool {
 
 /// Growing tiers may not push the sum beyond the maximum; only minimums may, because they win.
 fn breaks_shared_maximum(spec: &FleetSpec, maximum: u32, decisions: &[Decision]) -> bool {
-    let there: u32 = decisions.iter().map(|it| it.supply.ready + it.supply.starting).sum();
-    let started: u32 = spec
-        .tiers
-        .iter()
-        .zip(decisions)
-        .map(|(tier, it)| {
-            let there = it.supply.ready + it.supply.starting;
-            it.desired.saturating_sub(there.max(tier.minimum))
-        })
-        .sum();
-    started > 0 && there + started > maximum
+    let (mut there, mut started, mut above_minimums) = (0, 0, 0);
+    for (tier, decision) in spec.tiers.iter().zip(decisions) {
+        let present = decision.supply.ready + decision.supply.starting;
+        there += present;
+        started += decision.desired.saturating_sub(present);
+        above_minimums += decision.desired.saturating_sub(present.max(tier.minimum));
+    }
+    // Minimums are filled whatever the maximum says; nothing else is started beside them beyond it.
+    above_minimums > 0 && there + started > maximum
 }

@@ -2,7 +2,7 @@
 
 use crate::decision::{ActiveSchedule, Clamp, Forecast, Override, Recommendation, Why};
 use crate::guard::{self, Chain, Context};
-use crate::observe::{Observation, Replica, Supply};
+use crate::observe::{Cause, Observation, Replica, Supply};
 use crate::policy::{Advice, View};
 use crate::spec::TierSpec;
 use crate::state::TierState;
@@ -38,6 +38,8 @@ pub struct Proposal {
     pub candidates: Vec<Replica>,
     /// The count wanted.
     pub wanted: u32,
+    /// What the winner would have at once. A cooldown or a step limit delays it, and does not make it need less.
+    pub wish: u32,
     /// What each policy recommended.
     pub recommendations: Vec<Recommendation>,
     /// Which of them won.
@@ -75,8 +77,9 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
     };
     let advices = advise(&mut state, &view);
     let winner = winner(&advices);
-    let blind = listed.is_none() || advices.iter().any(|advice| advice.desired.is_none() || advice.partial);
     let context = Context { now, spec, current: supply.current(), operator: inputs.operator.as_ref() };
+    let asleep = context.standing(&state) == 0;
+    let blind = listed.is_none() || advices.iter().any(|advice| is_blind(advice, asleep));
     let wanted = winner.and_then(|index| advices[index].desired).unwrap_or_else(|| context.standing(&state));
     let mut chain = Chain { count: wanted, clamps: Vec::new() };
     guard::guard(&mut chain, &mut state, &context, blind);
@@ -88,6 +91,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
         present: supply.current().max(state.counted),
         candidates: listed.cloned().unwrap_or_default(),
         wanted: chain.count,
+        wish: winner.map_or(0, |index| advices[index].wish.or(advices[index].desired).unwrap_or(0)),
         winner,
         clamps: chain.clamps,
         blind,
@@ -99,6 +103,13 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
         recommendations: recommendations(spec, advices),
     };
     (state, proposal)
+}
+
+/// Of a tier that was let go to zero there is nothing to measure in its replicas: that is no blindness, and what wakes it is
+/// seen elsewhere.
+const fn is_blind(advice: &Advice, asleep: bool) -> bool {
+    let nothing_to_measure = matches!(advice.why, Why::Blind { cause: Cause::NoReplica, .. });
+    advice.partial || (advice.desired.is_none() && !(asleep && nothing_to_measure))
 }
 
 /// Unknown replicas are taken to be as many as were last decided: nothing is started or ended for want of a list.

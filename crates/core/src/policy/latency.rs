@@ -66,10 +66,11 @@ fn judge(view: &View<'_>, bound: &Objective, above_share: f64) -> Advice {
                 },
             );
         }
-        if view.supply.starting > 0 {
-            return Advice::count(current, why);
-        }
         let more = if above_share > 2.0 * allowed_share { ready.div_ceil(2).max(1) } else { 1 };
+        if view.supply.starting > 0 {
+            // What starts may be enough; until that is seen the need is what it was.
+            return Advice { wish: Some(ready + more), ..Advice::count(current, why) };
+        }
         return Advice::count(ready + more, why);
     }
     // The N-1 that would remain must hold what is inside now in their batches.

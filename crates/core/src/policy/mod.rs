@@ -43,6 +43,8 @@ impl View<'_> {
 pub struct Advice {
     /// The count; `None` when it cannot tell.
     pub desired: Option<u32>,
+    /// What it expects to need, where it asks for less as long as it waits for what starts: its weight where replicas are short.
+    pub wish: Option<u32>,
     /// The count may be too low: a part could not be counted.
     pub partial: bool,
     /// Held above what is needed at this moment: a level's hold is not over.
@@ -55,11 +57,18 @@ pub struct Advice {
 
 impl Advice {
     pub(crate) const fn count(desired: u32, why: Why) -> Self {
-        Self { desired: Some(desired), partial: false, holding: false, until: None, why }
+        Self { desired: Some(desired), wish: None, partial: false, holding: false, until: None, why }
     }
 
     pub(crate) const fn blind(signal: Signal, cause: Cause) -> Self {
-        Self { desired: None, partial: false, holding: false, until: None, why: Why::Blind { signal, cause } }
+        Self {
+            desired: None,
+            wish: None,
+            partial: false,
+            holding: false,
+            until: None,
+            why: Why::Blind { signal, cause },
+        }
     }
 
     /// The same from a part of `signal`: what that needs already may add replicas; that the rest is not known, for this

@@ -141,7 +141,8 @@ impl TierJudge {
     pub fn judge(&mut self, tick: &Tick<'_>) -> Option<Breach> {
         let decision = tick.decision;
         let there = decision.supply.ready + decision.supply.starting;
-        let blind = tick.senses.is_blind(tick.spec, tick.weather, tick.signals);
+        let asleep = there.max(self.pace.desired().unwrap_or(0)) == 0;
+        let blind = tick.senses.is_blind(tick.spec, tick.weather, tick.signals, asleep);
         self.remember(blind, tick);
         let before = self.pace.desired();
         let pace = self.pace.judge(tick);

@@ -157,9 +157,15 @@ impl Senses {
         told && plausible(wrong)
     }
 
-    /// Whether a policy of the tier may not be gone by: its source did not tell, or not all, or not of now.
-    pub fn is_blind(&self, spec: &TierSpec, weather: &TierWeather, signals: &Signals) -> bool {
+    /// Whether a policy of the tier may not be gone by: its source did not tell, or not all, or not of now. Where it is
+    /// `asleep`, let go to zero, there is nothing that an exporter could tell.
+    pub fn is_blind(&self, spec: &TierSpec, weather: &TierWeather, signals: &Signals, asleep: bool) -> bool {
         let bad = |source: Source| !self.sights[source as usize].good;
+        let nothing_to_measure = asleep
+            && match &signals.gpu_utilization {
+                Reading::Missing { cause } => *cause == Cause::NoReplica,
+                reading => reading.fresh().is_some_and(|mean| mean.count == 0),
+            };
         weather.unlisted
             || spec.policies.iter().any(|policy| match policy {
                 PolicySpec::Capacity { .. } => bad(Source::Counters),
@@ -167,7 +173,9 @@ impl Senses {
                 PolicySpec::Latency { .. } if no_request(signals) => bad(Source::Levels),
                 PolicySpec::Latency { .. } => bad(Source::Counters),
                 PolicySpec::TargetTracking { signal: Signal::Offered, .. } => bad(Source::Counters),
-                PolicySpec::TargetTracking { signal: Signal::GpuUtilization, .. } => bad(Source::Exporter),
+                PolicySpec::TargetTracking { signal: Signal::GpuUtilization, .. } => {
+                    bad(Source::Exporter) && !nothing_to_measure
+                }
                 PolicySpec::TargetTracking { .. } | PolicySpec::BacklogPerReplica { .. } => bad(Source::Levels),
                 PolicySpec::PlayersPerReplica { .. } => {
                     let in_part = weather.sources[Source::Levels as usize] == Wrong::Partial;

@@ -104,10 +104,7 @@ impl Setting {
         let tiers: Vec<TierSpec> = TIERS[..count].iter().map(|name| tier(&mut dice, name)).collect();
         let least: u32 = tiers.iter().map(|it| it.minimum).sum::<u32>().max(1);
         let most: u32 = tiers.iter().map(|it| it.maximum).sum();
-        // While a replica starts, the latency policy asks for no more, and under a shared maximum another tier takes its
-        // place: the two then take turns for ever.
-        let by_latency = tiers.iter().flat_map(|it| &it.policies).any(|it| matches!(it, PolicySpec::Latency { .. }));
-        let shared_maximum = (dice.percent(50) && !by_latency).then(|| dice.between(least, most));
+        let shared_maximum = dice.percent(50).then(|| dice.between(least, most));
         let carried = |it: &TierSpec| Work::of(it).per_second * f64::from(it.maximum);
         let loads = tiers.iter().map(|it| Load::drawn(seed, &it.name, carried(it))).collect();
         let healed = tiers.iter().map(|it| healed(&mut dice, it)).collect();
