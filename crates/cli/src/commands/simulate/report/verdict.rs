@@ -55,7 +55,8 @@ fn in_words(ranked: &[Ranked<'_>]) -> String {
     let said = |policy: &Ranked<'_>| format!("{} {}.", policy.name(), policy.outcome());
     let Some(first) = ranked.first() else { return String::new() };
     let best = match (first.kept, first.is_ours()) {
-        (true, true) => return format!("{} No other that kept it is cheaper.", said(first)),
+        (true, true) if ranked.len() > 1 => return format!("{} No other that kept it is cheaper.", said(first)),
+        (true, true) => String::new(),
         (true, false) => format!("The cheapest that kept it: {}", said(first)),
         (false, _) => String::new(),
     };
