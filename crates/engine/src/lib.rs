@@ -10,3 +10,4 @@ extern crate std;
 pub mod queue;
 pub mod replica;
 pub mod sequence;
+pub mod tournament;

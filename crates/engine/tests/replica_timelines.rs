@@ -304,3 +304,13 @@ fn a_small_token_budget_keeps_gold_inside_16_ms_per_token_where_a_large_one_does
     assert!(small < 0.0158, "{small}");
     assert!(large > 0.0160, "{large}");
 }
+
+#[test]
+fn a_prompt_may_be_in_the_prefix_cache_but_for_its_last_token() {
+    let first_token = |cached| {
+        let mut replica = replica(&profile());
+        replica.submit_cached(ms(0), 100, 1, cached).unwrap();
+        run_to_end(&mut replica)[0].ttft()
+    };
+    assert_eq!([0, 50, 99, 100].map(first_token), [20_000, 15_000, 10_100, 10_100].map(Span::from_micros));
+}

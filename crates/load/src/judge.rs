@@ -123,7 +123,7 @@ pub(crate) fn criteria(criteria: &[Criterion], record: &Record, fleet: Option<&F
 }
 
 /// Kind, tier and the criterion in words.
-fn describe(criterion: &Criterion) -> (&'static str, Option<&str>, String) {
+pub fn describe(criterion: &Criterion) -> (&'static str, Option<&str>, String) {
     match criterion {
         Criterion::Latency { tier, metric, quantile, at_most } => {
             let bound = milliseconds(at_most.as_millis_f64());

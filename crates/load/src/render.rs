@@ -77,7 +77,8 @@ fn heading(out: &mut String, summary: &Summary) {
     line!(out, "  sent for {sent} of {planned}{how}, then awaited answers for {draining}\n");
 }
 
-fn criteria(out: &mut String, criteria: &[CriterionResult], colors: Colors) {
+/// Adds a line for each criterion, and how many passed.
+pub fn criteria(out: &mut String, criteria: &[CriterionResult], colors: Colors) {
     if criteria.is_empty() {
         return;
     }
@@ -129,7 +130,7 @@ fn painted_outcome(outcome: Outcome, colors: Colors) -> String {
 }
 
 /// What was seen of a criterion, or why it was not judged.
-pub(crate) fn outcome(criterion: &CriterionResult) -> String {
+pub fn outcome(criterion: &CriterionResult) -> String {
     let observed = criterion.observed.map(|observed| match observed {
         Observed::LatencyMs(value) => milliseconds(value),
         Observed::ObjectiveAttainment(share) | Observed::GpuUtilization(share) => percent(share),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use crate::fleet_point::FleetPoint;
-pub use crate::judge::{CriterionResult, NotJudged, Observed, Verdict};
+pub use crate::judge::{CriterionResult, NotJudged, Observed, Verdict, describe};
 pub use crate::pacer::Ended;
 pub use crate::probe::TierFleet;
 

@@ -54,9 +54,8 @@ fn filled(known: &[Option<f64>]) -> Vec<f64> {
     for (index, rate) in known.iter().enumerate() {
         let Some(rate) = *rate else { continue };
         let (from, value) = before.unwrap_or((0, rate));
-        for between in from..index {
-            let way = (between - from) as f64 / (index - from) as f64;
-            filled[between] = value + (rate - value) * way;
+        for (steps, between) in filled[from..index].iter_mut().enumerate() {
+            *between = value + (rate - value) * steps as f64 / (index - from) as f64;
         }
         filled[index] = rate;
         before = Some((index, rate));

@@ -1,5 +1,6 @@
 //! Policies side by side on the same demand.
 
+use crate::cloud::Cloud;
 use crate::fluid::{self, Autoscaler, Run, Setting};
 use crate::oracle::Violation;
 use crate::ours::Ours;
@@ -86,8 +87,10 @@ pub struct World<'a> {
     pub model: Model<'a>,
     /// Demand in replicas, a value a slot.
     pub demand: &'a [f64],
-    /// Cloud and limits.
+    /// Limits.
     pub setting: &'a Setting,
+    /// What replicas run on.
+    pub cloud: &'a Cloud,
     /// What they are judged by.
     pub terms: &'a Terms,
     /// The tier's engine, for peers that go by its figures.
@@ -103,7 +106,8 @@ impl World<'_> {
         if let (Model::Fluid, Some(name)) = (self.model, Ours::needs_requests(tier)) {
             return Err(CompareError::NeedsRequests(name));
         }
-        let mut ours = Ours::new(tier.clone(), self.setting.slot, self.setting.start);
+        let ours = Ours::new(tier.clone(), self.setting.slot, self.setting.start);
+        let mut ours = ours.through(self.cloud.pipeline, self.cloud.freshness);
         self.cell("evenkeel", None, None, &mut ours)
     }
 
@@ -129,7 +133,8 @@ impl World<'_> {
     fn cheapest(&self, peer: Peer) -> f64 {
         let mut best: Option<(bool, f64, f64)> = None;
         for target in peer.targets(self.demand) {
-            let run = fluid::run(self.demand, self.setting, peer.with_target(target, self.engine).as_mut());
+            let mut set = peer.with_target(target, self.engine);
+            let run = fluid::run_on(self.cloud, self.demand, self.setting, set.as_mut());
             let keeps = run.capacity_attainment() >= self.terms.attainment;
             let key = if keeps { run.billed_slots } else { run.violated };
             let better = best.is_none_or(|(kept, least, _)| (keeps && !kept) || (keeps == kept && key < least));
@@ -151,9 +156,12 @@ impl World<'_> {
         Ok(self.judged(policy, tuning, target, outcome))
     }
 
-    /// Judges a run that something else made, as it was recorded.
+    /// Judges a run that something else made, as it was recorded. It has no lives to be billed for, so its cost is at the
+    /// tier's price.
     pub fn recorded(&self, run: Run) -> Cell {
-        self.judged("recorded", None, None, Outcome { run, served: Served::default() })
+        let cloud = Cloud { pricing: None, ..self.cloud.clone() };
+        let world = World { cloud: &cloud, ..*self };
+        world.judged("recorded", None, None, Outcome { run, served: Served::default() })
     }
 
     fn judged(&self, policy: &'static str, tuning: Option<Tuning>, target: Option<f64>, outcome: Outcome) -> Cell {
@@ -164,7 +172,7 @@ impl World<'_> {
             parameters: Parameters { target },
             attainment_requested: self.terms.attainment,
             violation: self.setting.violation,
-            score: Score { served, ..Score::of(&run, self.demand, self.setting, self.terms) },
+            score: Score { served, ..Score::of(&run, self.demand, self.setting, self.cloud, self.terms) },
             run,
         }
     }
@@ -172,11 +180,12 @@ impl World<'_> {
     fn run(&self, autoscaler: &mut dyn Autoscaler) -> Result<Outcome, InvalidProfile> {
         match self.model {
             Model::Fluid => {
-                let run = fluid::run(self.demand, self.setting, autoscaler);
+                let run = fluid::run_on(self.cloud, self.demand, self.setting, autoscaler);
                 Ok(Outcome { run, served: Served::default() })
             }
             Model::Requests { traffic, tier, gateway } => {
-                requests::run(traffic.clone(), self.demand, self.setting, (tier, gateway), autoscaler)
+                let traffic = traffic.clone();
+                requests::run_on(self.cloud, traffic, self.demand, self.setting, (tier, gateway), autoscaler)
             }
         }
     }

@@ -4,13 +4,16 @@
 //! a count, and what demand exceeds the ready replicas is violated. Replicas are billed from their order on. Going, the
 //! ones still starting go first, the newest first.
 //!
-//! Left out: queues (a slot's excess is turned away), drains, failed launches, billing minimums.
+//! What the cloud refuses, and loses between two slots, is as [`crate::cloud`] has it. A replica that is lost within a slot is
+//! missed from the next one on, and one that is told to go is gone at once.
+//!
+//! Left out: queues (a slot's excess is turned away), drains.
 
+use crate::cloud::{Cloud, Event, Instances, Life, Losses};
 use crate::oracle::Violation;
 use crate::peers::EngineLoad;
-use evenkeel_core::observe::{Replica, Signals};
+use evenkeel_core::observe::{Replica, ReplicaState, Signals};
 use evenkeel_core::units::{Span, Time};
-use std::collections::VecDeque;
 
 /// Sets a count of replicas from what was.
 pub trait Autoscaler {
@@ -76,12 +79,12 @@ impl Seen<'_> {
     }
 }
 
-/// The cloud and the limits of a run.
+/// The limits of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
     /// Length of a slot.
     pub slot: Span,
-    /// Slots from the order to ready.
+    /// Slots from the order to ready, unless the cloud has a start-up of its own.
     pub start_up_slots: u32,
     /// Replicas at least.
     pub minimum: u32,
@@ -96,11 +99,19 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// What the autoscaler wants, inside the limits, and whether that is a change.
-    pub(crate) fn decide(&self, autoscaler: &mut dyn Autoscaler, seen: &Seen<'_>) -> (u32, Option<Change>) {
-        let to = autoscaler.decide(seen).clamp(self.minimum, self.maximum);
-        let (slot, from, reason) = (seen.demand.len(), seen.current(), autoscaler.reason());
-        (to, (to != from).then_some(Change { slot, from, to, reason }))
+    /// Time from the order to ready.
+    pub(crate) const fn start_up(&self) -> Span {
+        Span::from_micros(self.slot.as_micros() * self.start_up_slots as i64)
+    }
+
+    /// Moment of a slot's beginning.
+    pub(crate) fn at(&self, slot: usize) -> Time {
+        self.start + Span::from_micros(self.slot.as_micros() * slot as i64)
+    }
+
+    /// What the autoscaler wants, inside the limits.
+    pub(crate) fn decide(&self, autoscaler: &mut dyn Autoscaler, seen: &Seen<'_>) -> u32 {
+        autoscaler.decide(seen).clamp(self.minimum, self.maximum)
     }
 }
 
@@ -121,19 +132,32 @@ pub struct Run {
     pub launches: u64,
     /// Where the count changed, those before scoring included.
     pub changes: Vec<Change>,
+    /// Every replica, those before scoring included.
+    pub lives: Vec<Life>,
+    /// What the cloud refused and took away.
+    pub losses: Losses,
 }
 
-/// A change of the count of ready and starting replicas.
+/// A change that the autoscaler made of the count of ready and starting replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     /// In which slot.
     pub slot: usize,
     /// Before.
     pub from: u32,
-    /// After.
+    /// After, without what the cloud refused.
     pub to: u32,
     /// Why, where the autoscaler tells.
     pub reason: Option<&'static str>,
+}
+
+impl Change {
+    /// From what was seen to what was wanted, of which so many could be launched.
+    pub(crate) fn of(seen: &Seen<'_>, wanted: u32, launched: u32, reason: Option<&'static str>) -> Option<Self> {
+        let (slot, from) = (seen.demand.len(), seen.current());
+        let to = wanted.min(from + launched);
+        (to != from).then_some(Self { slot, from, to, reason })
+    }
 }
 
 impl Run {
@@ -143,32 +167,39 @@ impl Run {
     }
 }
 
-/// Lets `autoscaler` staff `demand`, given in replicas a slot.
+/// Lets `autoscaler` staff `demand`, given in replicas a slot, on the default cloud.
 pub fn run(demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -> Run {
-    let mut fleet = Fleet { ready: setting.minimum, ..Fleet::default() };
+    run_on(&Cloud::default(), demand, setting, autoscaler)
+}
+
+/// The same on any cloud.
+pub fn run_on(cloud: &Cloud, demand: &[f64], setting: &Setting, autoscaler: &mut dyn Autoscaler) -> Run {
+    let mut fleet = Fleet(Instances::new(cloud, setting, demand.len()));
+    (0..setting.minimum).for_each(|_| _ = fleet.0.found());
     let mut run = Run { ready: Vec::with_capacity(demand.len()), ..Run::default() };
     for (slot, &offered) in demand.iter().enumerate() {
-        fleet.admit(slot);
+        let now = setting.at(slot);
+        fleet.advance(now);
         let seen = Seen {
-            now: setting.start + Span::from_micros(setting.slot.as_micros() * slot as i64),
+            now,
             slot: setting.slot,
             demand: &demand[..slot],
             served_by: &run.ready,
-            ready: fleet.ready,
-            starting: fleet.starting(),
+            ready: fleet.0.count(ReplicaState::Ready),
+            starting: fleet.0.count(ReplicaState::Starting),
             measured: None,
             engines: None,
         };
-        let (wanted, change) = setting.decide(autoscaler, &seen);
-        run.changes.extend(change);
-        let launched = fleet.resize(wanted, slot, setting);
-        fleet.admit(slot);
-        let scored = slot >= setting.scored_from;
-        run.note(offered, fleet.ready, launched, scored, setting.violation);
-        if scored {
-            run.billed_slots += f64::from(fleet.ready + fleet.starting_since(setting.scored_from));
-        }
+        let wanted = setting.decide(autoscaler, &seen);
+        let launched = fleet.resize(seen.current(), wanted, now);
+        run.changes.extend(Change::of(&seen, wanted, launched, autoscaler.reason()));
+        fleet.advance(now);
+        let ready = fleet.0.count(ReplicaState::Ready);
+        run.note(offered, ready, launched, slot >= setting.scored_from, setting.violation);
     }
+    fleet.advance(setting.at(demand.len()));
+    let billed = run.close(fleet.0);
+    run.billed_slots = billed.as_micros() as f64 / setting.slot.as_micros() as f64;
     run
 }
 
@@ -184,61 +215,36 @@ impl Run {
             self.launches += u64::from(launched);
         }
     }
-}
 
-#[derive(Debug, Default)]
-struct Fleet {
-    ready: u32,
-    /// Launches under way, oldest first.
-    starting: VecDeque<Launch>,
-}
-
-#[derive(Debug)]
-struct Launch {
-    ordered: usize,
-    ready_at: usize,
-    replicas: u32,
-}
-
-impl Fleet {
-    fn starting(&self) -> u32 {
-        self.starting.iter().map(|launch| launch.replicas).sum()
+    /// Takes in what became of the replicas; gives back what is billed.
+    pub(crate) fn close(&mut self, instances: Instances<'_>) -> Span {
+        let (billed, lives, losses) = instances.close();
+        (self.lives, self.losses) = (lives, losses);
+        billed
     }
+}
 
-    fn starting_since(&self, slot: usize) -> u32 {
-        self.starting.iter().filter(|launch| launch.ordered >= slot).map(|launch| launch.replicas).sum()
-    }
+struct Fleet<'a>(Instances<'a>);
 
-    /// What has started by `slot` is ready.
-    fn admit(&mut self, slot: usize) {
-        while let Some(launch) = self.starting.pop_front_if(|launch| launch.ready_at <= slot) {
-            self.ready += launch.replicas;
+impl Fleet<'_> {
+    /// What happens until `now` by itself. Whoever is told to go is gone.
+    fn advance(&mut self, now: Time) {
+        while self.0.next().is_some_and(|at| at <= now) {
+            if let Some((at, Event::Noticed(place))) = self.0.step(now) {
+                self.0.end(place, at);
+            }
         }
     }
 
     /// Orders or ends replicas, and says how many were ordered.
-    fn resize(&mut self, wanted: u32, slot: usize, setting: &Setting) -> u32 {
-        let current = self.ready + self.starting();
-        let launched = wanted.saturating_sub(current);
-        if launched > 0 {
-            let ready_at = slot + setting.start_up_slots as usize;
-            self.starting.push_back(Launch { ordered: slot, ready_at, replicas: launched });
-        }
-        self.end(current.saturating_sub(wanted));
-        launched
-    }
-
-    fn end(&mut self, mut surplus: u32) {
-        while surplus > 0 {
-            let Some(newest) = self.starting.back_mut() else { break };
-            let ended = newest.replicas.min(surplus);
-            newest.replicas -= ended;
-            surplus -= ended;
-            if newest.replicas == 0 {
-                self.starting.pop_back();
+    fn resize(&mut self, current: u32, wanted: u32, now: Time) -> u32 {
+        for _ in wanted..current {
+            let newest = self.0.newest(ReplicaState::Starting).or_else(|| self.0.newest(ReplicaState::Ready));
+            if let Some(place) = newest {
+                self.0.end(place, now);
             }
         }
-        self.ready -= surplus.min(self.ready);
+        (current..wanted).filter(|_| self.0.order(now).is_some()).count() as u32
     }
 }
 

@@ -2,15 +2,17 @@
 //! oracle that knows the future.
 //!
 //! The way of the data: a series becomes [`demand`] in replicas a slot; [`fluid`] lets an [`Autoscaler`](fluid::Autoscaler)
-//! staff it, slot by slot, ours ([`ours`]) or a peer's ([`peers`]); [`score`] sets what it cost and what it missed beside
+//! staff it on a [`cloud`], slot by slot, ours ([`ours`]) or a peer's ([`peers`]); [`score`] sets what it cost and what it missed beside
 //! what the [`oracle`] would have paid to miss as little.
 //!
 //! Everything is a pure function of its arguments: a seed gives the same bytes on every platform.
 
 pub mod backtest;
+pub mod cloud;
 pub mod compare;
 pub mod demand;
 pub mod fluid;
+pub mod hindsight;
 pub mod oracle;
 pub mod ours;
 pub mod peers;

@@ -1,5 +1,6 @@
 //! Evenkeel's own decision code in virtual time: the very code that runs live, and its check.
 
+use crate::cloud::{OnItsWay, Pipeline};
 use crate::fluid::{Autoscaler, Seen};
 use evenkeel_core::autoscaler::{Autoscaler as _, Evenkeel, FleetInputs};
 use evenkeel_core::capacity::Table;
@@ -8,7 +9,7 @@ use evenkeel_core::decision::Reason;
 use evenkeel_core::observe::{Observation, Offered, Reading, Replica, ReplicaId, ReplicaState, Signals};
 use evenkeel_core::propose::TierInputs;
 use evenkeel_core::spec::{FleetSpec, PolicySpec, TierSpec};
-use evenkeel_core::units::Time;
+use evenkeel_core::units::{Span, Time};
 
 /// One tier decided by Evenkeel.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub struct Ours {
     /// Offered requests below one, carried to the next slot.
     carried: f64,
     named: u64,
+    /// Offered demand between the model and the decision.
+    way: OnItsWay,
+    freshness: Option<Span>,
     reason: Option<Reason>,
 }
 
@@ -29,14 +33,30 @@ impl Ours {
     }
 
     /// Decides over `tier` from `start` on, once each `tick`.
-    pub fn new(tier: TierSpec, tick: evenkeel_core::units::Span, start: Time) -> Self {
+    pub fn new(tier: TierSpec, tick: Span, start: Time) -> Self {
         let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
         let signals = Signals::default();
         let observation = Observation { signals, replicas: Reading::Fresh { value: Vec::new(), at: start } };
         let inputs = TierInputs { observation, forecast: None, schedule: None, operator: None };
         let spec = FleetSpec { name: "simulated".into(), tick, shared_maximum: None, tiers: vec![tier] };
         let inputs = FleetInputs { now: start, tiers: vec![inputs] };
-        Self { evenkeel: Evenkeel::new(spec, start), table, inputs, carried: 0.0, named: 0, reason: None }
+        Self {
+            evenkeel: Evenkeel::new(spec, start),
+            table,
+            inputs,
+            carried: 0.0,
+            named: 0,
+            way: OnItsWay::default(),
+            freshness: None,
+            reason: None,
+        }
+    }
+
+    /// Reads what is offered through `pipeline`, and takes a reading older than `freshness` for stale. All other signals are
+    /// read directly.
+    #[must_use]
+    pub fn through(self, pipeline: Pipeline, freshness: Option<Span>) -> Self {
+        Self { way: OnItsWay::through(pipeline), freshness, ..self }
     }
 
     /// What the model measured, or what follows from the last slot's demand.
@@ -48,6 +68,9 @@ impl Ours {
             self.list(seen);
             self.inputs.tiers[0].observation.signals.offered = self.offered(seen);
         }
+        let offered = &mut self.inputs.tiers[0].observation.signals.offered;
+        let readable = self.way.pass(*offered, seen.now);
+        *offered = self.freshness.map_or(readable, |limit| readable.aged(seen.now, limit));
     }
 
     /// The last slot's demand as a count of requests that were offered.
@@ -60,10 +83,15 @@ impl Ours {
         Reading::Fresh { value, at: seen.now }
     }
 
-    /// Keeps names and order: who is ready was there first.
+    /// Keeps names and order: who is ready was there first. Rates do not tell which one was lost, so the newest of its state is.
     fn list(&mut self, seen: &Seen<'_>) {
         let Reading::Fresh { value: replicas, at } = &mut self.inputs.tiers[0].observation.replicas else { return };
         *at = seen.now;
+        let mut ready = 0;
+        replicas.retain(|replica| {
+            ready += u32::from(replica.state == ReplicaState::Ready);
+            replica.state != ReplicaState::Ready || ready <= seen.ready
+        });
         replicas.truncate(seen.current() as usize);
         while replicas.len() < seen.current() as usize {
             let id = ReplicaId(format!("replica-{}", self.named));

@@ -7,6 +7,7 @@ mod exports;
 use evenkeel_core::capacity::Table;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
+use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::demand;
 use evenkeel_sim::fluid::Setting;
@@ -51,7 +52,8 @@ fn cells(model: Model<'_>, tier: &TierSpec, demand: &[f64]) -> Result<Vec<Cell>,
         Setting { slot: SLOT, start_up_slots: 12, minimum: 1, maximum: 50, scored_from: 60, start, violation };
     let terms = Terms { attainment: 0.99, price_per_hour: tier.price_per_hour };
     let engine = SteadyState::new(tier);
-    let world = World { model, demand, setting: &setting, terms: &terms, engine: &engine };
+    let cloud = Cloud::default();
+    let world = World { model, demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let peers = Peer::ALL.into_iter().map(|peer| world.peer(peer, Tuning::Default));
     std::iter::once(world.ours(tier)).chain(peers).collect::<Result<_, _>>().map_err(in_words)
 }

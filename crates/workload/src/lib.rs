@@ -4,6 +4,7 @@
 //! platform (`libm`, own samplers). Time is a span since the start of the run.
 
 pub mod arrivals;
+pub mod availability;
 mod calendar;
 pub mod day;
 pub mod lengths;
@@ -17,6 +18,7 @@ pub mod trace;
 pub mod written;
 
 pub use arrivals::{Arrival, Arrivals, TierTraffic, TrafficError};
+pub use availability::{Availability, AvailabilityError};
 pub use day::{Day, DayError};
 pub use scenario::{Scenario, UnknownScenario};
 pub use series::{PlayersSeries, Point, SeriesError};

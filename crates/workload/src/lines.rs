@@ -56,8 +56,18 @@ impl<'a> Lines<'a> {
 
     /// The next line with its number, from 1, without the blanks about it; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<(usize, &str)>, SeriesError> {
+        self.next_where(|first| !matches!(first, None | Some(b'#')))
+    }
+
+    /// The same in a format in which comments say something.
+    pub(crate) fn next_or_comment(&mut self) -> Result<Option<(usize, &str)>, SeriesError> {
+        self.next_where(|first| first.is_some())
+    }
+
+    /// The next line whose first byte, if any, is such a one.
+    fn next_where(&mut self, such: impl Fn(Option<&u8>) -> bool) -> Result<Option<(usize, &str)>, SeriesError> {
         while self.read_line()? {
-            if !matches!(self.said().first(), None | Some(b'#')) {
+            if such(self.said().first()) {
                 let line = self.number;
                 let text = str::from_utf8(self.said()).map_err(|_| SeriesError::NotText { line })?;
                 return Ok(Some((line, text)));

@@ -130,6 +130,12 @@ impl RequestTrace {
         if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests: requests.into(), failed }) }
     }
 
+    /// Made up or measured requests; they are put in order of time.
+    pub fn from_requests(mut requests: Vec<TraceRequest>) -> Self {
+        requests.sort_unstable();
+        Self { requests: requests.into(), failed: 0 }
+    }
+
     /// The requests, in order of time.
     pub fn requests(&self) -> &[TraceRequest] {
         &self.requests

@@ -9,6 +9,7 @@ use evenkeel_core::units::Span;
 use evenkeel_sim::fluid::{Autoscaler, Seen, Setting};
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::requests::{Drawn, Gateway, Traffic, run};
+use std::process::Command;
 use std::time::Instant;
 
 const FLEETS: [u32; 3] = [50, 30, 8];
@@ -28,10 +29,23 @@ pub(crate) fn measure() -> Vec<Goal> {
         grown = grown.max(growth);
     }
     let per_second = answered as f64 / began.elapsed().as_secs_f64();
+    if let Some(simpy) = simpy_per_second() {
+        println!(
+            "simpy: {simpy} requests/s of a queue with 16 servers; the simulator {:.1} times that",
+            per_second / simpy
+        );
+    }
     vec![
         Goal::at_least("simulated_requests_per_core_second", per_second, "requests/s", 1e6),
         Goal::at_most("simulation_memory_growth", grown / MIB, "MiB", 1.0),
     ]
+}
+
+/// What SimPy carries, a common library for simulations, where `EVENKEEL_SIMPY` names a Python that has it.
+fn simpy_per_second() -> Option<f64> {
+    let python = std::env::var_os("EVENKEEL_SIMPY")?;
+    let output = Command::new(python).args(["-c", include_str!("queue_in_simpy.py")]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
 /// Requests answered, and bytes that memory grew by after a tenth of them.

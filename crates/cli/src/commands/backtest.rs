@@ -11,6 +11,7 @@ use evenkeel_core::capacity::Table;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_sim::backtest::{self, Rates};
+use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::peers::SteadyState;
@@ -115,7 +116,8 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let setting = setting(spec, start, demand.len(), &arguments)?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
     let engine = SteadyState::new(spec);
-    let world = World { model, demand: &demand, setting: &setting, terms: &terms, engine: &engine };
+    let cloud = Cloud::default();
+    let world = World { model, demand: &demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = tried(&world, spec, &arguments)?;
     let path = arguments.journal.display().to_string();
     let (step_seconds, points, unknown_points) = (arguments.step.as_secs_f64(), demand.len(), rates.unknown);
@@ -156,7 +158,15 @@ fn production(recorded: &Recorded, start: Time, rates: &Rates, arguments: &Argum
     let looks = recorded.ticks.iter().filter_map(|tick| Some((tick.at, tick.supply?)));
     let run = backtest::run(looks, &demand, &setting);
     let engine = SteadyState::new(spec);
-    let world = World { model: Model::Fluid, demand: &demand, setting: &setting, terms: &terms, engine: &engine };
+    let cloud = Cloud::default();
+    let world = World {
+        model: Model::Fluid,
+        demand: &demand,
+        setting: &setting,
+        cloud: &cloud,
+        terms: &terms,
+        engine: &engine,
+    };
     Ok(world.recorded(run))
 }
 

@@ -2,21 +2,25 @@
 
 mod about;
 pub(super) mod choices;
+mod judge;
 mod load;
 pub(super) mod render;
 mod report;
 
 use crate::commands::values::{above_zero, whole};
-use crate::failure::Failure;
+use crate::failure::{CRITERION, Failure};
 use crate::fleet_file;
 use crate::output::{self, Output};
 use choices::Chosen;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
+use evenkeel_load::render::Colors;
+use evenkeel_load::summary::{CriterionResult, Verdict};
+use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
-use evenkeel_sim::oracle::{FRONTIER, Oracle};
+use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
@@ -76,6 +80,9 @@ pub(crate) struct Arguments {
     /// Time at the beginning that policies learn from and that is not scored
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = choices::span)]
     history: Span,
+    /// Judge the fleet file's criteria by what Evenkeel's own policy did; exit code 1 where one failed
+    #[arg(long)]
+    criteria: bool,
     /// Length of a step
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = choices::step)]
     step: Span,
@@ -155,7 +162,10 @@ struct Comparison {
     seed: u64,
     tier: String,
     trace: Trace,
+    hindsight: Hindsight,
     cells: Vec<Cell>,
+    /// `None` where they were not asked for.
+    criteria: Option<Vec<CriterionResult>>,
 }
 
 #[derive(Serialize)]
@@ -179,33 +189,59 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
         choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &spec, gateway: &gateway },
     };
     let engine = SteadyState::new(&spec);
-    let world = World { model, demand: &load.demand, setting: &setting, terms: &terms, engine: &engine };
+    let cloud = Cloud::default();
+    let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
-    if output == Output::Html {
-        page(&world, &cells, &about::about(&arguments, &spec, &setting))?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let trace = Trace {
         path: arguments.series.in_words(),
         step_seconds: arguments.step.as_secs_f64(),
         points: load.demand.len(),
     };
+    let criteria = judged(&arguments, &fleet, &spec, &cells, &setting)?;
+    let passed = criteria.iter().flatten().all(|criterion| criterion.verdict != Verdict::Failed);
     let tier = spec.name.clone();
-    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, cells };
+    let hindsight = Hindsight::of(&world, load.mean.as_ref());
+    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, hindsight, cells, criteria };
     match output {
         Output::Json => output::json(&result)?,
-        _ => output::say(render::table(&result.cells.iter().collect::<Vec<_>>()))?,
+        Output::Table => output::say(in_words(&result))?,
+        Output::Html => output::say(page(&world, &result, &about::about(&arguments, &spec, &setting)))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
 }
 
-/// The page with pictures, on standard output.
-fn page(world: &World<'_>, cells: &[Cell], about: &report::About) -> Result<(), Failure> {
-    let World { demand, setting, terms, .. } = *world;
-    let scored = &demand[setting.scored_from..];
-    let oracle = Oracle::new(scored, f64::from(setting.start_up_slots), setting.minimum, setting.violation);
-    let compared = Compared { cells, demand, setting, terms, frontier: &oracle.frontier(&FRONTIER) };
-    output::say(report::html(&compared, about).trim_end())
+fn judged(
+    arguments: &Arguments,
+    fleet: &Fleet,
+    spec: &TierSpec,
+    cells: &[Cell],
+    setting: &Setting,
+) -> Result<Option<Vec<CriterionResult>>, Failure> {
+    if !arguments.criteria {
+        return Ok(None);
+    }
+    let ours = cells.first().filter(|_| arguments.policies.evenkeel).ok_or_else(|| {
+        Failure::usage("`--criteria` judges Evenkeel's own policy; name `evenkeel` among the `--policies`")
+    })?;
+    Ok(Some(judge::criteria(&fleet.criteria, &spec.name, ours, setting)))
+}
+
+fn in_words(result: &Comparison) -> String {
+    let mut words = render::table(&result.cells.iter().collect::<Vec<_>>());
+    words.push_str(&render::hindsight(&result.hindsight));
+    if let Some(criteria) = &result.criteria {
+        words.push('\n');
+        evenkeel_load::render::criteria(&mut words, criteria, Colors::None);
+    }
+    words
+}
+
+/// With pictures.
+fn page(world: &World<'_>, result: &Comparison, about: &report::About) -> String {
+    let World { demand, setting, .. } = *world;
+    let Comparison { cells, hindsight, criteria, .. } = result;
+    let criteria = criteria.as_deref().unwrap_or_default();
+    report::html(&Compared { cells, demand, setting, hindsight, criteria }, about).trim_end().to_owned()
 }
 
 pub(super) fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a TierSpec, &'a TierSettings), Failure> {

@@ -3,6 +3,7 @@
 use super::RequestId;
 use super::health::{Doubt, Health, Sign, Trust};
 use super::settings::QueueSettings;
+use crate::tournament::Tournament;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use evenkeel_core::units::Time;
@@ -28,6 +29,7 @@ pub enum Standing {
 
 #[derive(Debug)]
 struct Entry<R> {
+    number: u64,
     name: R,
     standing: Standing,
     max_outstanding: u32,
@@ -92,8 +94,8 @@ pub(super) struct Replicas<R> {
     entries: Vec<Option<Entry<R>>>,
     /// Places in `entries` that are free again.
     free: Vec<u32>,
-    /// Who can take a request: fewest outstanding first, then the longest unused.
-    available: BTreeSet<(u32, u64, Slot)>,
+    /// Who can take a request, by index: fewest outstanding first, then the longest unused, then the first added.
+    available: Tournament<(u32, u64, u64)>,
     /// Who is suspended, by the end of it.
     suspended: BTreeSet<(Time, Slot)>,
     trusted: usize,
@@ -108,7 +110,7 @@ impl<R: Ord + Clone> Replicas<R> {
             names: BTreeMap::new(),
             entries: Vec::new(),
             free: Vec::new(),
-            available: BTreeSet::new(),
+            available: Tournament::default(),
             suspended: BTreeSet::new(),
             trusted: 0,
             reachable: 0,
@@ -134,7 +136,8 @@ impl<R: Ord + Clone> Replicas<R> {
         self.added += 1;
         self.names.insert(name.clone(), slot);
         let (standing, health) = (Standing::Serving, Health::new());
-        let entry = Entry { name, standing, max_outstanding, outstanding: 0, turn: 0, served: 0, health };
+        let number = slot.number;
+        let entry = Entry { number, name, standing, max_outstanding, outstanding: 0, turn: 0, served: 0, health };
         if index as usize == self.entries.len() {
             self.entries.push(None);
         }
@@ -216,7 +219,11 @@ impl<R: Ord + Clone> Replicas<R> {
 
     /// Who can take a request, in the order of preference.
     pub(super) fn available(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.available.iter().map(|(_, _, slot)| *slot)
+        let slot = |index: u32| self.entries[index as usize].as_ref().map(|entry| Slot { number: entry.number, index });
+        let first = self.available.first().map(|(_, index)| index);
+        // Whoever is not content with the first asks for the others; nearly nobody does.
+        let others = core::iter::once_with(|| self.available.in_order()).flatten().skip(1);
+        first.into_iter().chain(others).filter_map(slot)
     }
 
     /// Whether this replica was ejected for failing.
@@ -273,6 +280,7 @@ impl<R: Ord + Clone> Replicas<R> {
         let entry = self.entry(slot);
         if entry.standing == Standing::Removed && entry.outstanding == 0 {
             self.unindex(slot);
+            self.available.set(slot.index, None);
             if let Some(entry) = self.entries[slot.index as usize].take() {
                 self.names.remove(&entry.name);
                 self.free.push(slot.index);
@@ -291,13 +299,11 @@ impl<R: Ord + Clone> Replicas<R> {
 
     fn index(&mut self, slot: Slot) {
         let entry = self.entry(slot);
-        let (key, wakes_at) = ((entry.outstanding, entry.turn, slot), entry.wakes_at());
+        let (key, wakes_at) = ((entry.outstanding, entry.turn, slot.number), entry.wakes_at());
         let (available, trusted, reachable) = (entry.available(), entry.trusted(), entry.reachable());
         self.trusted += usize::from(trusted);
         self.reachable += usize::from(reachable);
-        if available {
-            self.available.insert(key);
-        }
+        self.available.set(slot.index, available.then_some(key));
         if let Some(until) = wakes_at {
             self.suspended.insert((until, slot));
         }
@@ -305,11 +311,10 @@ impl<R: Ord + Clone> Replicas<R> {
 
     fn unindex(&mut self, slot: Slot) {
         let entry = self.entry(slot);
-        let (key, wakes_at) = ((entry.outstanding, entry.turn, slot), entry.wakes_at());
+        let wakes_at = entry.wakes_at();
         let (trusted, reachable) = (entry.trusted(), entry.reachable());
         self.trusted -= usize::from(trusted);
         self.reachable -= usize::from(reachable);
-        self.available.remove(&key);
         if let Some(until) = wakes_at {
             self.suspended.remove(&(until, slot));
         }

@@ -12,15 +12,11 @@ pub(super) struct Step {
     pub(super) stretch: Stretch,
     /// How many iterations keep this composition; 1 where prompts are computed.
     pub(super) iterations: u64,
+    /// When the last of them ends.
+    pub(super) end: Moment,
     /// Sequences that gain a token in each.
     pub(super) sequences: u64,
     pub(super) prefill_tokens: u64,
-}
-
-impl Step {
-    pub(super) fn end(&self) -> Moment {
-        self.stretch.boundary(self.iterations)
-    }
 }
 
 /// A prompt's part in one iteration.
@@ -55,7 +51,7 @@ impl Replica {
         self.busy_since.get_or_insert(at.visible());
         let stretch = Stretch { began: at, first: length, growth: self.cost.growth(sequences) };
         let prefill_tokens = self.chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
-        self.step = Some(Step { stretch, iterations: 1, sequences, prefill_tokens });
+        self.step = Some(Step { stretch, iterations: 1, end: at, sequences, prefill_tokens });
         self.replan();
     }
 
@@ -113,9 +109,8 @@ impl Replica {
         self.admissions += 1;
         self.running.push((admission, id));
         let iteration = self.iteration;
-        let prompt = self.request(id).prompt;
-        let cached = self.cost.cached_prefix(prompt);
         let request = self.request_mut(id);
+        let (prompt, cached) = (request.prompt, request.cached);
         let first_time = request.scheduled.is_none();
         request.scheduled.get_or_insert(at.visible());
         let generated = request.generated(iteration);
@@ -147,7 +142,7 @@ impl Replica {
         let mixed = !self.chunks.is_empty() || !self.cancelled.is_empty();
         let iterations = if mixed { 1 } else { self.iterations_alike(&step.stretch, step.sequences) };
         if let Some(step) = &mut self.step {
-            step.iterations = iterations;
+            (step.iterations, step.end) = (iterations, step.stretch.boundary(iterations));
         }
     }
 

@@ -11,7 +11,7 @@ impl Replica {
     /// Ends all iterations under way and begins the next ones.
     pub(super) fn end_step(&mut self) {
         let Some(step) = self.step.take() else { return };
-        let end = step.end();
+        let end = step.end;
         self.count(&step, step.iterations);
         self.release_cancelled();
         self.finish_sequences(end);

@@ -102,12 +102,29 @@ impl Replica {
     /// # Errors
     /// When it could never be served here; see [`Refused`].
     pub fn submit(&mut self, now: Time, prompt_tokens: u32, output_tokens: u32) -> Result<RequestId, Refused> {
+        let cached = self.cost.cached_prefix(prompt_tokens);
+        self.submit_cached(now, prompt_tokens, output_tokens, cached)
+    }
+
+    /// The same for a prompt of which the prefix cache holds `cached_tokens`, whatever the profile's share is; the last token
+    /// is always computed, since its computation yields the first output token.
+    ///
+    /// # Errors
+    /// When it could never be served here; see [`Refused`].
+    pub fn submit_cached(
+        &mut self,
+        now: Time,
+        prompt_tokens: u32,
+        output_tokens: u32,
+        cached_tokens: u32,
+    ) -> Result<RequestId, Refused> {
         self.refusal(prompt_tokens, output_tokens)?;
         self.advance(now);
         let id = RequestId(self.submitted);
         self.submitted += 1;
         let request = Request {
             prompt: prompt_tokens,
+            cached: cached_tokens.min(prompt_tokens.saturating_sub(1)),
             output: output_tokens,
             arrived: self.now,
             queued: self.now + self.cost.overhead,
@@ -161,7 +178,7 @@ impl Replica {
     pub fn advance(&mut self, now: Time) {
         loop {
             match &self.step {
-                Some(step) if step.end().visible() <= now => self.end_step(),
+                Some(step) if step.end.visible() <= now => self.end_step(),
                 Some(_) => break self.end_iterations_before(now),
                 None => match self.ready_at() {
                     Some(ready) if ready <= now => self.compose(Moment::at(ready)),
@@ -175,7 +192,7 @@ impl Replica {
     /// The next moment at which advancing does more than move tokens along: a request begins, ends or changes the
     /// batch. `None` while idle. A request submitted or cancelled meanwhile may bring it forward.
     pub fn next_event(&self) -> Option<Time> {
-        self.step.as_ref().map(|step| step.end().visible()).or_else(|| self.ready_at())
+        self.step.as_ref().map(|step| step.end.visible()).or_else(|| self.ready_at())
     }
 
     /// When the iteration under way ends and every decoding sequence has one more token; `None` while idle. Whoever
@@ -187,6 +204,15 @@ impl Replica {
     /// Takes the events since the last call, in order. They pile up until taken.
     pub fn drain_events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.events.drain(..)
+    }
+
+    /// The same for whoever asks often: adds them to a list, which keeps its memory as the replica's own does.
+    pub fn take_events(&mut self, into: &mut Vec<Event>) {
+        if into.is_empty() {
+            core::mem::swap(&mut self.events, into);
+        } else {
+            into.append(&mut self.events);
+        }
     }
 
     /// How far a request had come at the moment last advanced to; `None` once it has finished or was cancelled.

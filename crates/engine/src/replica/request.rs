@@ -9,6 +9,8 @@ use evenkeel_core::units::Time;
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) prompt: u32,
+    /// Of the prompt, tokens that the prefix cache holds.
+    pub(super) cached: u32,
     pub(super) output: u32,
     pub(super) arrived: Time,
     /// `arrived` plus the overhead: from here on it may join a batch.

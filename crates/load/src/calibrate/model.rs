@@ -1,10 +1,13 @@
-//! What the engine model says of requests that were really sent.
+//! What the simulator says of requests that were really sent: one replica, request by request, as `evenkeel simulate --model
+//! requests` has it.
 
 use super::CalibrationError;
-use super::latencies::Latencies;
+use super::latencies::Figure;
 use evenkeel_core::profile::Profile;
-use evenkeel_core::units::{Span, Time};
-use evenkeel_engine::replica::{Event, IterationRun, Replica};
+use evenkeel_core::spec::LatencyMetric;
+use evenkeel_core::units::Span;
+use evenkeel_sim::requests::{Distributions, alone};
+use evenkeel_workload::{RequestTrace, TraceRequest};
 
 /// A request as it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,47 +19,36 @@ pub(super) struct Sent {
     pub(super) output_tokens: u32,
 }
 
-/// Sends the same requests at the same moments to a replica of this profile.
-pub(super) fn latencies(profile: &Profile, sent: &[Sent]) -> Result<Latencies, CalibrationError> {
+/// Latencies of the same requests, sent at the same moments, on a replica of this profile.
+pub(super) fn latencies(profile: &Profile, sent: &[Sent]) -> Result<Distributions, CalibrationError> {
+    let request = |it: &Sent| {
+        let Sent { at, prompt_tokens, output_tokens } = *it;
+        TraceRequest { at, prompt_tokens, output_tokens, cached_tokens: 0 }
+    };
+    let trace = RequestTrace::from_requests(sent.iter().map(request).collect());
     let unusable = |why: String| CalibrationError::NoModel(why);
-    let mut replica = Replica::new(profile, Time::from_micros(0)).map_err(|error| unusable(error.to_string()))?;
-    let mut in_order = sent.to_vec();
-    in_order.sort_unstable_by_key(|sent| sent.at);
-    for sent in &in_order {
-        let at = Time::from_micros(0) + sent.at;
-        replica.submit(at, sent.prompt_tokens, sent.output_tokens).map_err(|refused| unusable(refused.to_string()))?;
-    }
-    while let Some(next) = replica.next_event() {
-        replica.advance(next);
-    }
-    let mut latencies = Latencies::default();
-    for event in replica.drain_events() {
-        match event {
-            Event::Finished(finished) => {
-                latencies.ttft.push(finished.ttft().as_millis_f64());
-                latencies.tpot.extend(finished.tpot_seconds().map(|seconds| seconds * 1e3));
-            }
-            Event::Iterations(run) => latencies.gaps.extend(gaps(&run)),
-            Event::Resumed { gap, .. } => latencies.gaps.push((gap.as_millis_f64(), 1.0)),
-            Event::FirstToken { .. } => {}
-        }
-    }
-    Ok(latencies)
+    alone(profile, &trace).map_err(|error| unusable(error.to_string()))
 }
 
-/// The gaps of iterations whose lengths grow evenly.
-fn gaps(run: &IterationRun) -> impl Iterator<Item = (f64, f64)> {
-    let (first, last) = (run.first.as_millis_f64(), run.last.as_millis_f64());
-    let (count, steps) = (run.iterations, (run.iterations.max(2) - 1) as f64);
-    let each = run.gaps as f64 / run.iterations.max(1) as f64;
-    (0..count).map(move |index| (first + (last - first) * index as f64 / steps, each)).filter(|(_, each)| *each > 0.0)
+/// A figure of them, as it is measured; not a number where there is nothing to tell it by.
+pub(super) fn figure(of: &Distributions, figure: Figure, itl_bound_ms: f64) -> f64 {
+    let quantile = |metric, quantile| of.quantile_seconds(metric, quantile).map(|seconds| 1e3 * seconds);
+    let bound = Span::from_secs_f64(itl_bound_ms / 1e3);
+    let told = match figure {
+        Figure::TtftP50 => quantile(LatencyMetric::Ttft, 0.5),
+        Figure::TtftP95 => quantile(LatencyMetric::Ttft, 0.95),
+        Figure::TpotP50 => quantile(LatencyMetric::Tpot, 0.5),
+        Figure::TpotP95 => quantile(LatencyMetric::Tpot, 0.95),
+        Figure::ItlMean => of.mean_seconds(LatencyMetric::Itl).map(|seconds| 1e3 * seconds),
+        Figure::ItlAbove => of.share_above(LatencyMetric::Itl, bound),
+    };
+    told.unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::calibrate::latencies::Figure;
 
     #[test]
     fn the_model_tells_what_its_profile_says() {
@@ -78,9 +70,14 @@ mod tests {
         let request = |millis, output_tokens| Sent { at: Span::from_millis(millis), prompt_tokens: 100, output_tokens };
         // The second one comes when the first has its first token, and holds its second one up by its prompt.
         let latencies = latencies(&profile, &[request(65, 1), request(0, 3)]).unwrap();
-        assert_eq!(latencies.ttft, [65.0, 72.0], "{latencies:?}");
-        assert_eq!(latencies.tpot, [(11.0 + 61.0) / 2.0]);
-        assert_eq!(latencies.figure(Figure::ItlMean, 50.0), 36.0);
-        assert_eq!(latencies.figure(Figure::ItlAbove, 50.0), 0.5);
+        let near = |told: Figure, ms: f64| {
+            let said = figure(&latencies, told, 50.0);
+            assert!((said - ms).abs() <= 1e-3 * ms, "{told:?}: {said}, and not {ms}");
+        };
+        near(Figure::TtftP50, 65.0);
+        near(Figure::TtftP95, 72.0);
+        near(Figure::TpotP50, f64::midpoint(11.0, 61.0));
+        near(Figure::ItlMean, 36.0);
+        near(Figure::ItlAbove, 0.5);
     }
 }

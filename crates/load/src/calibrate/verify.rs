@@ -198,7 +198,7 @@ impl Load {
         let models = models.collect::<Result<Vec<_>, _>>()?;
         let compared = |figure: Figure| {
             let measured = self.runs.iter().map(|run| run.figures[&figure]).collect();
-            let model = models.iter().map(|model| model.figure(figure, itl_bound_ms)).collect();
+            let model = models.iter().map(|model| model::figure(model, figure, itl_bound_ms)).collect();
             (figure, FigureComparison::new(figure, measured, model))
         };
         Ok(LoadComparison {

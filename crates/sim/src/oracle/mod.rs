@@ -76,20 +76,6 @@ pub struct Oracle<'a> {
     violation: Violation,
 }
 
-/// One point of what attainment costs in hindsight.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct FrontierPoint {
-    /// 1 - violated / offered demand, at least.
-    pub attainment: f64,
-    /// What the best plan found costs, start-up included.
-    pub replica_slots: f64,
-    /// No plan costs less.
-    pub bound_replica_slots: f64,
-}
-
-/// The attainments that reports draw: each but the first allows a fifth or a tenth of the misses of the one before.
-pub const FRONTIER: [f64; 3] = [0.95, 0.99, 0.999];
-
 /// The highest bound is found when no plan lies below it by more than this share of it, the rounding of long sums.
 const ROUNDING: f64 = 1e-12;
 /// Each crossing but the last drops a plan for good, so the search ends by itself. Three weeks of steps of 5 s take under
@@ -126,16 +112,6 @@ impl<'a> Oracle<'a> {
             *(if plan.violated <= budget { &mut inside } else { &mut above }) = plan;
         }
         best
-    }
-
-    /// What each of these `attainments` would have cost.
-    pub fn frontier(&self, attainments: &[f64]) -> Vec<FrontierPoint> {
-        let offered: f64 = self.demand.iter().sum();
-        let point = |&attainment: &f64| {
-            let Optimum { plan, bound } = self.within((1.0 - attainment) * offered);
-            FrontierPoint { attainment, replica_slots: plan.cost, bound_replica_slots: bound }
-        };
-        attainments.iter().map(point).collect()
     }
 
     /// The plan that is best when each replica-slot of violation costs `price`.
@@ -262,14 +238,6 @@ mod tests {
     fn with_nothing_allowed_to_be_missed_the_least_excess_is_met() {
         let oracle = Oracle::new(&[1.0, 1.0 + 1e-12], 6.0, 1, Violation::Excess).within(0.0);
         assert_eq!(oracle.plan, Plan { cost: 4.0, violated: 0.0 });
-    }
-
-    #[test]
-    fn each_attainment_of_the_frontier_costs_what_its_own_budget_does() {
-        let demand = [1.0, 1.0, 2.0, 1.0, 1.0];
-        let oracle = Oracle::new(&demand, 6.0, 1, Violation::Excess);
-        let costs: Vec<f64> = oracle.frontier(&[0.8, 0.999]).iter().map(|point| point.replica_slots).collect();
-        assert_eq!(costs, [5.0, 8.0]);
     }
 
     #[test]

@@ -1,27 +1,19 @@
-//! The replicas of a run: ordered, started, drained, ended, and what they are billed for.
+//! The replicas of a run: the cloud's instances, and the engine in each.
 
-use super::timetable::Timetable;
+pub(super) use crate::cloud::Place;
+use crate::cloud::{Cloud, Event as CloudEvent, Instance, Instances};
+use crate::fluid::Setting;
 use evenkeel_core::observe::{Replica as Observed, ReplicaId, ReplicaState};
 use evenkeel_core::profile::Profile;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::RequestId;
 use evenkeel_engine::replica::{Event, InvalidProfile, Replica, RequestId as EngineId};
 use evenkeel_engine::sequence::Sequence;
-use std::collections::BTreeSet;
+use evenkeel_engine::tournament::Tournament;
 
-/// Where a replica stands among all; given again once it has ended.
-pub(super) type Place = u32;
-
-/// One replica from its order to its end.
+/// What serves in one replica.
 #[derive(Debug)]
 pub(super) struct Machine {
-    /// Counted in orders.
-    number: u64,
-    ordered: Time,
-    ready_at: Time,
-    state: ReplicaState,
-    /// In this state since.
-    since: Time,
     engine: Replica,
     /// The gateway's requests, by the engine's numbers.
     inside: Sequence<RequestId>,
@@ -37,17 +29,21 @@ impl Machine {
 
 /// All replicas of a tier.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(super) struct Fleet<'a> {
     profile: Profile,
+    instances: Instances<'a>,
     machines: Vec<Option<Machine>>,
-    /// Places that are free again.
-    free: Vec<Place>,
-    timetable: Timetable,
-    starting: BTreeSet<(Time, Place)>,
-    pub(super) ordered: u64,
-    /// From here on replicas are billed.
-    scored_from: Time,
-    billed: Span,
+    /// When each engine has something to tell.
+    timetable: Tournament<Time>,
+}
+
+/// How long a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tokens {
+    pub(super) prompt: u32,
+    pub(super) output: u32,
+    /// Of the prompt, what the prefix cache holds; `None` for the profile's share.
+    pub(super) cached: Option<u32>,
 }
 
 /// What a tick sees of the engines.
@@ -62,96 +58,88 @@ pub(super) struct EngineTotals {
     pub(super) waiting: u64,
 }
 
-impl Fleet {
+impl<'a> Fleet<'a> {
     /// # Errors
     /// A profile that drives no engine.
-    pub(super) fn new(profile: &Profile, scored_from: Time) -> Result<Self, InvalidProfile> {
-        Replica::new(profile, scored_from)?;
-        Ok(Self {
-            profile: profile.clone(),
-            machines: Vec::new(),
-            free: Vec::new(),
-            timetable: Timetable::default(),
-            starting: BTreeSet::new(),
-            ordered: 0,
-            scored_from,
-            billed: Span::ZERO,
-        })
+    pub(super) fn new(
+        profile: &Profile,
+        cloud: &'a Cloud,
+        setting: &Setting,
+        slots: usize,
+    ) -> Result<Self, InvalidProfile> {
+        Replica::new(profile, setting.start)?;
+        let instances = Instances::new(cloud, setting, slots);
+        let mut fleet =
+            Self { profile: profile.clone(), instances, machines: Vec::new(), timetable: Tournament::default() };
+        for _ in 0..setting.minimum {
+            let place = fleet.instances.found();
+            fleet.equip(place, setting.start);
+        }
+        Ok(fleet)
     }
 
-    /// Orders a replica that is ready at `ready_at`.
-    pub(super) fn order(&mut self, now: Time, ready_at: Time) {
+    /// Orders so many replicas; how many the cloud granted.
+    pub(super) fn order(&mut self, now: Time, replicas: u32) -> u32 {
+        let mut granted = 0;
+        for _ in 0..replicas {
+            if let Some(place) = self.instances.order(now) {
+                self.equip(place, now);
+                granted += 1;
+            }
+        }
+        granted
+    }
+
+    fn equip(&mut self, place: Place, now: Time) {
         // The profile was tried when the fleet was made.
         let Ok(engine) = Replica::new(&self.profile, now) else { return };
-        let machine = Machine {
-            number: self.ordered,
-            ordered: now,
-            ready_at,
-            state: ReplicaState::Starting,
-            since: now,
-            engine,
-            inside: Sequence::default(),
-            busy: Span::ZERO,
-        };
-        self.ordered += 1;
-        let place = self.free.pop().unwrap_or(self.machines.len() as Place);
         if place as usize == self.machines.len() {
             self.machines.push(None);
         }
-        self.machines[place as usize] = Some(machine);
-        self.starting.insert((ready_at, place));
+        self.machines[place as usize] = Some(Machine { engine, inside: Sequence::default(), busy: Span::ZERO });
     }
 
-    /// When the next starting replica is ready.
-    pub(super) fn next_ready(&self) -> Option<Time> {
-        self.starting.first().map(|(at, _)| *at)
+    /// When the cloud has something to tell.
+    pub(super) const fn next_from_cloud(&self) -> Option<Time> {
+        self.instances.next()
     }
 
-    /// The first starting replica is ready.
-    pub(super) fn admit(&mut self, now: Time) -> Option<Place> {
-        let (_, place) = self.starting.pop_first()?;
-        let machine = self.machines[place as usize].as_mut()?;
-        (machine.state, machine.since) = (ReplicaState::Ready, now);
-        Some(place)
+    /// What the cloud tells until `now`, one thing a call. A replica that is lost stays to be looked into until it is ended.
+    pub(super) fn hear_cloud(&mut self, now: Time) -> Option<CloudEvent> {
+        self.instances.step(now).map(|(_, event)| event)
     }
 
     /// Who goes first: what starts, the newest first.
     pub(super) fn newest_starting(&self) -> Option<Place> {
-        self.alive().filter(|(_, it)| it.state == ReplicaState::Starting).max_by_key(|(_, it)| it.number).map(|it| it.0)
+        self.instances.newest(ReplicaState::Starting)
     }
 
     /// Then the least loaded, among equals the newest.
     pub(super) fn least_loaded(&self) -> Option<Place> {
-        let ready = self.alive().filter(|(_, it)| it.state == ReplicaState::Ready);
-        ready.min_by_key(|(_, it)| (it.in_flight(), u64::MAX - it.number)).map(|it| it.0)
+        let ready = self.instances.alive().filter(|(_, it)| it.state == ReplicaState::Ready);
+        ready.min_by_key(|(place, it)| (self.in_flight(*place), u64::MAX - it.number)).map(|it| it.0)
+    }
+
+    fn in_flight(&self, place: Place) -> usize {
+        self.machines[place as usize].as_ref().map_or(0, Machine::in_flight)
     }
 
     /// Gives it no more work.
     pub(super) fn drain(&mut self, place: Place, now: Time) {
-        if let Some(machine) = &mut self.machines[place as usize] {
-            (machine.state, machine.since) = (ReplicaState::Draining, now);
-        }
+        self.instances.drain(place, now);
     }
 
     /// Ends it, and gives back the requests that were inside.
     pub(super) fn end(&mut self, place: Place, now: Time) -> Vec<RequestId> {
-        let Some(machine) = self.machines[place as usize].take() else { return Vec::new() };
-        self.billed = self.billed + self.bill(&machine, now);
-        self.starting.retain(|(_, other)| *other != place);
+        self.instances.end(place, now);
         self.timetable.set(place, None);
-        self.free.push(place);
-        machine.inside.iter().copied().collect()
+        let machine = self.machines[place as usize].take();
+        machine.map_or_else(Vec::new, |machine| machine.inside.iter().copied().collect())
     }
 
-    /// What has been billed by `now`, from the beginning of scoring on.
-    pub(super) fn billed(&self, now: Time) -> Span {
-        self.alive().fold(self.billed, |sum, (_, machine)| sum + self.bill(machine, now))
-    }
-
-    /// A replica ordered before scoring began is free until it is ready.
-    fn bill(&self, machine: &Machine, until: Time) -> Span {
-        let from = if machine.ordered >= self.scored_from { machine.ordered } else { machine.ready_at };
-        until.since(from.max(self.scored_from))
+    /// What the cloud made of it.
+    pub(super) fn close(self) -> Instances<'a> {
+        self.instances
     }
 
     /// The next moment at which an engine has something to tell, and which.
@@ -163,7 +151,7 @@ impl Fleet {
     pub(super) fn advance(&mut self, place: Place, now: Time, events: &mut Vec<Event>) {
         if let Some(machine) = &mut self.machines[place as usize] {
             machine.engine.advance(now);
-            events.extend(machine.engine.drain_events());
+            machine.engine.take_events(events);
             self.timetable.set(place, machine.engine.next_event());
         }
     }
@@ -174,13 +162,18 @@ impl Fleet {
         place: Place,
         now: Time,
         request: RequestId,
-        (prompt, output): (u32, u32),
+        tokens: Tokens,
         events: &mut Vec<Event>,
     ) -> Option<EngineId> {
         let machine = self.machines[place as usize].as_mut()?;
-        let id = machine.engine.submit(now, prompt, output).ok()?;
+        let Tokens { prompt, output, cached } = tokens;
+        let id = match cached {
+            Some(cached) => machine.engine.submit_cached(now, prompt, output, cached),
+            None => machine.engine.submit(now, prompt, output),
+        }
+        .ok()?;
         machine.inside.push(request);
-        events.extend(machine.engine.drain_events());
+        machine.engine.take_events(events);
         self.timetable.set(place, machine.engine.next_event());
         Some(id)
     }
@@ -209,27 +202,28 @@ impl Fleet {
         0..self.machines.len() as Place
     }
 
-    pub(super) fn count(&self, state: ReplicaState) -> u32 {
-        self.alive().filter(|(_, machine)| machine.state == state).count() as u32
+    pub(super) const fn count(&self, state: ReplicaState) -> u32 {
+        self.instances.count(state)
     }
 
     /// The replicas as a backend lists them, in order of their orders.
     pub(super) fn observed(&self) -> Vec<Observed> {
-        let mut machines: Vec<&Machine> = self.machines.iter().flatten().collect();
-        machines.sort_unstable_by_key(|machine| machine.number);
-        let observed = |machine: &&Machine| Observed {
-            id: ReplicaId(format!("replica-{}", machine.number)),
-            state: machine.state,
-            since: machine.since,
-            in_flight: Some(machine.in_flight() as u32),
+        let mut instances: Vec<_> = self.instances.alive().collect();
+        instances.sort_unstable_by_key(|(_, instance)| instance.number);
+        let observed = |&(place, instance): &(Place, &Instance)| Observed {
+            id: ReplicaId(format!("replica-{}", instance.number)),
+            state: instance.state,
+            since: instance.since,
+            in_flight: Some(self.in_flight(place) as u32),
         };
-        machines.iter().map(observed).collect()
+        instances.iter().map(observed).collect()
     }
 
     /// What the engines say of themselves since the last call, `over` which they may have been busy.
     pub(super) fn take_totals(&mut self, over: Span) -> EngineTotals {
         let mut totals = EngineTotals::default();
-        for machine in self.machines.iter_mut().flatten().filter(|it| it.state == ReplicaState::Ready) {
+        for (place, _) in self.instances.alive().filter(|(_, it)| it.state == ReplicaState::Ready) {
+            let Some(machine) = &mut self.machines[place as usize] else { continue };
             let busy = machine.engine.busy();
             totals.ready += 1;
             totals.busy += (busy.as_secs_f64() - machine.busy.as_secs_f64()) / over.as_secs_f64();
@@ -239,10 +233,5 @@ impl Fleet {
             machine.busy = busy;
         }
         totals
-    }
-
-    fn alive(&self) -> impl Iterator<Item = (Place, &Machine)> {
-        let numbered = self.machines.iter().enumerate();
-        numbered.filter_map(|(place, machine)| Some((place as Place, machine.as_ref()?)))
     }
 }

@@ -42,7 +42,7 @@ impl Answered {
 }
 
 /// Times in microseconds, three significant digits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Micros(Histogram<u64>);
 
 impl Micros {
@@ -72,15 +72,72 @@ fn micros(value: Span) -> u64 {
     u64::try_from(value.as_micros()).unwrap_or(0)
 }
 
+/// The latencies of all scored requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distributions {
+    ttft: Micros,
+    tpot: Micros,
+    itl: Micros,
+    e2e: Micros,
+    queue_time: Micros,
+}
+
+impl Default for Distributions {
+    fn default() -> Self {
+        let none = Micros::new();
+        Self { ttft: none.clone(), tpot: none.clone(), itl: none.clone(), e2e: none.clone(), queue_time: none }
+    }
+}
+
+impl Distributions {
+    /// The value that so large a share of a latency's values does not exceed, seconds; `None` without values.
+    pub fn quantile_seconds(&self, metric: LatencyMetric, quantile: f64) -> Option<f64> {
+        self.of(metric).quantile_seconds(quantile)
+    }
+
+    /// A latency's mean, seconds.
+    pub fn mean_seconds(&self, metric: LatencyMetric) -> Option<f64> {
+        let values = &self.of(metric).0;
+        (!values.is_empty()).then(|| values.mean() / 1e6)
+    }
+
+    /// Share of a latency's values above a bound, 0 to 1.
+    pub fn share_above(&self, metric: LatencyMetric, bound: Span) -> Option<f64> {
+        let values = &self.of(metric).0;
+        let within = values.count_between(0, micros(bound));
+        (!values.is_empty()).then(|| 1.0 - within as f64 / values.len() as f64)
+    }
+
+    fn of(&self, metric: LatencyMetric) -> &Micros {
+        match metric {
+            LatencyMetric::Ttft => &self.ttft,
+            LatencyMetric::Tpot => &self.tpot,
+            LatencyMetric::Itl => &self.itl,
+            LatencyMetric::E2e => &self.e2e,
+            LatencyMetric::QueueTime => &self.queue_time,
+        }
+    }
+
+    fn record(&mut self, answered: &Answered) {
+        let record = |values: &mut Micros, metric| {
+            if let Some(latency) = answered.latency(metric) {
+                values.record(latency, 1);
+            }
+        };
+        record(&mut self.ttft, LatencyMetric::Ttft);
+        record(&mut self.tpot, LatencyMetric::Tpot);
+        record(&mut self.e2e, LatencyMetric::E2e);
+        record(&mut self.queue_time, LatencyMetric::QueueTime);
+    }
+}
+
 /// A tier's latencies over a whole run, and since the last tick.
 #[derive(Debug)]
 pub(super) struct Latencies {
     scored_from: Time,
     objectives: Vec<Objective>,
     pub(super) windows: Windows,
-    pub(super) ttft: Micros,
-    pub(super) tpot: Micros,
-    pub(super) itl: Micros,
+    pub(super) distributions: Distributions,
     /// Seconds of all gaps since the last tick, and how many.
     recent_gaps: (f64, u64),
     /// Values since the last tick, for each objective.
@@ -93,9 +150,7 @@ impl Latencies {
             scored_from,
             objectives: objectives.to_vec(),
             windows: Windows::new(WINDOW, objectives.to_vec()),
-            ttft: Micros::new(),
-            tpot: Micros::new(),
-            itl: Micros::new(),
+            distributions: Distributions::default(),
             recent_gaps: (0.0, 0),
             recent: objectives.iter().map(|_| (BoundCount::default(), Micros::new())).collect(),
         }
@@ -125,10 +180,7 @@ impl Latencies {
             }
         }
         if scored.is_some() {
-            self.ttft.record(answered.first_token.since(answered.arrived), 1);
-            if let Some(pace) = answered.latency(LatencyMetric::Tpot) {
-                self.tpot.record(pace, 1);
-            }
+            self.distributions.record(answered);
         }
     }
 
@@ -153,7 +205,7 @@ impl Latencies {
             }
         }
         if scored.is_some() {
-            record_gaps(&mut self.itl, run);
+            record_gaps(&mut self.distributions.itl, run);
         }
     }
 
@@ -252,7 +304,7 @@ mod tests {
         latencies.iterated(at(50), &run);
         // Two gaps each of 10, 15 and 20 ms.
         assert_eq!(latencies.recent[0].0, BoundCount { count: 6, above: 2 });
-        assert_eq!(latencies.itl.quantile_seconds(0.5).map(|it| (it * 1e3).round()), Some(15.0));
+        assert_eq!(latencies.distributions.itl.quantile_seconds(0.5).map(|it| (it * 1e3).round()), Some(15.0));
         latencies.resumed(at(60), MS(500));
         assert_eq!(latencies.recent[0].0, BoundCount { count: 7, above: 3 });
     }
@@ -268,7 +320,7 @@ mod tests {
         let recent = latencies.take_recent(at(3_000));
         assert_eq!(recent[0].fresh().map(|it| (it.count, it.above)), Some((2, 2)));
         assert_eq!(latencies.take_recent(at(4_000))[0].blind(), Some(Cause::NoRequest), "taken once");
-        assert_eq!(latencies.ttft.0.len(), 1);
+        assert_eq!(latencies.distributions.ttft.0.len(), 1);
         assert_eq!(latencies.windows.attainment().map(|it| it.share), Some(0.0));
     }
 }

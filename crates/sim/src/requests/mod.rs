@@ -6,15 +6,18 @@
 //!
 //! In the middle of each step nothing is decided: the autoscaler sees what was until the step's beginning, as in
 //! [`crate::fluid`], and its count is staffed by the same rules: what starts goes first, then the least loaded, which
-//! finish their work.
+//! finish their work. The [cloud](crate::cloud) is the same too; a replica that it takes away with requests inside gives
+//! them back to the queue.
 
+mod alone;
 mod fleet;
 mod latencies;
 mod served;
-mod timetable;
 mod traffic;
 mod world;
 
+pub use alone::{AloneError, alone};
+pub use latencies::Distributions;
 pub use served::{RequestCounts, Served};
 pub use traffic::{Drawn, Traffic};
-pub use world::{Gateway, Outcome, run};
+pub use world::{Gateway, Outcome, run, run_on};

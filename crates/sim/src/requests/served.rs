@@ -1,6 +1,7 @@
 //! What became of the requests of a run, and how long they took.
 
-use super::latencies::Latencies;
+use super::latencies::{Distributions, Latencies};
+use evenkeel_core::spec::LatencyMetric;
 use serde::Serialize;
 
 /// Latencies of the requests that arrived while the run was scored. The fluid model has none of it.
@@ -24,6 +25,12 @@ pub struct Served {
     pub itl_p95_seconds: Option<f64>,
     /// What became of them.
     pub requests: Option<RequestCounts>,
+    /// Every latency, for whoever asks for another quantile.
+    #[serde(skip)]
+    pub distributions: Option<Distributions>,
+    /// In each slot the mean share of time that a ready replica was busy, those before scoring included.
+    #[serde(skip)]
+    pub busy: Vec<f64>,
 }
 
 /// Requests counted by their end.
@@ -42,17 +49,20 @@ pub struct RequestCounts {
 }
 
 impl Served {
-    pub(super) fn of(latencies: &Latencies, requests: RequestCounts) -> Self {
+    pub(super) fn of(latencies: Latencies, requests: RequestCounts, busy: Vec<f64>) -> Self {
+        let of = |metric, quantile| latencies.distributions.quantile_seconds(metric, quantile);
         Self {
             objective_attainment: latencies.windows.attainment().map(|attainment| attainment.share),
-            ttft_p50_seconds: latencies.ttft.quantile_seconds(0.5),
-            ttft_p95_seconds: latencies.ttft.quantile_seconds(0.95),
-            ttft_p99_seconds: latencies.ttft.quantile_seconds(0.99),
-            tpot_p50_seconds: latencies.tpot.quantile_seconds(0.5),
-            tpot_p95_seconds: latencies.tpot.quantile_seconds(0.95),
-            itl_p50_seconds: latencies.itl.quantile_seconds(0.5),
-            itl_p95_seconds: latencies.itl.quantile_seconds(0.95),
+            ttft_p50_seconds: of(LatencyMetric::Ttft, 0.5),
+            ttft_p95_seconds: of(LatencyMetric::Ttft, 0.95),
+            ttft_p99_seconds: of(LatencyMetric::Ttft, 0.99),
+            tpot_p50_seconds: of(LatencyMetric::Tpot, 0.5),
+            tpot_p95_seconds: of(LatencyMetric::Tpot, 0.95),
+            itl_p50_seconds: of(LatencyMetric::Itl, 0.5),
+            itl_p95_seconds: of(LatencyMetric::Itl, 0.95),
             requests: Some(requests),
+            distributions: Some(latencies.distributions),
+            busy,
         }
     }
 }

@@ -20,6 +20,11 @@ impl<'a> Traffic<'a> {
     pub const fn traced(trace: &'a RequestTrace) -> Self {
         Self::Traced(trace, 0)
     }
+
+    /// Whether it tells of each request how much of its prompt came before, as traces with hashes of prompts do.
+    pub(super) fn knows_cached(&self) -> bool {
+        matches!(self, Self::Traced(trace, _) if trace.cached_share() > 0.0)
+    }
 }
 
 impl Iterator for Traffic<'_> {

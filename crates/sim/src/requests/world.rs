@@ -1,10 +1,11 @@
 //! The loop: whatever is next happens, until nothing is left.
 
-use super::fleet::{EngineTotals, Fleet, Place};
+use super::fleet::{EngineTotals, Fleet, Place, Tokens};
 use super::latencies::{Answered, Latencies};
 use super::served::{RequestCounts, Served};
 use super::traffic::Traffic;
-use crate::fluid::{Autoscaler, Measured, Run, Seen, Setting};
+use crate::cloud::{Cloud, Event as CloudEvent};
+use crate::fluid::{Autoscaler, Change, Measured, Run, Seen, Setting};
 use crate::peers::EngineLoad;
 use evenkeel_core::capacity::Table;
 use evenkeel_core::observe::{Finished, Mean, Offered, Reading, ReplicaState, Signals};
@@ -49,8 +50,8 @@ pub struct Outcome {
 pub(super) enum Kind {
     /// An engine's iterations end.
     Iterations,
-    /// A replica is ready.
-    Ready,
+    /// The cloud has a replica ready, or takes one away.
+    Cloud,
     /// The queue has waited for this.
     Queue,
     /// A player's patience ends.
@@ -61,8 +62,8 @@ pub(super) enum Kind {
     Tick,
 }
 
-/// Lets `autoscaler` staff the tier `spec`, at whose gateway `traffic` arrives. `demand`, in replicas a slot, is what is
-/// scored against.
+/// Lets `autoscaler` staff the tier `spec`, at whose gateway `traffic` arrives, on the default cloud. `demand`, in replicas a
+/// slot, is what is scored against.
 ///
 /// # Errors
 /// A profile that drives no engine.
@@ -70,15 +71,31 @@ pub fn run(
     traffic: Traffic<'_>,
     demand: &[f64],
     setting: &Setting,
+    tier: (&TierSpec, &Gateway),
+    autoscaler: &mut dyn Autoscaler,
+) -> Result<Outcome, InvalidProfile> {
+    run_on(&Cloud::default(), traffic, demand, setting, tier, autoscaler)
+}
+
+/// The same on any cloud.
+///
+/// # Errors
+/// A profile that drives no engine.
+pub fn run_on(
+    cloud: &Cloud,
+    traffic: Traffic<'_>,
+    demand: &[f64],
+    setting: &Setting,
     (spec, gateway): (&TierSpec, &Gateway),
     autoscaler: &mut dyn Autoscaler,
 ) -> Result<Outcome, InvalidProfile> {
-    let mut world = World::new(traffic, demand, setting, spec, gateway)?;
+    let fleet = Fleet::new(&spec.profile, cloud, setting, demand.len())?;
+    let mut world = World::new(traffic, demand, setting, (spec, gateway), fleet);
     while let Some((now, kind)) = world.next() {
         world.now = now;
         match kind {
             Kind::Iterations => world.iterate(),
-            Kind::Ready => world.admit(),
+            Kind::Cloud => world.hear_cloud(),
             Kind::Queue => {
                 let actions = world.queue.advance(now);
                 world.act(actions);
@@ -96,8 +113,7 @@ pub fn run(
 struct Pending {
     id: RequestId,
     arrived: Time,
-    prompt: u32,
-    output: u32,
+    tokens: Tokens,
     dispatched: Time,
     /// Where it is now, unless it waits.
     inside: Option<(Place, EngineId)>,
@@ -113,17 +129,20 @@ struct World<'a> {
     table: Table,
     demand: &'a [f64],
     traffic: Traffic<'a>,
+    /// Whether the traffic knows of each request what the prefix cache holds.
+    cached_per_request: bool,
     arriving: Option<TraceRequest>,
     queue: TierQueue<Place>,
     pending: Sequence<Pending>,
     /// Who may leave next, by number, in order of arrival.
     leaving: u64,
-    fleet: Fleet,
+    fleet: Fleet<'a>,
     latencies: Latencies,
     counts: RequestCounts,
     since_tick: SinceTick,
     load: Vec<f64>,
     engines: Vec<EngineLoad>,
+    busy: Vec<f64>,
     run: Run,
     events: Vec<Event>,
 }
@@ -141,44 +160,44 @@ impl<'a> World<'a> {
         traffic: Traffic<'a>,
         demand: &'a [f64],
         setting: &'a Setting,
-        spec: &TierSpec,
-        gateway: &'a Gateway,
-    ) -> Result<Self, InvalidProfile> {
+        (spec, gateway): (&TierSpec, &'a Gateway),
+        fleet: Fleet<'a>,
+    ) -> Self {
         let start = setting.start;
-        let after = |slots: usize| start + Span::from_micros(setting.slot.as_micros() * slots as i64);
-        let scored_from = after(setting.scored_from);
+        let scored_from = setting.at(setting.scored_from);
         let mut world = World {
             now: start,
-            end: after(demand.len()),
+            end: setting.at(demand.len()),
             scored_from,
             setting,
             gateway,
             table: Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum),
             demand,
+            cached_per_request: traffic.knows_cached(),
             traffic,
             arriving: None,
             queue: TierQueue::new(gateway.queue.clone(), start),
             pending: Sequence::default(),
             leaving: 0,
-            fleet: Fleet::new(&spec.profile, scored_from)?,
+            fleet,
             latencies: Latencies::new(&spec.slo.objectives, scored_from),
             counts: RequestCounts::default(),
             since_tick: SinceTick::default(),
             load: Vec::with_capacity(demand.len()),
             engines: Vec::with_capacity(demand.len()),
+            busy: Vec::with_capacity(demand.len()),
             run: Run { ready: Vec::with_capacity(demand.len()), ..Run::default() },
             events: Vec::new(),
         };
-        (0..setting.minimum).for_each(|_| world.fleet.order(start, start));
         world.arriving = world.traffic.next();
-        Ok(world)
+        world
     }
 
     /// The next moment, and what happens in it.
     fn next(&mut self) -> Option<(Time, Kind)> {
         let kinds = [
             (self.fleet.next_event().map(|(at, _)| at), Kind::Iterations),
-            (self.fleet.next_ready(), Kind::Ready),
+            (self.fleet.next_from_cloud(), Kind::Cloud),
             (self.queue.next_event(), Kind::Queue),
             (self.next_leave(), Kind::Leaves),
             (self.next_arrival(), Kind::Arrival),
@@ -193,8 +212,7 @@ impl<'a> World<'a> {
     }
 
     fn next_tick(&self) -> Option<Time> {
-        let slots = self.run.ready.len() as i64;
-        let at = self.setting.start + Span::from_micros(self.setting.slot.as_micros() * slots);
+        let at = self.setting.at(self.run.ready.len());
         (at < self.end).then_some(at)
     }
 
@@ -215,14 +233,16 @@ impl<'a> World<'a> {
     }
 
     fn arrive(&mut self) {
-        let Some(TraceRequest { prompt_tokens, output_tokens, .. }) = self.arriving.take() else { return };
+        let Some(TraceRequest { prompt_tokens, output_tokens, cached_tokens, .. }) = self.arriving.take() else {
+            return;
+        };
+        let cached = self.cached_per_request.then_some(cached_tokens);
         self.arriving = self.traffic.next();
         let (id, actions) = self.queue.enqueue(self.now);
         self.pending.push(Pending {
             id,
             arrived: self.now,
-            prompt: prompt_tokens,
-            output: output_tokens,
+            tokens: Tokens { prompt: prompt_tokens, output: output_tokens, cached },
             dispatched: self.now,
             inside: None,
             first_token: None,
@@ -266,7 +286,7 @@ impl<'a> World<'a> {
     fn dispatch(&mut self, request: RequestId, place: Place) -> Vec<Action<Place>> {
         let Some(pending) = self.pending.get_mut(request.number()) else { return Vec::new() };
         pending.dispatched = self.now;
-        let tokens = (pending.prompt, pending.output);
+        let tokens = pending.tokens;
         let mut events = std::mem::take(&mut self.events);
         pending.inside = self.fleet.submit(place, self.now, request, tokens, &mut events).map(|id| (place, id));
         let refused = pending.inside.is_none();
@@ -319,25 +339,48 @@ impl<'a> World<'a> {
             dispatched: pending.dispatched,
             first_token: pending.first_token.unwrap_or(finished),
             finished,
-            output_tokens: pending.output,
+            output_tokens: pending.tokens.output,
         };
         self.latencies.answered(&answered);
         self.counts.answered += u64::from(self.is_scored(pending.arrived));
-        self.since_tick.answered(&answered, pending.prompt);
+        self.since_tick.answered(&answered, pending.tokens.prompt);
         let actions = self.queue.complete(self.now, request);
         self.act(actions);
     }
 
-    /// The first starting replica serves.
-    fn admit(&mut self) {
-        let Some(place) = self.fleet.admit(self.now) else { return };
-        let actions = self.queue.add_replica(self.now, place, self.gateway.max_outstanding);
+    /// A replica serves, or is taken away.
+    fn hear_cloud(&mut self) {
+        match self.fleet.hear_cloud(self.now) {
+            Some(CloudEvent::Ready(place)) => {
+                let actions = self.queue.add_replica(self.now, place, self.gateway.max_outstanding);
+                self.act(actions);
+            }
+            Some(CloudEvent::Noticed(place)) => self.drain(place),
+            Some(CloudEvent::Lost(place)) => self.lose(place),
+            None => (),
+        }
+    }
+
+    /// What was inside a replica that is gone comes back to the queue, which tries it elsewhere if it may.
+    fn lose(&mut self, place: Place) {
+        let actions = self.queue.remove_replica(self.now, &place);
         self.act(actions);
+        let mut events = std::mem::take(&mut self.events);
+        self.fleet.advance(place, self.now, &mut events);
+        self.hear(place, events);
+        for request in self.fleet.end(place, self.now) {
+            if let Some(pending) = self.pending.get_mut(request.number()) {
+                pending.inside = None;
+            }
+            let actions = self.queue.fail(self.now, request, Failure::Broke);
+            self.act(actions);
+        }
     }
 
     fn outcome(mut self) -> Outcome {
-        self.run.billed_slots = self.fleet.billed(self.end).as_secs_f64() / self.setting.slot.as_secs_f64();
-        Outcome { run: self.run, served: Served::of(&self.latencies, self.counts) }
+        let billed = self.run.close(self.fleet.close());
+        self.run.billed_slots = billed.as_secs_f64() / self.setting.slot.as_secs_f64();
+        Outcome { run: self.run, served: Served::of(self.latencies, self.counts, self.busy) }
     }
 }
 
@@ -357,18 +400,13 @@ impl World<'_> {
             measured: Some(&measured),
             engines: Some(&self.engines),
         };
-        let (wanted, change) = self.setting.decide(autoscaler, &seen);
+        let wanted = self.setting.decide(autoscaler, &seen);
+        let launched = self.fleet.order(self.now, wanted.saturating_sub(ready + starting));
+        let change = Change::of(&seen, wanted, launched, autoscaler.reason());
         self.run.changes.extend(change);
-        let launched = wanted.saturating_sub(ready + starting);
-        self.grow(launched);
         self.shrink((ready + starting).saturating_sub(wanted));
         let ready = self.fleet.count(ReplicaState::Ready);
         self.run.note(self.demand[slot], ready, launched, slot >= self.setting.scored_from, self.setting.violation);
-    }
-
-    fn grow(&mut self, replicas: u32) {
-        let start_up = Span::from_micros(self.setting.slot.as_micros() * i64::from(self.setting.start_up_slots));
-        (0..replicas).for_each(|_| self.fleet.order(self.now, self.now + start_up));
     }
 
     fn shrink(&mut self, replicas: u32) {
@@ -376,11 +414,16 @@ impl World<'_> {
             if let Some(place) = self.fleet.newest_starting() {
                 self.fleet.end(place, self.now);
             } else if let Some(place) = self.fleet.least_loaded() {
-                self.fleet.drain(place, self.now);
-                let actions = self.queue.drain_replica(self.now, &place);
-                self.act(actions);
+                self.drain(place);
             }
         }
+    }
+
+    /// It finishes what it has, and ends.
+    fn drain(&mut self, place: Place) {
+        self.fleet.drain(place, self.now);
+        let actions = self.queue.drain_replica(self.now, &place);
+        self.act(actions);
     }
 
     /// What gateway and engines report: counts since the last tick, and levels as they are.
@@ -421,6 +464,7 @@ impl World<'_> {
     fn note_load(&mut self, requests_per_second: f64, totals: &EngineTotals) {
         self.load.push(self.table.demand(requests_per_second));
         let each = |sum: f64| sum / f64::from(totals.ready.max(1));
+        self.busy.push(each(totals.busy));
         self.engines.push(EngineLoad {
             running: each(totals.running as f64),
             waiting: each((totals.waiting + self.queue.queued() as u64) as f64),

@@ -7,10 +7,11 @@ mod utilization;
 pub use elasticity::Elasticity;
 pub use utilization::Utilization;
 
+use crate::cloud::{Bill, Cloud, Losses};
 use crate::fluid::{Run, Setting};
 use crate::oracle::Oracle;
 use crate::requests::Served;
-use evenkeel_core::units::MicroUsd;
+use evenkeel_core::units::{MicroUsd, Span};
 use serde::Serialize;
 
 const SECONDS_AN_HOUR: f64 = 3_600.0;
@@ -22,8 +23,11 @@ pub struct Score {
     pub capacity_attainment: f64,
     /// Billed, start-up included.
     pub replica_hours: f64,
-    /// The same at the tier's price.
+    /// The same at the tier's price, or what the cloud bills if it has prices.
     pub cost_usd: f64,
+    /// The cloud's bill; `None` for a cloud without prices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bill: Option<Bill>,
     /// What the oracle pays to miss as little as this policy did.
     pub oracle_replica_hours: f64,
     /// `replica_hours` over `oracle_replica_hours`.
@@ -34,6 +38,9 @@ pub struct Score {
     pub violation_minutes: f64,
     /// Replicas ordered.
     pub launches: u64,
+    /// What the cloud refused and took away; left out where that is nothing.
+    #[serde(skip_serializing_if = "Losses::are_none")]
+    pub losses: Losses,
     /// Median time that demand which rose above the ready replicas waited for enough of them; `None` where it never did.
     pub reaction_seconds: Option<f64>,
     /// How much of the ready replicas was used.
@@ -56,24 +63,28 @@ pub struct Terms {
 }
 
 impl Score {
-    /// Judges `run` over `demand`, both as [`crate::fluid::run`] took and gave them.
-    pub fn of(run: &Run, demand: &[f64], setting: &Setting, terms: &Terms) -> Self {
+    /// Judges `run` over `demand`, both as [`crate::fluid::run_on`] took and gave them.
+    pub fn of(run: &Run, demand: &[f64], setting: &Setting, cloud: &Cloud, terms: &Terms) -> Self {
         let slot_seconds = setting.slot.as_secs_f64();
         let hours = |slots: f64| slots * slot_seconds / SECONDS_AN_HOUR;
         let (scored, ready) = (&demand[setting.scored_from..], &run.ready[setting.scored_from..]);
-        let oracle = Oracle::new(scored, f64::from(setting.start_up_slots), setting.minimum, setting.violation)
-            .within(run.violated);
+        let oracle =
+            Oracle::new(scored, cloud.start_up_slots(setting), setting.minimum, setting.violation).within(run.violated);
         let replica_hours = hours(run.billed_slots);
         let oracle_replica_hours = hours(oracle.plan.cost);
+        let time = Span::from_micros(setting.slot.as_micros() * scored.len() as i64);
+        let bill = cloud.pricing.map(|pricing| pricing.bill(&run.lives, time));
         Self {
             capacity_attainment: run.capacity_attainment(),
             replica_hours,
-            cost_usd: replica_hours * terms.price_per_hour.as_micros() as f64 / 1e6,
+            cost_usd: bill.map_or(replica_hours * terms.price_per_hour.as_micros() as f64 / 1e6, |bill| bill.usd),
+            bill,
             oracle_replica_hours,
             cost_over_oracle: replica_hours / oracle_replica_hours,
             budget_used: (1.0 - run.capacity_attainment()) / (1.0 - terms.attainment),
             violation_minutes: hours(run.violated_slots as f64) * 60.0,
             launches: run.launches,
+            losses: run.losses,
             reaction_seconds: reaction::median_slots(scored, ready).map(|slots| slots * slot_seconds),
             utilization: Utilization::of(scored, ready),
             elasticity: Elasticity::of(scored, ready, slot_seconds),
@@ -106,7 +117,7 @@ mod tests {
         let terms = Terms { attainment: 0.5, price_per_hour: MicroUsd::from_micros(2_000_000) };
         let of = |demand: &[f64], setting: &Setting| {
             let run = run(demand, setting, &mut Two);
-            Score::of(&run, demand, setting, &terms)
+            Score::of(&run, demand, setting, &Cloud::default(), &terms)
         };
         let score = of(&demand, &setting);
         assert_eq!(score, of(&demand[2..], &Setting { scored_from: 0, ..setting }));

@@ -6,7 +6,7 @@ use evenkeel_core::capacity::Table;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::TierSettings;
-use evenkeel_sim::demand;
+use evenkeel_sim::demand::{self, MeanCurve};
 use evenkeel_sim::requests::{Drawn, Traffic};
 use evenkeel_workload::{PlayersSeries, RequestTrace, Scenario};
 use std::path::Path;
@@ -19,6 +19,8 @@ pub(super) struct Load {
     rates: Vec<f64>,
     /// The very requests, where a trace was given.
     trace: Option<RequestTrace>,
+    /// Demand without its noise, where that was added.
+    pub(super) mean: Option<MeanCurve>,
 }
 
 impl Load {
@@ -53,14 +55,21 @@ fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings, ta
     let all = demand::slots(&series, arguments.step, arguments.noise, arguments.seed).map_err(Failure::usage)?;
     let (from, to) = arguments.part.within(arguments.step, all.len())?;
     let values = all[from..to].to_vec();
-    if let Some(mean) = arguments.mean_replicas {
-        let demand = demand::with_mean(values, mean).map_err(Failure::usage)?;
+    let mean = demand::mean_curve(&series, arguments.step, arguments.noise).map_err(Failure::usage)?;
+    let mean = mean.map(|mean| MeanCurve { values: mean.values[from..to].to_vec(), ..mean });
+    if let Some(replicas) = arguments.mean_replicas {
+        let factor = demand::factor_to(&values, replicas).map_err(Failure::usage)?;
+        let scaled = |values: Vec<f64>| values.into_iter().map(|value| value * factor).collect::<Vec<f64>>();
+        let mean = mean.map(|mean| MeanCurve { values: scaled(mean.values), ..mean });
+        let demand = scaled(values);
         let rates = demand.iter().map(|&demand| table.rate(demand)).collect();
-        return Ok(Load { demand, rates, trace: None });
+        return Ok(Load { demand, rates, trace: None, mean });
     }
     let each = arguments.series.rate_each(spec, settings);
-    let rates: Vec<f64> = values.into_iter().map(|value| value * each).collect();
-    Ok(Load { demand: in_replicas(&rates, table), rates, trace: None })
+    let rates = |values: Vec<f64>| values.into_iter().map(|value| value * each).collect::<Vec<f64>>();
+    let mean = mean.map(|mean| MeanCurve { values: in_replicas(&rates(mean.values), table), ..mean });
+    let rates = rates(values);
+    Ok(Load { demand: in_replicas(&rates, table), rates, trace: None, mean })
 }
 
 /// The requests that came in each slot are its rate.
@@ -76,7 +85,7 @@ fn of_trace(arguments: &Arguments, file: &Path, table: &Table) -> Result<Load, F
         trace = trace.multiplied(factor, arguments.seed).map_err(|error| named(file, error))?;
         rates = demand::rates(&trace, arguments.step, to - from);
     }
-    Ok(Load { demand: in_replicas(&rates, table), rates, trace: Some(trace) })
+    Ok(Load { demand: in_replicas(&rates, table), rates, trace: Some(trace), mean: None })
 }
 
 fn named(file: &Path, error: impl std::fmt::Display) -> Failure {

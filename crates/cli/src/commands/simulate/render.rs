@@ -2,6 +2,7 @@
 
 use crate::output;
 use evenkeel_sim::compare::{Cell, Tuning};
+use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::requests::Served;
 
 const FLEET: [&str; 10] = [
@@ -55,6 +56,16 @@ fn of_requests(served: &Served) -> [String; 5] {
         milliseconds(served.itl_p95_seconds),
         served.requests.map_or_else(String::new, |counts| (counts.failed + counts.cancelled).to_string()),
     ]
+}
+
+/// What nobody undercuts, in a line.
+pub(in crate::commands) fn hindsight(hindsight: &Hindsight) -> String {
+    let Hindsight { asked, causal_floor_replica_hours, .. } = hindsight;
+    let floor = causal_floor_replica_hours
+        .map(|hours| format!("; one who knows the mean of demand and not its noise {hours:.1}"))
+        .unwrap_or_default();
+    let (attainment, hours, usd) = (100.0 * asked.attainment, asked.replica_hours, asked.cost_usd);
+    format!("\nin hindsight {attainment} % take {hours:.1} replica hours, {usd:.2} USD{floor}")
 }
 
 fn named(cell: &Cell) -> String {

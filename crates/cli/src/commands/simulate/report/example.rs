@@ -2,9 +2,11 @@
 
 use super::{About, Compared};
 use evenkeel_core::units::{MicroUsd, Span, Time};
+use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Parameters, Tuning};
 use evenkeel_sim::fluid::{Change, Run, Setting};
-use evenkeel_sim::oracle::{FrontierPoint, Violation};
+use evenkeel_sim::hindsight::{Hindsight, HindsightPoint};
+use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::score::{Score, Terms};
 
 /// What a comparison owns.
@@ -12,14 +14,13 @@ pub(super) struct Example {
     pub(super) cells: Vec<Cell>,
     pub(super) demand: Vec<f64>,
     pub(super) setting: Setting,
-    pub(super) terms: Terms,
-    pub(super) frontier: Vec<FrontierPoint>,
+    pub(super) hindsight: Hindsight,
 }
 
 impl Example {
     pub(super) fn compared(&self) -> Compared<'_> {
-        let Self { cells, demand, setting, terms, frontier } = self;
-        Compared { cells, demand, setting, terms, frontier }
+        let Self { cells, demand, setting, hindsight } = self;
+        Compared { cells, demand, setting, hindsight, criteria: &[] }
     }
 }
 
@@ -53,9 +54,9 @@ pub(super) fn example() -> Example {
         start: Time::default(),
         violation: Violation::Excess,
     };
-    let terms = Terms { attainment: 0.9, price_per_hour: MicroUsd::from_micros(1_000_000) };
-    let frontier = vec![FrontierPoint { attainment: 0.9, replica_slots: 7_200.0, bound_replica_slots: 7_200.0 }];
-    Example { cells: vec![ours, cell("static", 0.8, 10.0)], demand, setting, terms, frontier }
+    let asked = HindsightPoint { attainment: 0.9, replica_hours: 10.0, bound_replica_hours: 10.0, cost_usd: 10.0 };
+    let hindsight = Hindsight { frontier: Vec::new(), asked, causal_floor_replica_hours: None };
+    Example { cells: vec![ours, cell("static", 0.8, 10.0)], demand, setting, hindsight }
 }
 
 /// A run of two ready replicas that is said to have come to this much.
@@ -71,7 +72,7 @@ pub(super) fn cell(policy: &'static str, attainment: f64, cost_usd: f64) -> Cell
     };
     let terms = Terms { attainment: 0.99, price_per_hour: MicroUsd::from_micros(1_000_000) };
     let run = Run { ready: vec![2; SLOTS], ..Run::default() };
-    let score = Score::of(&Run { ready: vec![2], ..Run::default() }, &[1.0], &setting, &terms);
+    let score = Score::of(&Run { ready: vec![2], ..Run::default() }, &[1.0], &setting, &Cloud::default(), &terms);
     Cell {
         policy,
         tuning: Some(Tuning::Default),

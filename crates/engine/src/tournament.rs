@@ -1,0 +1,110 @@
+//! Who is first among numbered players, by a key that changes often.
+//!
+//! A tree of winners: changing one player's key replays its games on the way up, so both the change and the question are
+//! O(log n) and nothing is allocated. Equal keys go by the number, which makes the order total.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Each player's key; one without a key beats nobody.
+#[derive(Clone, Debug)]
+pub struct Tournament<K> {
+    /// Winners of the games with their keys: 1 is the final, the games of `n` come from `2n` and `2n + 1`, and the second
+    /// half are the players themselves, a power of two.
+    seats: Vec<Option<(K, u32)>>,
+}
+
+impl<K> Default for Tournament<K> {
+    fn default() -> Self {
+        Self { seats: Vec::new() }
+    }
+}
+
+impl<K: Copy + Ord> Tournament<K> {
+    /// Sets a player's key; `None` for one that is out.
+    pub fn set(&mut self, player: u32, key: Option<K>) {
+        if player as usize >= self.players() {
+            self.grow(player as usize + 1);
+        }
+        let mut seat = self.players() + player as usize;
+        self.seats[seat] = key.map(|key| (key, player));
+        while seat > 1 {
+            seat /= 2;
+            let winner = self.winner_of(seat);
+            // A game with the winner that it had changes nothing above it.
+            if winner == self.seats[seat] {
+                break;
+            }
+            self.seats[seat] = winner;
+        }
+    }
+
+    /// The smallest key and whose it is.
+    pub fn first(&self) -> Option<(K, u32)> {
+        self.seats.get(1).copied().flatten()
+    }
+
+    /// Everyone with a key, in order: for when the first will not do.
+    pub fn in_order(&self) -> Vec<u32> {
+        let mut players: Vec<(K, u32)> = self.seats[self.players()..].iter().copied().flatten().collect();
+        players.sort_unstable();
+        players.into_iter().map(|(_, player)| player).collect()
+    }
+
+    const fn players(&self) -> usize {
+        self.seats.len() / 2
+    }
+
+    fn winner_of(&self, game: usize) -> Option<(K, u32)> {
+        match (self.seats[2 * game], self.seats[2 * game + 1]) {
+            (Some(left), Some(right)) if right.0 < left.0 => Some(right),
+            (None, right) => right,
+            (left, _) => left,
+        }
+    }
+
+    fn grow(&mut self, players: usize) {
+        let players = players.next_power_of_two();
+        let mut seats = vec![None; 2 * players];
+        seats[players..players + self.players()].copy_from_slice(&self.seats[self.players()..]);
+        self.seats = seats;
+        for game in (1..players).rev() {
+            self.seats[game] = self.winner_of(game);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nobody_is_first_where_nobody_has_a_key() {
+        let mut tournament = Tournament::default();
+        assert_eq!(tournament.first(), None);
+        tournament.set(0, Some(5));
+        assert_eq!(tournament.first(), Some((5, 0)));
+        tournament.set(0, None);
+        assert_eq!(tournament.first(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_has_the_smallest_key_and_among_equals_the_lowest_number(
+            changes in prop::collection::vec((0u32..20, prop::option::of(0i64..8)), 1..60),
+        ) {
+            let (mut tournament, mut plain) = (Tournament::default(), [None; 20]);
+            for (player, key) in changes {
+                tournament.set(player, key);
+                plain[player as usize] = key;
+                let mut expected: Vec<(i64, u32)> =
+                    plain.iter().zip(0..).filter_map(|(key, player)| Some(((*key)?, player))).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(tournament.first(), expected.first().copied());
+                let players: Vec<u32> = expected.iter().map(|it| it.1).collect();
+                prop_assert_eq!(tournament.in_order(), players);
+            }
+        }
+    }
+}
