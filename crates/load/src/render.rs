@@ -130,7 +130,7 @@ fn painted_outcome(outcome: Outcome, colors: Colors) -> String {
 }
 
 /// What was seen of a criterion, or why it was not judged.
-pub(crate) fn outcome(criterion: &CriterionResult) -> String {
+pub fn outcome(criterion: &CriterionResult) -> String {
     let observed = criterion.observed.map(|observed| match observed {
         Observed::LatencyMs(value) => milliseconds(value),
         Observed::ObjectiveAttainment(share) | Observed::GpuUtilization(share) => percent(share),

@@ -192,7 +192,6 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let cloud = Cloud::default();
     let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
-    let hindsight = Hindsight::of(&world, load.mean.as_ref());
     let trace = Trace {
         path: arguments.series.in_words(),
         step_seconds: arguments.step.as_secs_f64(),
@@ -201,11 +200,12 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let criteria = judged(&arguments, &fleet, &spec, &cells, &setting)?;
     let passed = criteria.iter().flatten().all(|criterion| criterion.verdict != Verdict::Failed);
     let tier = spec.name.clone();
+    let hindsight = Hindsight::of(&world, load.mean.as_ref());
     let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, hindsight, cells, criteria };
     match output {
         Output::Json => output::json(&result)?,
         Output::Table => output::say(in_words(&result))?,
-        Output::Html => page(&world, &result, &about::about(&arguments, &spec, &setting))?,
+        Output::Html => output::say(page(&world, &result, &about::about(&arguments, &spec, &setting)))?,
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
 }
@@ -236,11 +236,12 @@ fn in_words(result: &Comparison) -> String {
     words
 }
 
-/// The page with pictures, on standard output.
-fn page(world: &World<'_>, result: &Comparison, about: &report::About) -> Result<(), Failure> {
-    let World { demand, setting, terms, .. } = *world;
-    let compared = Compared { cells: &result.cells, demand, setting, terms, hindsight: &result.hindsight };
-    output::say(report::html(&compared, about).trim_end())
+/// With pictures.
+fn page(world: &World<'_>, result: &Comparison, about: &report::About) -> String {
+    let World { demand, setting, .. } = *world;
+    let Comparison { cells, hindsight, criteria, .. } = result;
+    let criteria = criteria.as_deref().unwrap_or_default();
+    report::html(&Compared { cells, demand, setting, hindsight, criteria }, about).trim_end().to_owned()
 }
 
 pub(super) fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a TierSpec, &'a TierSettings), Failure> {

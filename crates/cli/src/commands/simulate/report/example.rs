@@ -14,14 +14,13 @@ pub(super) struct Example {
     pub(super) cells: Vec<Cell>,
     pub(super) demand: Vec<f64>,
     pub(super) setting: Setting,
-    pub(super) terms: Terms,
     pub(super) hindsight: Hindsight,
 }
 
 impl Example {
     pub(super) fn compared(&self) -> Compared<'_> {
-        let Self { cells, demand, setting, terms, hindsight } = self;
-        Compared { cells, demand, setting, terms, hindsight }
+        let Self { cells, demand, setting, hindsight } = self;
+        Compared { cells, demand, setting, hindsight, criteria: &[] }
     }
 }
 
@@ -55,10 +54,9 @@ pub(super) fn example() -> Example {
         start: Time::default(),
         violation: Violation::Excess,
     };
-    let terms = Terms { attainment: 0.9, price_per_hour: MicroUsd::from_micros(1_000_000) };
     let asked = HindsightPoint { attainment: 0.9, replica_hours: 10.0, bound_replica_hours: 10.0, cost_usd: 10.0 };
-    let hindsight = Hindsight { frontier: vec![asked], asked, causal_floor_replica_hours: None };
-    Example { cells: vec![ours, cell("static", 0.8, 10.0)], demand, setting, terms, hindsight }
+    let hindsight = Hindsight { frontier: Vec::new(), asked, causal_floor_replica_hours: None };
+    Example { cells: vec![ours, cell("static", 0.8, 10.0)], demand, setting, hindsight }
 }
 
 /// A run of two ready replicas that is said to have come to this much.

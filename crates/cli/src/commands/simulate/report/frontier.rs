@@ -9,6 +9,7 @@ use evenkeel_report::axis;
 use evenkeel_report::markup::{escaped, note, section as html_section};
 use evenkeel_report::plot::{LEFT, RIGHT, TOP, WIDTH};
 use evenkeel_report::words::{money, percent};
+use evenkeel_sim::hindsight::Hindsight;
 use std::fmt::Write;
 
 const HEIGHT: f64 = 400.0;
@@ -120,9 +121,10 @@ fn violated(policy: &Ranked<'_>) -> f64 {
 fn curve(compared: &Compared<'_>, ranked: &[Ranked<'_>]) -> Vec<(f64, f64)> {
     let own = ranked.iter().map(|policy| {
         let score = &policy.cell.score;
-        (violated(policy), score.oracle_replica_hours * compared.terms.price_per_hour.as_usd_f64())
+        (violated(policy), compared.cost_usd(score.oracle_replica_hours))
     });
-    let stated = compared.hindsight.frontier.iter().map(|it| (1.0 - it.attainment, it.cost_usd));
+    let Hindsight { frontier, asked, .. } = compared.hindsight;
+    let stated = frontier.iter().chain([asked]).map(|it| (1.0 - it.attainment, it.cost_usd));
     let mut points: Vec<(f64, f64)> = own.chain(stated).collect();
     points.sort_by(|one, two| two.0.total_cmp(&one.0).then(one.1.total_cmp(&two.1)));
     points
@@ -131,7 +133,7 @@ fn curve(compared: &Compared<'_>, ranked: &[Ranked<'_>]) -> Vec<(f64, f64)> {
 fn svg(compared: &Compared<'_>, ranked: &[Ranked<'_>]) -> String {
     let curve = curve(compared, ranked);
     let (axes, marks) = Axes::of(&curve, ranked);
-    let asked = axes.x(1.0 - compared.terms.attainment);
+    let asked = axes.x(1.0 - compared.asked());
     let (low, high) = (HEIGHT - BOTTOM, TOP);
     let mut out = format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Cost against attainment. The table of policies has \
@@ -264,7 +266,7 @@ mod tests {
     fn the_line_goes_through_what_each_policy_could_have_paid() {
         let example = example();
         let curve = curve(&example.compared(), &ranked(&example.cells));
-        // 16 replica hours at a dollar for 95 %, 8 for 80 %, and the frontier's own 90 %: 7,200 slots of 5 s.
+        // 16 replica hours at a dollar for 95 %, 8 for 80 %, and 10 for the 90 % that were asked for.
         let rounded: Vec<(i64, i64)> =
             curve.iter().map(|(missed, cost)| ((missed * 100.0).round() as i64, cost.round() as i64)).collect();
         assert_eq!(rounded, [(20, 8), (10, 10), (5, 16)]);

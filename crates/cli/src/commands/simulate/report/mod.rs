@@ -19,11 +19,11 @@ mod verdict;
 mod what_was_run;
 mod worst_hour;
 
+use evenkeel_load::summary::CriterionResult;
 use evenkeel_report::Page;
 use evenkeel_sim::compare::Cell;
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::hindsight::Hindsight;
-use evenkeel_sim::score::Terms;
 
 const STYLE: &str = include_str!("simulation.css");
 const SCRIPT: &str = include_str!("simulation.js");
@@ -37,10 +37,10 @@ pub(super) struct Compared<'a> {
     pub(super) demand: &'a [f64],
     /// Cloud and limits.
     pub(super) setting: &'a Setting,
-    /// What they are judged by.
-    pub(super) terms: &'a Terms,
-    /// What hindsight would have paid.
+    /// What those would have paid who know more, also for what was asked.
     pub(super) hindsight: &'a Hindsight,
+    /// The fleet file's criteria as Evenkeel's run met them, where they were judged.
+    pub(super) criteria: &'a [CriterionResult],
 }
 
 /// What the runs do not know of themselves. All of it goes onto the page as it is: no secret may stand in it.
@@ -73,6 +73,19 @@ pub(super) fn html(compared: &Compared<'_>, about: &About) -> String {
     ];
     let title = format!("Simulation of {}", about.tier);
     Page { title: &title, style: STYLE, script: SCRIPT, body: &sections.concat() }.html()
+}
+
+impl Compared<'_> {
+    /// The attainment that was asked for.
+    const fn asked(&self) -> f64 {
+        self.hindsight.asked.attainment
+    }
+
+    /// Replica hours at the price at which hindsight pays.
+    fn cost_usd(&self, replica_hours: f64) -> f64 {
+        let asked = &self.hindsight.asked;
+        if asked.replica_hours > 0.0 { replica_hours * asked.cost_usd / asked.replica_hours } else { 0.0 }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 use evenkeel_report::words::{money, percent};
 use evenkeel_sim::compare::{Cell, Tuning};
 
+/// What Evenkeel's own policy is called.
+const OURS: &str = "evenkeel";
+
 /// A policy's run with its place, which is its number in every picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ranked<'a> {
@@ -32,7 +35,7 @@ fn kept(cell: &Cell) -> bool {
 impl Ranked<'_> {
     /// Whether it is Evenkeel's own.
     pub(super) fn is_ours(&self) -> bool {
-        self.cell.tuning.is_none()
+        self.cell.policy == OURS
     }
 
     /// Its name, with how its target was set where it was not the default.

@@ -3,7 +3,9 @@
 use super::moment::length;
 use super::ranking::{Ranked, attainment};
 use super::{About, Compared};
-use evenkeel_report::markup::{Cell, escaped, note, table};
+use evenkeel_load::render::outcome;
+use evenkeel_load::summary::{CriterionResult, Verdict};
+use evenkeel_report::markup::{Cell, escaped, note, section as html_section, table};
 use evenkeel_report::words::{count, milliseconds, money, percent};
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::requests::Served;
@@ -17,7 +19,7 @@ const READ: &str = "Attainment is 1 - violated / offered demand, both in replica
      Reaction is the median time that demand which rose above the ready replicas waited for enough of them.";
 
 pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'_>]) -> String {
-    let asked = percent(compared.terms.attainment);
+    let asked = percent(compared.asked());
     let kept = ranked.iter().filter(|policy| policy.kept).count();
     let (class, word) = match kept {
         0 => ("failed", "Missed by all".to_owned()),
@@ -34,7 +36,25 @@ pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'
         tiles(compared, ranked),
         policies(ranked),
         note(READ),
-    )
+    ) + &criteria(compared.criteria)
+}
+
+/// The fleet file's criteria, where they were judged.
+fn criteria(criteria: &[CriterionResult]) -> String {
+    if criteria.is_empty() {
+        return String::new();
+    }
+    let row = |criterion: &CriterionResult| {
+        let verdict = match criterion.verdict {
+            Verdict::Passed => Cell::Mark("passed", "\u{2713}", "passed"),
+            Verdict::Failed => Cell::Mark("failed", "\u{2717}", "failed"),
+            Verdict::NotJudged => Cell::Mark("open", "\u{2013}", "not judged"),
+        };
+        vec![verdict, Cell::text(&criterion.statement), Cell::text(outcome(criterion))]
+    };
+    let rows: Vec<Vec<Cell>> = criteria.iter().map(row).collect();
+    let caption = "Of the fleet file, judged by Evenkeel\u{2019}s run";
+    html_section("criteria", "Criteria", &table(caption, &["verdict", "criterion", "seen"], &rows))
 }
 
 fn when(compared: &Compared<'_>, about: &About) -> String {
@@ -55,7 +75,8 @@ fn in_words(ranked: &[Ranked<'_>]) -> String {
     let said = |policy: &Ranked<'_>| format!("{} {}.", policy.name(), policy.outcome());
     let Some(first) = ranked.first() else { return String::new() };
     let best = match (first.kept, first.is_ours()) {
-        (true, true) => return format!("{} No other that kept it is cheaper.", said(first)),
+        (true, true) if ranked.len() > 1 => return format!("{} No other that kept it is cheaper.", said(first)),
+        (true, true) => String::new(),
         (true, false) => format!("The cheapest that kept it: {}", said(first)),
         (false, _) => String::new(),
     };
@@ -73,17 +94,17 @@ fn tiles(compared: &Compared<'_>, ranked: &[Ranked<'_>]) -> String {
         let said = format!("{}: {kept} with {reached}, {:.2} \u{d7} the oracle", policy.name(), score.cost_over_oracle);
         (money(score.cost_usd), said)
     };
-    let hindsight = (
-        money(compared.hindsight.asked.cost_usd),
-        format!("what knowing the future costs for {}", percent(compared.terms.attainment)),
-    );
+    let floor = compared.hindsight.causal_floor_replica_hours.map_or_else(String::new, |hours| {
+        format!("; {} for one who knows all but the noise", money(compared.cost_usd(hours)))
+    });
+    let hindsight = format!("what knowing the future costs for {}{floor}", percent(compared.asked()));
     let tiles = [
         (
             "cheapest that kept it",
             cheapest.map(of).or(Some(("none".to_owned(), "all missed what was asked".to_owned()))),
         ),
         ("Evenkeel", ours.map(of)),
-        ("the oracle", Some(hindsight)),
+        ("the oracle", Some((money(compared.hindsight.asked.cost_usd), hindsight))),
     ];
     let tile = |(name, (figure, said)): (&str, (String, String))| {
         let (figure, said) = (escaped(&figure), escaped(&said));
@@ -148,6 +169,7 @@ mod tests {
     use super::super::example::{about, example, read};
     use super::super::ranking::ranked;
     use super::*;
+    use evenkeel_load::summary::Observed;
     use evenkeel_sim::requests::RequestCounts;
 
     #[test]
@@ -171,6 +193,22 @@ mod tests {
         example.cells.remove(0);
         assert!(told(&example).contains("Missed by all"));
         assert!(told(&example).contains("cheapest that kept it none all missed what was asked"));
+    }
+
+    #[test]
+    fn criteria_are_told_where_they_were_judged() {
+        let failed = CriterionResult {
+            kind: "failed_requests".to_owned(),
+            tier: None,
+            statement: "failed requests <= 0".to_owned(),
+            verdict: Verdict::Failed,
+            observed: Some(Observed::FailedRequests(7)),
+            not_judged: None,
+            reason: None,
+        };
+        let told = read(&criteria(&[failed]));
+        assert!(told.contains("\n| \u{2717} failed | failed requests &lt;= 0 | 7"), "{told}");
+        assert_eq!(criteria(&[]), "");
     }
 
     #[test]
