@@ -90,6 +90,29 @@ fn the_criteria_of_the_fleet_file_decide_the_exit_code() {
     assert_eq!(late.status.code(), Some(1), "{}", String::from_utf8_lossy(&late.stdout));
 }
 
+#[test]
+fn a_cloud_in_trouble_refuses_loses_and_bills_as_it_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let (fleet, spot) = (home.path().join("game.yaml"), home.path().join("spot.csv"));
+    fs::write(&fleet, GAME).unwrap();
+    // All four for two hours, then none for the rest of the day.
+    let counts = ["4"; 24].into_iter().chain(["0"; 264]).collect::<Vec<_>>().join("\n");
+    fs::write(&spot, format!("# gap_seconds=300\navailable_instances\n{counts}\n")).unwrap();
+    let run = |flags: &[&str]| {
+        let start = ["simulate", fleet.to_str().unwrap(), "--tier", "gold", "--scenario", "day", "--peak", "2000"];
+        let end = ["--history", "1h", "--policies", "evenkeel", "-o", "json"];
+        let output = evenkeel(home.path(), &[&start[..], flags, &end].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["cells"][0].clone()
+    };
+    let calm = run(&["--instance", "g5.xlarge", "--start-up", "kubernetes-node"]);
+    assert!(calm["bill"]["usd"].as_f64() > Some(10.0) && calm["cost_usd"] == calm["bill"]["usd"], "{calm:#}");
+    let stormy =
+        run(&["--weather", "no-capacity=2h..10h,failed=10%", "--spot", spot.to_str().unwrap(), "--on-demand", "1"]);
+    assert!(stormy["capacity_attainment"].as_f64() < calm["capacity_attainment"].as_f64(), "{stormy:#}");
+    assert!(stormy["losses"].as_object().is_some_and(|losses| !losses.is_empty()), "{stormy:#}");
+}
+
 /// An hour in which gold had two replicas, and in its second half as much work as four carry.
 async fn journal(path: &Path) {
     let spec: FleetSpec = evenkeel_fleet::read(GAME, "game.yaml").unwrap().spec;

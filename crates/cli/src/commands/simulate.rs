@@ -2,6 +2,7 @@
 
 mod about;
 pub(super) mod choices;
+mod cloud;
 mod judge;
 mod load;
 pub(super) mod render;
@@ -12,12 +13,12 @@ use crate::failure::{CRITERION, Failure};
 use crate::fleet_file;
 use crate::output::{self, Output};
 use choices::Chosen;
+use cloud::CloudFlags;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
 use evenkeel_load::render::Colors;
 use evenkeel_load::summary::{CriterionResult, Verdict};
-use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::hindsight::Hindsight;
@@ -35,6 +36,8 @@ use std::process::ExitCode;
 const VERSION: u32 = 1;
 /// No fleet is larger; a run without a maximum of its own ends here.
 const MOST_REPLICAS: u32 = 100_000;
+/// A week has seen every day once.
+const LONGEST_HISTORY: Span = Span::from_secs(7 * 86_400);
 /// Longer than any run.
 const FOREVER: Span = Span::from_secs(100 * 366 * 86_400);
 
@@ -56,9 +59,8 @@ pub(crate) struct Arguments {
     /// Scale the series so that mean demand is so many replicas; the minimum is 1 then, and there is no maximum
     #[arg(long, value_name = "REPLICAS", allow_negative_numbers = true, value_parser = above_zero)]
     mean_replicas: Option<f64>,
-    /// From the order of a replica to its first request [default: as the fleet file has it]
-    #[arg(long, value_name = "TIME", value_parser = choices::span)]
-    start_up: Option<Span>,
+    #[command(flatten)]
+    cloud: CloudFlags,
     /// Share of demand to be carried, below 1 [default: as the fleet file has it]
     #[arg(long, value_name = "SHARE", value_parser = choices::attainment)]
     attainment: Option<f64>,
@@ -77,9 +79,10 @@ pub(crate) struct Arguments {
     /// How demand above the ready replicas is counted
     #[arg(long, value_enum, default_value_t = choices::Violated::Excess)]
     violation: choices::Violated,
-    /// Time at the beginning that policies learn from and that is not scored
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = choices::span)]
-    history: Span,
+    /// Time at the beginning that policies learn from and that is not scored [default: 7d, or a quarter of the whole where that
+    /// is less]
+    #[arg(long, value_name = "TIME", value_parser = choices::span)]
+    history: Option<Span>,
     /// Judge the fleet file's criteria by what Evenkeel's own policy did; exit code 1 where one failed
     #[arg(long)]
     criteria: bool,
@@ -189,7 +192,7 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
         choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &spec, gateway: &gateway },
     };
     let engine = SteadyState::new(&spec);
-    let cloud = Cloud::default();
+    let cloud = arguments.cloud.cloud(fleet.controller.freshness, arguments.seed)?;
     let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
     let trace = Trace {
@@ -258,7 +261,7 @@ pub(super) fn tier<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<(&'a Tier
 /// The tier as the flags change it.
 fn asked(mut spec: TierSpec, arguments: &Arguments) -> TierSpec {
     spec.attainment = arguments.attainment.unwrap_or(spec.attainment);
-    spec.start_up = arguments.start_up.unwrap_or(spec.start_up);
+    spec.start_up = arguments.cloud.start_up().unwrap_or(spec.start_up);
     if arguments.mean_replicas.is_some() {
         (spec.minimum, spec.maximum) = (1, MOST_REPLICAS);
     }
@@ -276,18 +279,18 @@ pub(super) fn gateway(fleet: &Fleet, spec: &TierSpec, settings: &TierSettings, p
 }
 
 fn setting(arguments: &Arguments, spec: &TierSpec, slots: usize) -> Result<Setting, Failure> {
-    if arguments.peers == choices::Peers::TunedOnHistory && arguments.history == Span::ZERO {
+    if arguments.peers == choices::Peers::TunedOnHistory && arguments.history == Some(Span::ZERO) {
         return Err(Failure::usage(
             "`--peers tuned-on-history` needs a history to tune on, and `--history 0s` leaves none; write a longer one",
         ));
     }
     let in_slots = |span: Span| (span.as_micros() + arguments.step.as_micros() - 1) / arguments.step.as_micros();
-    let scored_from = in_slots(arguments.history) as usize;
+    let length = Span::from_micros(arguments.step.as_micros() * slots as i64);
+    let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(Span::from_micros(length.as_micros() / 4)));
+    let scored_from = in_slots(history) as usize;
     if scored_from >= slots {
-        let length = Span::from_micros(arguments.step.as_micros() * slots as i64);
         return Err(Failure::usage(format!(
-            "the series lasts {length} and `--history` takes {} of it: nothing is left to score; write a shorter one",
-            arguments.history
+            "the series lasts {length} and `--history` takes {history} of it: nothing is left to score; write a shorter one"
         )));
     }
     let start_up_slots = u32::try_from(in_slots(spec.start_up)).unwrap_or(u32::MAX);

@@ -8,10 +8,9 @@ use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::Span;
 use evenkeel_sim::fluid::Setting;
 
-const FLUID: &str = "queues (what exceeds the ready replicas is turned away at once), latencies, drains, failed launches, \
-     billing minimums, delays of metrics but those of AWS";
-const REQUESTS: &str =
-    "failed launches and replicas, billing minimums, delays of metrics but those of AWS, the network";
+const FLUID: &str = "queues (what exceeds the ready replicas is turned away at once), latencies, drains; troubles of a cloud that `--weather`, \
+     `--spot` and `--metrics` do not state";
+const REQUESTS: &str = "the network; troubles of a cloud that `--weather`, `--spot` and `--metrics` do not state";
 
 /// What was asked for, with what the fleet file gave where nothing was.
 pub(super) fn about(arguments: &Arguments, spec: &TierSpec, setting: &Setting) -> About {
@@ -34,6 +33,7 @@ fn parameters(arguments: &Arguments, spec: &TierSpec, setting: &Setting, model: 
         MOST_REPLICAS => "no maximum".to_owned(),
         maximum => format!("{maximum} at most"),
     };
+    let history = Span::from_micros(setting.slot.as_micros() * setting.scored_from as i64);
     let given = |time: Option<Span>| time.map_or("none".to_owned(), |time| time.to_string());
     let scaled = arguments.mean_replicas.map_or("as it is".to_owned(), |mean| format!("to {mean} replicas on average"));
     let violation = match setting.violation {
@@ -51,10 +51,10 @@ fn parameters(arguments: &Arguments, spec: &TierSpec, setting: &Setting, model: 
         ("patience of players", given(arguments.patience)),
         ("demand scaled", scaled),
         ("step", setting.slot.to_string()),
-        ("history, not scored", arguments.history.to_string()),
+        ("history, not scored", history.to_string()),
         ("start-up", spec.start_up.to_string()),
         ("replicas", format!("{} at least, {most}", spec.minimum)),
-        ("price", format!("${} an hour each, as the fleet file has it", spec.price_per_hour.as_usd_f64())),
+        ("price", arguments.cloud.price_in_words(spec.price_per_hour.as_usd_f64())),
         ("noise of a coarse series", format!("{} of its mean, in steps of 5 s", arguments.noise)),
     ]
 }
