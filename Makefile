@@ -1,7 +1,7 @@
 # `make demo` and `make test` are the two commands; each checks first for what it needs (scripts/need).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults virtual-faults drill long-run bugs mutants coverage fuzz bench real-engine audit
+.PHONY: help demo test faults failpoints drill long-run bugs mutants coverage fuzz bench real-engine audit
 
 help: ## Tells what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,11 +15,12 @@ test: ## Everything that CI judges
 	@scripts/need test
 	@scripts/check
 
-faults: ## Every failpoint with every action, from the seed EVENKEEL_SEED (15 minutes)
+failpoints: ## Every failpoint with every action, from the seed EVENKEEL_SEED (15 minutes)
 	@scripts/need test
 	EVENKEEL_ALL_ACTIONS=1 cargo test --locked --package evenkeel-cli --test processes cut::
 
-virtual-faults: ## 2,000 days and 100,000 times two hours of made-up faults in virtual time (10 minutes)
+faults: ## 2,000 days and 100,000 times two hours of made-up faults in virtual time (10 minutes)
+	@scripts/need bugs
 	cargo build --release --locked --package evenkeel-sim --example faults
 	target/release/examples/faults 2000 24
 	target/release/examples/faults 100000 2

@@ -1,4 +1,4 @@
-//! Seeds of faults, as many as CI has time for: `make virtual-faults` runs more.
+//! Seeds of faults, as many as CI has time for: `make faults` runs more.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,7 +1,7 @@
 //! A fleet of one tier request by request: each through the gateway's queue and a replica's engine, the very state
 //! machines that run live.
 //!
-//! **One total order of events**: by time, then by kind ([`Kind`](world::Kind)), then by the number of whom it concerns.
+//! **One total order of events**: by time, then by kind, then by the number of whom it concerns.
 //! An engine's iterations end before anything else of the same instant sees them; the autoscaler looks last.
 //!
 //! In the middle of each step nothing is decided: the autoscaler sees what was until the step's beginning, as in
