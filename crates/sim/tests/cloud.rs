@@ -366,19 +366,28 @@ proptest! {
     }
 
     #[test]
-    fn every_request_has_an_end_whatever_the_weather(
+    fn every_request_has_an_end_whatever_the_weather_and_however_patient_players_are(
         cloud in clouds(),
         script in prop::collection::vec(0u32..9, 1..30),
+        patience in prop::option::of(1i64..60),
         seed in 0u64..50,
     ) {
         let setting = setting(Span::from_secs(15), 2);
         let rates = [0.4; SLOTS];
         let drawn = || Traffic::Drawn(Drawn::new("slow", &rates, setting.slot, &slow_tier().requests, 200, seed));
-        let outcome = served(&cloud, drawn(), &setting, &script, SLOTS);
+        let (tier, patience) = (slow_tier(), patience.map(Span::from_secs));
+        let gateway = Gateway { patience, ..gateway() };
+        let served = || {
+            let demand = [1.0; SLOTS];
+            let mut script = Script(script.clone());
+            requests::run_on(&cloud, drawn(), &demand, &setting, (&tier, &gateway), &mut script).unwrap()
+        };
+        let outcome = served();
         let counts = outcome.served.requests.unwrap();
         prop_assert_eq!(counts.offered, counts.answered + counts.failed + counts.cancelled);
         check_granted(&outcome.run, &setting)?;
-        prop_assert_eq!(&outcome, &served(&cloud, drawn(), &setting, &script, SLOTS));
+        prop_assert!(patience.is_some() || counts.cancelled == 0);
+        prop_assert_eq!(&outcome, &served());
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub struct RequestCounts {
     pub failed: u64,
     /// Their player left before.
     pub cancelled: u64,
-    /// Waited before a replica at once, at most; before scoring began too.
+    /// Waited before a replica at once, at most.
     pub most_queued: u64,
 }
 

@@ -252,7 +252,9 @@ impl<'a> World<'a> {
         self.since_tick.offered.requests += 1;
         self.since_tick.offered.prompt_tokens += u64::from(prompt_tokens);
         self.act(actions);
-        self.counts.most_queued = self.counts.most_queued.max(self.queue.queued() as u64);
+        if self.is_scored(self.now) {
+            self.counts.most_queued = self.counts.most_queued.max(self.queue.queued() as u64);
+        }
     }
 
     /// A player leaves; whoever has the request forgets it.

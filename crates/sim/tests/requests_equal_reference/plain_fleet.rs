@@ -233,7 +233,9 @@ impl PlainFleet<'_> {
             let last = self.waiting.pop().unwrap();
             self.requests[last].refused = true;
         }
-        self.most_queued = self.most_queued.max(self.waiting.len());
+        if self.now >= self.scored_from() {
+            self.most_queued = self.most_queued.max(self.waiting.len());
+        }
     }
 
     fn resize(&mut self) {
