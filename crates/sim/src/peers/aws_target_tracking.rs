@@ -1,8 +1,9 @@
 //! AWS Application Auto Scaling, target tracking.
 //!
 //! The arithmetic is not published; documented are: proportional to how far the metric is from its target, rounded so that
-//! it is not undershot; a cooldown of 300 s in both directions for ECS and SageMaker, which a scale-out breaks when it was
-//! one of scale-in; scale-in only where the metric is well below (a tenth, as users observe) for long; no action on missing
+//! it is not undershot; a cooldown of 300 s in both directions for ECS and SageMaker. A scale-out breaks one of scale-in, and
+//! after a scale-out only a larger one is obeyed meanwhile, of which what the first added is a part (API reference,
+//! `TargetTrackingScalingPolicyConfiguration.ScaleOutCooldown`). Further: scale-in only where the metric is well below (a tenth, as users observe) for long; no action on missing
 //! data. Users observe alarms of 3 points out and 15 minutes in (aws/containers-roadmap issues 1208, 1220, 2113). A point is
 //! a minute of an ECS service's metrics, 20 s for its CPU and memory since June 2026, and 10 s of the concurrent requests of
 //! a SageMaker endpoint, which scales in no faster for it; it can be read a period after it ended.
@@ -24,6 +25,8 @@ pub(super) struct TargetTracking {
     period: Span,
     points: Points,
     out_at: Option<Time>,
+    /// The count before the scale-out whose cooldown runs.
+    before_out: u32,
     in_at: Option<Time>,
 }
 
@@ -31,7 +34,7 @@ impl TargetTracking {
     /// Keeps load a replica at `target`, by points of this `period`.
     pub(super) const fn new(target: f64, period: Span) -> Self {
         let points = Points::new(period, Self::points_in(period));
-        Self { target, period, points, out_at: None, in_at: None }
+        Self { target, period, points, out_at: None, before_out: 0, in_at: None }
     }
 
     const fn points_in(period: Span) -> usize {
@@ -45,9 +48,10 @@ impl TargetTracking {
 
     fn judge(&mut self, now: Time, current: u32) -> u32 {
         let cools = |at: Option<Time>| at.is_some_and(|at| now.since(at) < COOLDOWN);
-        let wanted = self.proportional(current);
-        if self.points.last_are(POINTS_OUT, |point| point > self.target) && wanted > current && !cools(self.out_at) {
-            self.out_at = Some(now);
+        let before = if cools(self.out_at) { self.before_out } else { current };
+        let wanted = self.proportional(before);
+        if self.points.last_are(POINTS_OUT, |point| point > self.target) && wanted > current {
+            (self.out_at, self.before_out) = (Some(now), before);
             return wanted;
         }
         let low = self.points.last_are(Self::points_in(self.period), |point| point < IN_SHARE * self.target);
@@ -97,6 +101,22 @@ mod tests {
         let shrinks = ready.iter().rposition(|&count| count == 6).map(|slot| minute(slot + 1));
         assert_eq!(shrinks, Some(50 + 15 + 1));
         assert_eq!(ready.last(), Some(&1));
+    }
+
+    #[test]
+    fn while_a_scale_out_cools_only_a_larger_one_is_obeyed_and_counts_what_was_added() {
+        let mut tracking = TargetTracking::new(1.0, Span::from_secs(60));
+        let at = |minute: i64| Time::default() + Span::from_secs(60 * minute);
+        let mut judge = |minute, point: f64, current| {
+            tracking.points.push(point);
+            tracking.judge(at(minute), current)
+        };
+        // Three points of 1.5 of the target make fifteen of ten; a minute later the ten would be twenty, five more.
+        assert_eq!([judge(0, 1.5, 10), judge(1, 1.5, 10), judge(2, 1.5, 10)], [10, 10, 15]);
+        assert_eq!(judge(3, 1.4, 15), 15, "fourteen are no more than fifteen");
+        assert_eq!(judge(4, 2.0, 15), 20);
+        // The cooldown began anew with the larger one.
+        assert_eq!([judge(8, 1.5, 20), judge(9, 1.5, 20)], [20, 30]);
     }
 
     #[test]

@@ -26,8 +26,13 @@ impl Points {
         let load: f64 = seen.demand[from..from + slots].iter().sum();
         let ready: u32 = seen.served_by[from..from + slots].iter().sum();
         if ready > 0 {
-            self.points.push_back(load / f64::from(ready));
+            self.push(load / f64::from(ready));
         }
+    }
+
+    /// The next one.
+    pub(super) fn push(&mut self, point: f64) {
+        self.points.push_back(point);
         if self.points.len() > self.kept {
             self.points.pop_front();
         }
