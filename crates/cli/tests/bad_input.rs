@@ -125,7 +125,10 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
     fs::write(&series, "0,100\n86400,100\n").unwrap();
     let zero = home.path().join("zero.csv");
     fs::write(&zero, "0,0\n864000,0\n").unwrap();
+    let long = home.path().join("long.csv");
+    fs::write(&long, "0,1\n1700000000,1\n").unwrap();
     let (fleet, series, zero) = (fleet.to_str().unwrap(), series.to_str().unwrap(), zero.to_str().unwrap());
+    let long = long.to_str().unwrap();
     for (flags, expected) in [
         (&["--players", series][..], "`--tier` says which is simulated: one of gold, silver, bronze"),
         (

@@ -78,7 +78,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
     let advices = advise(&mut state, &view);
     let winner = winner(&advices);
     let context = Context { now, spec, current: supply.current(), operator: inputs.operator.as_ref() };
-    let asleep = context.standing(&state) == 0;
+    let asleep = context.standing(&state) == 0 && winner.is_some();
     let blind = listed.is_none() || advices.iter().any(|advice| is_blind(advice, asleep));
     let wanted = winner.and_then(|index| advices[index].desired).unwrap_or_else(|| context.standing(&state));
     let mut chain = Chain { count: wanted, clamps: Vec::new() };
@@ -105,8 +105,8 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
     (state, proposal)
 }
 
-/// Of a tier that was let go to zero there is nothing to measure in its replicas: that is no blindness, and what wakes it is
-/// seen elsewhere.
+/// Of a tier that was let go to zero, and of which another policy sees what would wake it, there is nothing to measure in its
+/// replicas: that is no blindness.
 const fn is_blind(advice: &Advice, asleep: bool) -> bool {
     let nothing_to_measure = matches!(advice.why, Why::Blind { cause: Cause::NoReplica, .. });
     advice.partial || (advice.desired.is_none() && !(asleep && nothing_to_measure))

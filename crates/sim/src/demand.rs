@@ -9,6 +9,8 @@ use thiserror::Error;
 /// The noise's CV is stated for slots of this length; independent slots of another have it by the square root.
 const NOISE_SLOT: Span = Span::from_secs(5);
 
+/// Three years of steps of 5 s: what a comparison holds in memory without trouble.
+pub const MOST_SLOTS: i64 = 20_000_000;
 /// Factors are searched between e^-20 and e^20, in halvings of that logarithm.
 const LEAST_FACTOR_LOG: f64 = -20.0;
 const HALVINGS: u32 = 60;
@@ -27,6 +29,18 @@ pub enum DemandError {
     /// A length of slots that is none.
     #[error("a step of {0}; expected more than nothing")]
     Slot(Span),
+    /// More slots than fit.
+    #[error(
+        "the series lasts {duration}, which is {slots} steps of {slot}; at most {MOST_SLOTS} are simulated: write a longer `--step`"
+    )]
+    TooLong {
+        /// The series.
+        duration: Span,
+        /// The slot.
+        slot: Span,
+        /// Slots.
+        slots: i64,
+    },
     /// The noise is no strength.
     #[error("noise {0}; expected 0 to 1, the deviation of a slot of 5s over its mean")]
     Noise(f64),
@@ -87,11 +101,20 @@ fn straight(series: &PlayersSeries, slot: Span) -> Result<Vec<f64>, DemandError>
     if slot <= Span::ZERO {
         return Err(DemandError::Slot(slot));
     }
-    let count = series.duration().as_micros() / slot.as_micros();
+    let count = slots_in(series.duration(), slot)?;
     if count == 0 {
         return Err(DemandError::TooShort { duration: series.duration(), slot });
     }
     Ok((0..count).map(|index| series.at(Span::from_micros(index * slot.as_micros()))).collect())
+}
+
+/// Whole slots of a duration.
+///
+/// # Errors
+/// More than [`MOST_SLOTS`].
+pub fn slots_in(duration: Span, slot: Span) -> Result<i64, DemandError> {
+    let slots = duration.as_micros() / slot.as_micros();
+    if slots > MOST_SLOTS { Err(DemandError::TooLong { duration, slot, slots }) } else { Ok(slots) }
 }
 
 /// Deviation of the noise of a slot, if it gets any.

@@ -276,9 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_is_ended_first_and_never_serves() {
-        let run = run(&[1.0; 4], &setting(2), &mut Script(vec![3, 2, 1, 1]));
-        assert_eq!((run.ready, run.billed_slots, run.launches), (vec![1; 4], 3.0 + 2.0 + 1.0 + 1.0, 2));
+    fn what_starts_is_ended_first_never_serves_and_pays_its_minute() {
+        let script = [&[3, 2][..], &[1; 18]].concat();
+        let run = run(&[1.0; 20], &setting(2), &mut Script(script));
+        // The two lived for one step and for two, of 5 s.
+        assert_eq!((run.ready, run.billed_slots, run.launches), (vec![1; 20], 20.0 + 12.0 + 12.0, 2));
     }
 
     #[test]

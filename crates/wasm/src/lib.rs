@@ -39,7 +39,7 @@ fn compare(fleet: &str, series: &[u8]) -> Result<String, String> {
     let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
     let part = &demand[..REQUEST_SLOTS.min(demand.len())];
     let rates: Vec<f64> = part.iter().map(|&demand| table.rate(demand)).collect();
-    let drawn = Drawn::new(&tier.name, &rates, SLOT, &tier.requests, tier.profile.max_model_tokens, SEED);
+    let drawn = Drawn::of(tier, &rates, SLOT, SEED);
     let gateway = Gateway::new(1_000, Span::from_secs(60), tier.profile.max_sequences + 2);
     let traffic = Traffic::Drawn(drawn);
     let requests = cells(Model::Requests { traffic: &traffic, tier, gateway: &gateway }, tier, part)?;

@@ -52,8 +52,7 @@ fn simpy_per_second() -> Option<f64> {
 fn carry(tier: &TierSpec, replicas: u32) -> (u64, f64) {
     let rates = vec![PER_SECOND * f64::from(replicas); SLOTS];
     let demand = vec![f64::from(replicas); SLOTS];
-    let longest = tier.profile.max_model_tokens;
-    let traffic = Traffic::Drawn(Drawn::new("gold", &rates, SLOT, &tier.requests, longest, 1));
+    let traffic = Traffic::Drawn(Drawn::of(tier, &rates, SLOT, 1));
     let gateway = Gateway::new(1_000, Span::from_secs(60), tier.profile.max_sequences + 2);
     let (start, violation) = (tier_day::START, Violation::Excess);
     let (minimum, maximum) = (replicas, replicas);

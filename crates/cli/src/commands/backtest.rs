@@ -8,11 +8,13 @@ use crate::fleet_file;
 use crate::output::{self, Format};
 use evenkeel_controller::journal::{self, Recorded};
 use evenkeel_core::capacity::Table;
+use evenkeel_core::observe::{Offered, Reading};
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_sim::backtest::{self, Rates};
 use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
+use evenkeel_sim::demand;
 use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::{Drawn, Traffic};
@@ -99,14 +101,7 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let (start, rates) = offered(&recorded, &arguments)?;
     let before = production(&recorded, start, &rates, &arguments)?;
     let gateway = gateway(&fleet, spec, settings, None);
-    let drawn = Drawn::new(
-        &spec.name,
-        &rates.per_second,
-        arguments.step,
-        &spec.requests,
-        spec.profile.max_model_tokens,
-        arguments.seed,
-    );
+    let drawn = Drawn::of(spec, &rates.per_second, arguments.step, arguments.seed);
     let traffic = Traffic::Drawn(drawn);
     let model = match arguments.model {
         ModelName::Fluid => Model::Fluid,
@@ -130,7 +125,7 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
 /// The journal's first moment, and the requests that were offered from then on.
 fn offered(recorded: &Recorded, arguments: &Arguments) -> Result<(Time, Rates), Failure> {
     let ticks = &recorded.ticks;
-    let known: Vec<_> = ticks.iter().filter_map(|tick| Some((tick.at, *tick.offered.at_least()?))).collect();
+    let known: Vec<_> = ticks.iter().filter_map(|tick| told(&tick.offered)).collect();
     let (Some(first), Some(last)) = (ticks.first(), ticks.last()) else {
         return Err(Failure::usage("the journal holds no tick that can be read whole; was the controller ever run?"));
     };
@@ -140,8 +135,16 @@ fn offered(recorded: &Recorded, arguments: &Arguments) -> Result<(Time, Rates), 
             recorded.spec.name
         )));
     }
-    let slots = last.at.since(first.at).as_micros() / arguments.step.as_micros();
+    let slots = demand::slots_in(last.at.since(first.at), arguments.step).map_err(Failure::usage)?;
     Ok((first.at, backtest::rates(known.into_iter(), first.at, arguments.step, slots as usize)))
+}
+
+/// What was offered, and until when, as far as it was known.
+const fn told(offered: &Reading<Offered>) -> Option<(Time, Offered)> {
+    match *offered {
+        Reading::Fresh { value, at } | Reading::AtLeast { value, at } => Some((at, value)),
+        Reading::Stale { .. } | Reading::Missing { .. } => None,
+    }
 }
 
 fn in_replicas(rates: &Rates, spec: &TierSpec) -> Vec<f64> {

@@ -192,7 +192,7 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
         choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &spec, gateway: &gateway },
     };
     let engine = SteadyState::new(&spec);
-    let cloud = arguments.cloud.cloud(fleet.controller.freshness, arguments.seed)?;
+    let cloud = arguments.cloud.cloud(fleet.controller.freshness, arguments.mean_replicas.is_some(), arguments.seed)?;
     let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = compare(&world, &spec, &arguments)?;
     let trace = Trace {

@@ -230,3 +230,19 @@ fn a_fleet_over_its_shared_maximum_starts_nothing_and_ends_nothing_needed() {
     players(&mut fleet, [900, 100, 100]);
     fleet.at(minutes(3)).expect_all(&[4, 1, 1]);
 }
+
+#[test]
+fn a_minimum_that_is_not_there_takes_its_free_places_before_a_higher_priority_does() {
+    let at_least = |minimum, tier: TierSpec| TierSpec { minimum, ..tier };
+    let tiers = vec![at_least(0, tier("gold", 10)), at_least(2, tier("silver", 5)), at_least(0, tier("bronze", 1))];
+    let mut fleet = Timeline::over(fleet(tiers, Some(12)));
+    players(&mut fleet, [0, 200, 600]);
+    fleet.at(minutes(1)).expect_all(&[0, 2, 6]);
+    fleet.tiers[1].crash(2);
+    players(&mut fleet, [500, 200, 600]);
+    fleet.tick();
+    // Six of twelve are there. Silver's two come first, four are left for gold, and bronze makes room for its fifth.
+    let desired: Vec<u32> = fleet.decisions.iter().map(|it| it.desired).collect();
+    assert_eq!(desired, [4, 2, 5]);
+    fleet.at(minutes(2)).expect_all(&[5, 2, 5]);
+}

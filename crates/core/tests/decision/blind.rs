@@ -233,3 +233,21 @@ fn a_tier_that_never_was_seen_is_not_touched() {
     assert_eq!(tier.decision().supply.current(), 7);
     assert_eq!(tier.clock(), minutes(5) + seconds(1));
 }
+
+#[test]
+fn a_tier_at_zero_is_not_blind_for_what_no_replica_could_tell_unless_nothing_else_tells() {
+    let busy = || tracking(Signal::GpuUtilization, 0.75, Per::Replica);
+    let blind = Blind::AtLeast { replicas: 2, after: minutes(1) };
+    let players = PolicySpec::PlayersPerReplica { players: 100.0 };
+    let asleep = |policies| {
+        let mut tier = Timeline::of(TierSpec { minimum: 0, policies, blind, ..by_players() }).with_ready(0);
+        tier.feed().players = Some(0);
+        tier
+    };
+    let mut seen = asleep(vec![players, busy()]);
+    seen.at(minutes(30)).expect(0).because(Reason::HeldSteady);
+    seen.feed().players = Some(150);
+    seen.at(minutes(31)).expect(2);
+    // Alone, utilization would let it sleep for ever: the fallback is what wakes it.
+    asleep(vec![busy()]).at(minutes(2)).expect(2);
+}

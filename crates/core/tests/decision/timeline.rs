@@ -51,6 +51,7 @@ impl Feed {
         self.offered += self.requests_per_second.unwrap_or(0.0) * tick.as_secs_f64();
         let requests = (self.offered.floor() - before.floor()) as u64;
         let gpu = self.gpu_load.filter(|_| supply.ready > 0);
+        let no_gpu = if supply.ready == 0 { Cause::NoReplica } else { cause };
         Signals {
             offered: said(
                 self.requests_per_second.map(|_| Offered { requests, prompt_tokens: 300 * requests, over: tick }),
@@ -68,7 +69,7 @@ impl Feed {
                     count: self.gpu_reporting.unwrap_or(u64::from(supply.ready)),
                 }),
                 at,
-                cause,
+                no_gpu,
             ),
             players: said(self.players, at, cause),
             error_share: said(None, at, cause),

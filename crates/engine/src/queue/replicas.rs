@@ -221,8 +221,9 @@ impl<R: Ord + Clone> Replicas<R> {
     pub(super) fn available(&self) -> impl Iterator<Item = Slot> + '_ {
         let slot = |index: u32| self.entries[index as usize].as_ref().map(|entry| Slot { number: entry.number, index });
         let first = self.available.first().map(|(_, index)| index);
-        // Whoever is not content with the first asks for the others; nearly nobody does.
-        let others = core::iter::once_with(|| self.available.in_order()).flatten().skip(1);
+        // Whoever is not content with the first asks for the others; nearly nobody does, and where there is no first there
+        // are none.
+        let others = first.into_iter().flat_map(|_| self.available.in_order()).skip(1);
         first.into_iter().chain(others).filter_map(slot)
     }
 

@@ -42,6 +42,11 @@ impl Life {
         self.until.since(self.from)
     }
 
+    /// The time that is billed in a run that ends at `end`: one that was cancelled soon pays the minimum.
+    pub(super) fn paid(&self, end: Time) -> Span {
+        self.until.max(self.ordered + MINIMUM).min(end).since(self.from)
+    }
+
     /// The time that is charged.
     fn charged(&self) -> Span {
         let free = self.interrupted && self.until.since(self.ordered) < FREE_IF_INTERRUPTED;

@@ -327,7 +327,7 @@ impl<'a> Instances<'a> {
         self.free.push(place);
         self.note_next();
         let life = self.life(&instance, now);
-        self.billed = self.billed + life.billed();
+        self.billed = self.billed + life.paid(self.end);
         self.lives.push(life);
     }
 
@@ -337,7 +337,8 @@ impl<'a> Instances<'a> {
         Life {
             ordered: instance.ordered,
             from: from.max(self.scored_from),
-            until,
+            // What drains after the end of the run is billed as what stands is.
+            until: until.min(self.end),
             spot: instance.spot.is_some(),
             interrupted: instance.told,
         }
@@ -346,7 +347,7 @@ impl<'a> Instances<'a> {
     /// What is billed in all where those that stand are billed until the run's end, every life, and what the weather did.
     pub(crate) fn close(mut self) -> (Span, Vec<Life>, Losses) {
         let standing: Vec<Life> = self.alive().map(|(_, instance)| self.life(instance, self.end)).collect();
-        let billed = standing.iter().fold(self.billed, |sum, life| sum + life.billed());
+        let billed = standing.iter().fold(self.billed, |sum, life| sum + life.paid(self.end));
         self.lives.extend(standing);
         (billed, self.lives, self.losses)
     }

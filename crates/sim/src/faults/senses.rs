@@ -158,10 +158,13 @@ impl Senses {
     }
 
     /// Whether a policy of the tier may not be gone by: its source did not tell, or not all, or not of now. Where it is
-    /// `asleep`, let go to zero, there is nothing that an exporter could tell.
+    /// `asleep`, let go to zero, there is nothing that an exporter could tell, if anything else tells what would wake it.
     pub fn is_blind(&self, spec: &TierSpec, weather: &TierWeather, signals: &Signals, asleep: bool) -> bool {
         let bad = |source: Source| !self.sights[source as usize].good;
+        let exporter =
+            |policy: &PolicySpec| matches!(policy, PolicySpec::TargetTracking { signal: Signal::GpuUtilization, .. });
         let nothing_to_measure = asleep
+            && !spec.policies.iter().all(exporter)
             && match &signals.gpu_utilization {
                 Reading::Missing { cause } => *cause == Cause::NoReplica,
                 reading => reading.fresh().is_some_and(|mean| mean.count == 0),

@@ -48,6 +48,13 @@ pub struct RequestCounts {
     pub most_queued: u64,
 }
 
+impl RequestCounts {
+    /// Told that they will not be served, or left by their player.
+    pub const fn unserved(&self) -> u64 {
+        self.failed + self.cancelled
+    }
+}
+
 impl Served {
     pub(super) fn of(latencies: Latencies, requests: RequestCounts, busy: Vec<f64>) -> Self {
         let of = |metric, quantile| latencies.distributions.quantile_seconds(metric, quantile);

@@ -1,6 +1,7 @@
 //! The requests of a run, drawn as they are asked for or read from a trace.
 
-use evenkeel_core::spec::RequestShape;
+use evenkeel_core::profile::Profile;
+use evenkeel_core::spec::{RequestShape, TierSpec};
 use evenkeel_core::units::Span;
 use evenkeel_workload::lengths::LengthSampler;
 use evenkeel_workload::random::Stream;
@@ -56,7 +57,17 @@ pub struct Drawn<'a> {
     longest: u32,
 }
 
+/// Tokens that an engine of this profile takes in one request, prompt and output together.
+pub(super) const fn longest_request(profile: &Profile) -> u32 {
+    if profile.max_model_tokens < profile.kv_tokens { profile.max_model_tokens } else { profile.kv_tokens }
+}
+
 impl<'a> Drawn<'a> {
+    /// What `tier`'s players send, cut to what its engines take.
+    pub fn of(tier: &TierSpec, rates: &'a [f64], slot: Span, seed: u64) -> Self {
+        Self::new(&tier.name, rates, slot, &tier.requests, longest_request(&tier.profile), seed)
+    }
+
     /// Requests of the tier `name` at so many a second in each slot. Those longer than `longest` tokens are cut to it,
     /// output first, as a gateway's client would have to.
     pub fn new(name: &str, rates: &'a [f64], slot: Span, shape: &RequestShape, longest: u32, seed: u64) -> Self {

@@ -3,12 +3,12 @@
 use super::fleet::{EngineTotals, Fleet, Place, Tokens};
 use super::latencies::{Answered, Latencies};
 use super::served::{RequestCounts, Served};
-use super::traffic::Traffic;
+use super::traffic::{Traffic, longest_request};
 use crate::cloud::{Cloud, Event as CloudEvent};
 use crate::fluid::{Autoscaler, Change, Measured, Run, Seen, Setting};
 use crate::peers::EngineLoad;
 use evenkeel_core::capacity::Table;
-use evenkeel_core::observe::{Finished, Mean, Offered, Reading, ReplicaState, Signals};
+use evenkeel_core::observe::{Cause, Finished, Mean, Offered, Reading, ReplicaState, Signals};
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_engine::queue::{Action, Failure, QueueSettings, RequestId, TierQueue};
@@ -126,6 +126,8 @@ struct World<'a> {
     scored_from: Time,
     setting: &'a Setting,
     gateway: &'a Gateway,
+    /// Tokens that an engine takes in one request.
+    longest: u32,
     table: Table,
     demand: &'a [f64],
     traffic: Traffic<'a>,
@@ -171,6 +173,7 @@ impl<'a> World<'a> {
             scored_from,
             setting,
             gateway,
+            longest: longest_request(&spec.profile),
             table: Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum),
             demand,
             cached_per_request: traffic.knows_cached(),
@@ -238,6 +241,14 @@ impl<'a> World<'a> {
         };
         let cached = self.cached_per_request.then_some(cached_tokens);
         self.arriving = self.traffic.next();
+        self.latencies.offered(self.now);
+        self.counts.offered += u64::from(self.is_scored(self.now));
+        if !self.fits(prompt_tokens, output_tokens) {
+            // The engine's answer to the client, which is no fault of the replica's: it costs no try, and is no demand.
+            self.latencies.failed(self.now);
+            self.counts.failed += u64::from(self.is_scored(self.now));
+            return;
+        }
         let (id, actions) = self.queue.enqueue(self.now);
         self.pending.push(Pending {
             id,
@@ -247,14 +258,17 @@ impl<'a> World<'a> {
             inside: None,
             first_token: None,
         });
-        self.latencies.offered(self.now);
-        self.counts.offered += u64::from(self.is_scored(self.now));
         self.since_tick.offered.requests += 1;
         self.since_tick.offered.prompt_tokens += u64::from(prompt_tokens);
         self.act(actions);
         if self.is_scored(self.now) {
             self.counts.most_queued = self.counts.most_queued.max(self.queue.queued() as u64);
         }
+    }
+
+    fn fits(&self, prompt_tokens: u32, output_tokens: u32) -> bool {
+        let tokens = u64::from(prompt_tokens) + u64::from(output_tokens);
+        tokens <= u64::from(self.longest) && prompt_tokens > 0 && output_tokens > 0
     }
 
     /// A player leaves; whoever has the request forgets it.
@@ -407,6 +421,10 @@ impl World<'_> {
         let change = Change::of(&seen, wanted, launched, autoscaler.reason());
         self.run.changes.extend(change);
         self.shrink((ready + starting).saturating_sub(wanted));
+        // What starts in no time serves in this very slot, as in the fluid model.
+        while self.fleet.next_from_cloud().is_some_and(|at| at <= self.now) {
+            self.hear_cloud();
+        }
         let ready = self.fleet.count(ReplicaState::Ready);
         self.run.note(self.demand[slot], ready, launched, slot >= self.setting.scored_from, self.setting.violation);
     }
@@ -441,7 +459,11 @@ impl World<'_> {
         let at = self.now;
         let mean = |sum: f64| Reading::Fresh { value: Mean { sum, count: u64::from(totals.ready) }, at };
         let signals = Signals {
-            offered: Reading::Fresh { value: Offered { over, ..offered }, at },
+            offered: if self.run.ready.is_empty() {
+                Reading::Missing { cause: Cause::FirstReading }
+            } else {
+                Reading::Fresh { value: Offered { over, ..offered }, at }
+            },
             queue_depth: Reading::Fresh { value: self.queue.queued() as u64, at },
             oldest_queued: Reading::Fresh { value: self.queue.oldest_waiting(at).unwrap_or_default(), at },
             in_flight: Reading::Fresh { value: self.queue.in_flight() as u64, at },

@@ -53,6 +53,7 @@ pub struct PlainFleet<'a> {
     setting: &'a Setting,
     gateway: &'a Gateway,
     script: &'a [u32],
+    end: i64,
     sites: Vec<Site<'a>>,
     free: Vec<usize>,
     places: usize,
@@ -79,6 +80,7 @@ pub fn serve<'a>(
         setting,
         gateway,
         script,
+        end: slots as i64 * SLOT_US,
         sites: Vec::new(),
         free: Vec::new(),
         places: 0,
@@ -92,7 +94,7 @@ pub fn serve<'a>(
         billed: 0,
     };
     (0..setting.minimum).for_each(|_| fleet.order(0));
-    let end = slots as i64 * SLOT_US;
+    let end = fleet.end;
     let mut arrivals = traffic.iter().copied().filter(|request| request.at.as_micros() < end).peekable();
     let mut billed = None;
     loop {
@@ -171,7 +173,9 @@ impl PlainFleet<'_> {
         self.free.push(site.place);
     }
 
+    /// A minute at least, but nothing after the end of the run.
     fn bill(&self, site: &Site<'_>, until: i64) -> i64 {
+        let until = until.max(site.ordered + 60_000_000).min(self.end);
         let from = if site.ordered >= self.scored_from() { site.ordered } else { site.ready_at };
         (until - from.max(self.scored_from())).max(0)
     }

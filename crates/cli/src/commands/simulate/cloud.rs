@@ -19,6 +19,10 @@ pub(super) struct CloudFlags {
     /// Replicas run on spot instances, of which this trace says how many were to be had
     #[arg(long, value_name = "FILE")]
     spot: Option<PathBuf>,
+    /// Instances in the whole pool, of which the trace tells the share that is there [default: the tier's maximum; needed with
+    /// `--mean-replicas`, which has none]
+    #[arg(long, value_name = "INSTANCES", requires = "spot")]
+    spot_pool: Option<u32>,
     /// Beside them so many run on demand
     #[arg(long, value_name = "REPLICAS", default_value_t = 0, requires = "spot")]
     on_demand: u32,
@@ -45,15 +49,20 @@ impl CloudFlags {
         }
     }
 
-    /// The cloud; `freshness` is the fleet file's.
+    /// The cloud; `freshness` is the fleet file's, and `endless` a fleet without a maximum.
     ///
     /// # Errors
-    /// An unreadable trace.
-    pub(super) fn cloud(&self, freshness: Span, seed: u64) -> Result<Cloud, Failure> {
+    /// An unreadable trace, or one whose share is a share of nothing.
+    pub(super) fn cloud(&self, freshness: Span, endless: bool, seed: u64) -> Result<Cloud, Failure> {
+        if self.spot.is_some() && self.spot_pool.is_none() && endless {
+            return Err(Failure::usage(
+                "with `--mean-replicas` the fleet has no maximum; `--spot-pool` says how many instances the pool has",
+            ));
+        }
         let spot = match &self.spot {
             Some(file) => {
                 let spot = Spot::open(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
-                Some(Spot { on_demand: self.on_demand, ..spot })
+                Some(Spot { on_demand: self.on_demand, pool: self.spot_pool, ..spot })
             }
             None => None,
         };

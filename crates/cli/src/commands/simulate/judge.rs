@@ -47,7 +47,7 @@ fn judge(criterion: &Criterion, cell: &Cell, setting: &Setting) -> Judgement {
             Judgement::Seen(share >= *at_least, Observed::ObjectiveAttainment(share))
         }
         Criterion::FailedRequests { at_most } => {
-            Judgement::Seen(requests.failed <= *at_most, Observed::FailedRequests(requests.failed))
+            Judgement::Seen(requests.unserved() <= *at_most, Observed::FailedRequests(requests.unserved()))
         }
         Criterion::GpuUtilization { at_least, at_most, while_ready, .. } => {
             utilization(cell, setting, (*at_least, *at_most), *while_ready)
@@ -56,15 +56,15 @@ fn judge(criterion: &Criterion, cell: &Cell, setting: &Setting) -> Judgement {
             Judgement::Seen(requests.most_queued <= *at_most, Observed::QueueDepth(requests.most_queued))
         }
         Criterion::QueueDrained { .. } => {
-            Judgement::Seen(requests.failed == 0, Observed::UnansweredRequests(requests.failed))
+            Judgement::Seen(requests.unserved() == 0, Observed::UnansweredRequests(requests.unserved()))
         }
     }
 }
 
-/// A failed request counts as above every bound, so the quantile is sought further up among those that were answered.
+/// A request that failed, or whose player left, counts as above every bound, so the quantile is sought further up among those that were answered.
 fn latency(cell: &Cell, metric: LatencyMetric, quantile: f64, at_most: Span) -> Judgement {
     let served = &cell.score.served;
-    let (answered, failed) = served.requests.map_or((0, 0), |counts| (counts.answered, counts.failed));
+    let (answered, failed) = served.requests.map_or((0, 0), |counts| (counts.answered, counts.unserved()));
     let rank = quantile * (answered + failed) as f64 / answered.max(1) as f64;
     let seen = served.distributions.as_ref().and_then(|all| all.quantile_seconds(metric, rank.min(1.0)));
     match seen {

@@ -35,11 +35,7 @@ impl Load {
     pub(super) fn traffic(&self, arguments: &Arguments, spec: &TierSpec) -> Traffic<'_> {
         match &self.trace {
             Some(trace) => Traffic::traced(trace),
-            None => {
-                let longest = spec.profile.max_model_tokens.min(spec.profile.kv_tokens);
-                let (step, seed) = (arguments.step, arguments.seed);
-                Traffic::Drawn(Drawn::new(&spec.name, &self.rates, step, &spec.requests, longest, seed))
-            }
+            None => Traffic::Drawn(Drawn::of(spec, &self.rates, arguments.step, arguments.seed)),
         }
     }
 }
@@ -75,7 +71,7 @@ fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings, ta
 /// The requests that came in each slot are its rate.
 fn of_trace(arguments: &Arguments, file: &Path, table: &Table) -> Result<Load, Failure> {
     let trace = RequestTrace::open(file).map_err(|error| named(file, error))?;
-    let slots = (trace.duration().as_micros() / arguments.step.as_micros()) as usize + 1;
+    let slots = demand::slots_in(trace.duration(), arguments.step).map_err(Failure::usage)? as usize + 1;
     let (from, to) = arguments.part.within(arguments.step, slots)?;
     let begin = |slot: usize| Span::from_micros(arguments.step.as_micros() * slot as i64);
     let mut trace = trace.part(begin(from), begin(to)).map_err(|error| named(file, error))?;

@@ -54,7 +54,7 @@ fn of_requests(served: &Served) -> [String; 5] {
         milliseconds(served.ttft_p95_seconds),
         milliseconds(served.tpot_p95_seconds),
         milliseconds(served.itl_p95_seconds),
-        served.requests.map_or_else(String::new, |counts| (counts.failed + counts.cancelled).to_string()),
+        served.requests.map_or_else(String::new, |counts| counts.unserved().to_string()),
     ]
 }
 
