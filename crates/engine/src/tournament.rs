@@ -5,13 +5,24 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use evenkeel_core::units::Time;
+
+/// What players are ranked by.
+pub trait Key: Copy + Ord {
+    /// After every other key: that of one who is out.
+    const LAST: Self;
+}
+
+impl Key for Time {
+    const LAST: Self = Self::from_micros(i64::MAX);
+}
 
 /// Each player's key; one without a key beats nobody.
 #[derive(Clone, Debug)]
 pub struct Tournament<K> {
     /// Winners of the games with their keys: 1 is the final, the games of `n` come from `2n` and `2n + 1`, and the second
     /// half are the players themselves, a power of two.
-    seats: Vec<Option<(K, u32)>>,
+    seats: Vec<(K, u32)>,
 }
 
 impl<K> Default for Tournament<K> {
@@ -20,14 +31,14 @@ impl<K> Default for Tournament<K> {
     }
 }
 
-impl<K: Copy + Ord> Tournament<K> {
+impl<K: Key> Tournament<K> {
     /// Sets a player's key; `None` for one that is out.
     pub fn set(&mut self, player: u32, key: Option<K>) {
         if player as usize >= self.players() {
             self.grow(player as usize + 1);
         }
         let mut seat = self.players() + player as usize;
-        self.seats[seat] = key.map(|key| (key, player));
+        self.seats[seat].0 = key.unwrap_or(K::LAST);
         while seat > 1 {
             seat /= 2;
             let winner = self.winner_of(seat);
@@ -41,12 +52,13 @@ impl<K: Copy + Ord> Tournament<K> {
 
     /// The smallest key and whose it is.
     pub fn first(&self) -> Option<(K, u32)> {
-        self.seats.get(1).copied().flatten()
+        self.seats.get(1).copied().filter(|winner| winner.0 < K::LAST)
     }
 
     /// Everyone with a key, in order: for when the first will not do.
     pub fn in_order(&self) -> Vec<u32> {
-        let mut players: Vec<(K, u32)> = self.seats[self.players()..].iter().copied().flatten().collect();
+        let players = self.seats[self.players()..].iter().copied();
+        let mut players: Vec<(K, u32)> = players.filter(|player| player.0 < K::LAST).collect();
         players.sort_unstable();
         players.into_iter().map(|(_, player)| player).collect()
     }
@@ -55,18 +67,18 @@ impl<K: Copy + Ord> Tournament<K> {
         self.seats.len() / 2
     }
 
-    fn winner_of(&self, game: usize) -> Option<(K, u32)> {
-        match (self.seats[2 * game], self.seats[2 * game + 1]) {
-            (Some(left), Some(right)) if right.0 < left.0 => Some(right),
-            (None, right) => right,
-            (left, _) => left,
-        }
+    fn winner_of(&self, game: usize) -> (K, u32) {
+        let (left, right) = (self.seats[2 * game], self.seats[2 * game + 1]);
+        if right.0 < left.0 { right } else { left }
     }
 
     fn grow(&mut self, players: usize) {
-        let players = players.next_power_of_two();
-        let mut seats = vec![None; 2 * players];
-        seats[players..players + self.players()].copy_from_slice(&self.seats[self.players()..]);
+        let (players, before) = (players.next_power_of_two(), self.players());
+        let mut seats = vec![(K::LAST, 0); 2 * players];
+        for (player, seat) in (0..).zip(&mut seats[players..]) {
+            seat.1 = player;
+        }
+        seats[players..players + before].copy_from_slice(&self.seats[before..]);
         self.seats = seats;
         for game in (1..players).rev() {
             self.seats[game] = self.winner_of(game);
@@ -79,12 +91,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn at(micros: i64) -> Time {
+        Time::from_micros(micros)
+    }
+
     #[test]
     fn nobody_is_first_where_nobody_has_a_key() {
         let mut tournament = Tournament::default();
         assert_eq!(tournament.first(), None);
-        tournament.set(0, Some(5));
-        assert_eq!(tournament.first(), Some((5, 0)));
+        tournament.set(0, Some(at(5)));
+        assert_eq!(tournament.first(), Some((at(5), 0)));
         tournament.set(0, None);
         assert_eq!(tournament.first(), None);
     }
@@ -96,9 +112,10 @@ mod tests {
         ) {
             let (mut tournament, mut plain) = (Tournament::default(), [None; 20]);
             for (player, key) in changes {
+                let key = key.map(at);
                 tournament.set(player, key);
                 plain[player as usize] = key;
-                let mut expected: Vec<(i64, u32)> =
+                let mut expected: Vec<(Time, u32)> =
                     plain.iter().zip(0..).filter_map(|(key, player)| Some(((*key)?, player))).collect();
                 expected.sort_unstable();
                 prop_assert_eq!(tournament.first(), expected.first().copied());

@@ -3,7 +3,7 @@
 use super::RequestId;
 use super::health::{Doubt, Health, Sign, Trust};
 use super::settings::QueueSettings;
-use crate::tournament::Tournament;
+use crate::tournament::{Key, Tournament};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use evenkeel_core::units::Time;
@@ -14,6 +14,22 @@ pub(super) struct Slot {
     number: u64,
     /// Where its entry stands; given again once it is gone.
     index: u32,
+}
+
+/// Fewest outstanding, then the longest unused, then the first added, in one number: comparing it takes no branch. Only those
+/// that were never used are told apart by their number, of which the lower half is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(u128);
+
+impl Rank {
+    fn of<R>(entry: &Entry<R>) -> Self {
+        let number = entry.number & u64::from(u32::MAX);
+        Self((u128::from(entry.outstanding) << 96) | (u128::from(entry.turn) << 32) | u128::from(number))
+    }
+}
+
+impl Key for Rank {
+    const LAST: Self = Self(u128::MAX);
 }
 
 /// Whether a replica takes new work.
@@ -95,7 +111,7 @@ pub(super) struct Replicas<R> {
     /// Places in `entries` that are free again.
     free: Vec<u32>,
     /// Who can take a request, by index: fewest outstanding first, then the longest unused, then the first added.
-    available: Tournament<(u32, u64, u64)>,
+    available: Tournament<Rank>,
     /// Who is suspended, by the end of it.
     suspended: BTreeSet<(Time, Slot)>,
     trusted: usize,
@@ -300,11 +316,11 @@ impl<R: Ord + Clone> Replicas<R> {
 
     fn index(&mut self, slot: Slot) {
         let entry = self.entry(slot);
-        let (key, wakes_at) = ((entry.outstanding, entry.turn, slot.number), entry.wakes_at());
+        let (rank, wakes_at) = (Rank::of(entry), entry.wakes_at());
         let (available, trusted, reachable) = (entry.available(), entry.trusted(), entry.reachable());
         self.trusted += usize::from(trusted);
         self.reachable += usize::from(reachable);
-        self.available.set(slot.index, available.then_some(key));
+        self.available.set(slot.index, available.then_some(rank));
         if let Some(until) = wakes_at {
             self.suspended.insert((until, slot));
         }

@@ -134,6 +134,9 @@ struct World<'a> {
     /// Whether the traffic knows of each request what the prefix cache holds.
     cached_per_request: bool,
     arriving: Option<TraceRequest>,
+    /// When it arrives.
+    next_arrival: Option<Time>,
+    next_tick: Option<Time>,
     queue: TierQueue<Place>,
     pending: Sequence<Pending>,
     /// Who may leave next, by number, in order of arrival.
@@ -179,6 +182,8 @@ impl<'a> World<'a> {
             cached_per_request: traffic.knows_cached(),
             traffic,
             arriving: None,
+            next_arrival: None,
+            next_tick: None,
             queue: TierQueue::new(gateway.queue.clone(), start),
             pending: Sequence::default(),
             leaving: 0,
@@ -192,31 +197,42 @@ impl<'a> World<'a> {
             run: Run { ready: Vec::with_capacity(demand.len()), ..Run::default() },
             events: Vec::new(),
         };
-        world.arriving = world.traffic.next();
+        world.draw();
+        world.plan_tick();
         world
     }
 
     /// The next moment, and what happens in it.
     fn next(&mut self) -> Option<(Time, Kind)> {
-        let kinds = [
-            (self.fleet.next_event().map(|(at, _)| at), Kind::Iterations),
-            (self.fleet.next_from_cloud(), Kind::Cloud),
-            (self.queue.next_event(), Kind::Queue),
-            (self.next_leave(), Kind::Leaves),
-            (self.next_arrival(), Kind::Arrival),
-            (self.next_tick(), Kind::Tick),
-        ];
-        kinds.into_iter().filter_map(|(at, kind)| Some((at?.max(self.now), kind))).min()
+        let leave = self.next_leave();
+        let mut next = None;
+        let mut offer = |at: Option<Time>, kind| {
+            let Some(at) = at.map(|at| at.max(self.now)) else { return };
+            // Kinds are offered in their order, so among equals the first stays.
+            if next.is_none_or(|(soonest, _)| at < soonest) {
+                next = Some((at, kind));
+            }
+        };
+        offer(self.fleet.next_event().map(|(at, _)| at), Kind::Iterations);
+        offer(self.fleet.next_from_cloud(), Kind::Cloud);
+        offer(self.queue.next_event(), Kind::Queue);
+        offer(leave, Kind::Leaves);
+        offer(self.next_arrival, Kind::Arrival);
+        offer(self.next_tick, Kind::Tick);
+        next
     }
 
-    fn next_arrival(&self) -> Option<Time> {
-        let at = self.setting.start + self.arriving.as_ref()?.at;
-        (at < self.end).then_some(at)
+    /// Draws the next request; one after the end never comes.
+    fn draw(&mut self) {
+        self.arriving = self.traffic.next();
+        let at = self.arriving.as_ref().map(|request| self.setting.start + request.at);
+        self.next_arrival = at.filter(|at| *at < self.end);
     }
 
-    fn next_tick(&self) -> Option<Time> {
-        let at = self.setting.at(self.run.ready.len());
-        (at < self.end).then_some(at)
+    fn plan_tick(&mut self) {
+        let slots = self.run.ready.len() as i64;
+        let at = self.setting.start + Span::from_micros(self.setting.slot.as_micros() * slots);
+        self.next_tick = Some(at).filter(|at| *at < self.end);
     }
 
     /// When the first player who still waits for a first token loses patience.
@@ -240,7 +256,7 @@ impl<'a> World<'a> {
             return;
         };
         let cached = self.cached_per_request.then_some(cached_tokens);
-        self.arriving = self.traffic.next();
+        self.draw();
         self.latencies.offered(self.now);
         self.counts.offered += u64::from(self.is_scored(self.now));
         if !self.fits(prompt_tokens, output_tokens) {
@@ -427,6 +443,7 @@ impl World<'_> {
         }
         let ready = self.fleet.count(ReplicaState::Ready);
         self.run.note(self.demand[slot], ready, launched, slot >= self.setting.scored_from, self.setting.violation);
+        self.plan_tick();
     }
 
     fn shrink(&mut self, replicas: u32) {
