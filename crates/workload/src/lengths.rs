@@ -20,9 +20,9 @@ impl LengthSampler {
 
     /// The next length, rounded to whole tokens.
     pub fn draw(&mut self) -> u32 {
-        let tokens = libm::round(libm::exp(self.location + self.sigma * self.stream.normal()));
-        // A float beyond the range becomes the largest u32.
-        (tokens as u32).max(1)
+        let tokens = libm::exp(self.location + self.sigma * self.stream.normal());
+        // The nearest whole number of what is positive; a float beyond the range becomes the largest u32.
+        ((tokens + 0.5) as u32).max(1)
     }
 }
 

@@ -141,7 +141,7 @@ pub(super) struct Latencies {
     /// Seconds of all gaps since the last tick, and how many.
     recent_gaps: (f64, u64),
     /// Values since the last tick, for each objective.
-    recent: Vec<(BoundCount, Micros)>,
+    recent: Vec<BoundCount>,
 }
 
 impl Latencies {
@@ -152,7 +152,7 @@ impl Latencies {
             windows: Windows::new(WINDOW, objectives.to_vec()),
             distributions: Distributions::default(),
             recent_gaps: (0.0, 0),
-            recent: objectives.iter().map(|_| (BoundCount::default(), Micros::new())).collect(),
+            recent: vec![BoundCount::default(); objectives.len()],
         }
     }
 
@@ -173,8 +173,7 @@ impl Latencies {
         for (index, objective) in self.objectives.iter().enumerate() {
             let Some(latency) = answered.latency(objective.metric) else { continue };
             let above = latency > objective.bound;
-            self.recent[index].0.add(above);
-            self.recent[index].1.record(latency, 1);
+            self.recent[index].add(above);
             if let Some(at) = scored {
                 self.windows.value(at, index, above);
             }
@@ -197,8 +196,7 @@ impl Latencies {
             if objective.metric == LatencyMetric::Itl {
                 let values = BoundCount { count: run.gaps, above: gaps_above(run, objective.bound) };
                 let recent = &mut self.recent[index];
-                (recent.0.count, recent.0.above) = (recent.0.count + values.count, recent.0.above + values.above);
-                record_gaps(&mut recent.1, run);
+                (recent.count, recent.above) = (recent.count + values.count, recent.above + values.above);
                 if let Some(at) = scored {
                     self.windows.values(at, index, values);
                 }
@@ -215,16 +213,20 @@ impl Latencies {
         self.iterated(now, &alone);
     }
 
-    /// What came since the last call, against each objective.
+    /// What came since the last call, against each objective. Of the quantile it is told on which side of the bound it lies.
     pub(super) fn take_recent(&mut self, now: Time) -> Vec<Reading<Latency>> {
-        let taken = self.recent.iter_mut().zip(&self.objectives).map(|((counts, values), objective)| {
-            let Some(quantile) = values.quantile_seconds(objective.quantile).map(Span::from_secs_f64) else {
+        let taken = self.recent.iter_mut().zip(&self.objectives).map(|(recent, objective)| {
+            let counted = std::mem::take(recent);
+            if counted.count == 0 {
                 return Reading::Missing { cause: Cause::NoRequest };
+            }
+            let (quantile_low, quantile_high) = if counted.holds(objective.quantile, 0) {
+                (Span::ZERO, objective.bound)
+            } else {
+                (objective.bound, Span::from_micros(Micros::LARGEST_US as i64))
             };
-            let BoundCount { count, above } = std::mem::take(counts);
-            values.0.reset();
-            let value = Latency { count, above, quantile_low: quantile, quantile_high: quantile };
-            Reading::Fresh { value, at: now }
+            let BoundCount { count, above } = counted;
+            Reading::Fresh { value: Latency { count, above, quantile_low, quantile_high }, at: now }
         });
         taken.collect()
     }
@@ -242,7 +244,7 @@ impl Latencies {
 }
 
 fn record_gaps(histogram: &mut Micros, run: &IterationRun) {
-    if histogram.same_bucket(run.first, run.last) {
+    if run.iterations == 1 || histogram.same_bucket(run.first, run.last) {
         return histogram.record(run.first, run.gaps);
     }
     // Those of cancelled requests end with the last iteration.
@@ -303,10 +305,10 @@ mod tests {
         let mut latencies = Latencies::new(&[objective(LatencyMetric::Itl, 15)], at(0));
         latencies.iterated(at(50), &run);
         // Two gaps each of 10, 15 and 20 ms.
-        assert_eq!(latencies.recent[0].0, BoundCount { count: 6, above: 2 });
+        assert_eq!(latencies.recent[0], BoundCount { count: 6, above: 2 });
         assert_eq!(latencies.distributions.itl.quantile_seconds(0.5).map(|it| (it * 1e3).round()), Some(15.0));
         latencies.resumed(at(60), MS(500));
-        assert_eq!(latencies.recent[0].0, BoundCount { count: 7, above: 3 });
+        assert_eq!(latencies.recent[0], BoundCount { count: 7, above: 3 });
     }
 
     #[test]
