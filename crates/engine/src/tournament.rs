@@ -7,6 +7,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use evenkeel_core::units::Time;
 
+/// Players of a game. Four stand beside each other in memory, and the tree is half as high as one of two.
+const GAME: usize = 4;
+
 /// What players are ranked by.
 pub trait Key: Copy + Ord {
     /// After every other key: that of one who is out.
@@ -20,8 +23,8 @@ impl Key for Time {
 /// Each player's key; one without a key beats nobody.
 #[derive(Clone, Debug)]
 pub struct Tournament<K> {
-    /// Winners of the games with their keys: 1 is the final, the games of `n` come from `2n` and `2n + 1`, and the second
-    /// half are the players themselves, a power of two.
+    /// Winners of the games with their keys: 0 is the final, four play each game `n`, those of `4n + 1` to `4n + 4`, and the
+    /// last are the players themselves, a power of four.
     seats: Vec<(K, u32)>,
 }
 
@@ -37,10 +40,10 @@ impl<K: Key> Tournament<K> {
         if player as usize >= self.players() {
             self.grow(player as usize + 1);
         }
-        let mut seat = self.players() + player as usize;
+        let mut seat = self.games() + player as usize;
         self.seats[seat].0 = key.unwrap_or(K::LAST);
-        while seat > 1 {
-            seat /= 2;
+        while seat > 0 {
+            seat = (seat - 1) / GAME;
             let winner = self.winner_of(seat);
             // A game with the winner that it had changes nothing above it.
             if winner == self.seats[seat] {
@@ -52,35 +55,48 @@ impl<K: Key> Tournament<K> {
 
     /// The smallest key and whose it is.
     pub fn first(&self) -> Option<(K, u32)> {
-        self.seats.get(1).copied().filter(|winner| winner.0 < K::LAST)
+        self.seats.first().copied().filter(|winner| winner.0 < K::LAST)
     }
 
     /// Everyone with a key, in order: for when the first will not do.
     pub fn in_order(&self) -> Vec<u32> {
-        let players = self.seats[self.players()..].iter().copied();
+        let players = self.seats[self.games()..].iter().copied();
         let mut players: Vec<(K, u32)> = players.filter(|player| player.0 < K::LAST).collect();
         players.sort_unstable();
         players.into_iter().map(|(_, player)| player).collect()
     }
 
+    /// With p players there are (p - 1) / 3 games.
+    const fn games(&self) -> usize {
+        self.seats.len() / GAME
+    }
+
     const fn players(&self) -> usize {
-        self.seats.len() / 2
+        self.seats.len() - self.games()
     }
 
     fn winner_of(&self, game: usize) -> (K, u32) {
-        let (left, right) = (self.seats[2 * game], self.seats[2 * game + 1]);
-        if right.0 < left.0 { right } else { left }
+        let first = GAME * game + 1;
+        let mut winner = self.seats[first];
+        for &other in &self.seats[first + 1..first + GAME] {
+            winner = if other.0 < winner.0 { other } else { winner };
+        }
+        winner
     }
 
     fn grow(&mut self, players: usize) {
-        let (players, before) = (players.next_power_of_two(), self.players());
-        let mut seats = vec![(K::LAST, 0); 2 * players];
-        for (player, seat) in (0..).zip(&mut seats[players..]) {
+        let mut room = 1;
+        while room < players {
+            room *= GAME;
+        }
+        let games = (room - 1) / (GAME - 1);
+        let mut seats = vec![(K::LAST, 0); games + room];
+        for (player, seat) in (0..).zip(&mut seats[games..]) {
             seat.1 = player;
         }
-        seats[players..players + before].copy_from_slice(&self.seats[before..]);
+        seats[games..games + self.players()].copy_from_slice(&self.seats[self.games()..]);
         self.seats = seats;
-        for game in (1..players).rev() {
+        for game in (0..games).rev() {
             self.seats[game] = self.winner_of(game);
         }
     }

@@ -63,6 +63,11 @@ impl Micros {
         (!self.0.is_empty()).then(|| self.0.value_at_quantile(quantile) as f64 / 1e6)
     }
 
+    /// The largest value that is not told apart from this one.
+    fn largest_alike(&self, value: Span) -> Span {
+        Span::from_micros(i64::try_from(self.0.highest_equivalent(micros(value))).unwrap_or(i64::MAX))
+    }
+
     fn same_bucket(&self, one: Span, other: Span) -> bool {
         self.0.equivalent(micros(one), micros(other))
     }
@@ -249,27 +254,38 @@ fn record_gaps(histogram: &mut Micros, run: &IterationRun) {
     }
     // Those of cancelled requests end with the last iteration.
     let lost = run.iterations * run.sequences - run.gaps.min(run.iterations * run.sequences);
-    for iteration in 0..run.iterations {
-        let lost = if iteration + 1 == run.iterations { lost } else { 0 };
-        histogram.record(gap_of(run, iteration), run.sequences - lost.min(run.sequences));
+    let mut from = 0;
+    while from < run.iterations {
+        let gap = gap_of(run, from);
+        let to = first_beyond(run, histogram.largest_alike(gap)).clamp(from + 1, run.iterations);
+        let lost = if to == run.iterations { lost } else { 0 };
+        histogram.record(gap, ((to - from) * run.sequences).saturating_sub(lost));
+        from = to;
     }
+}
+
+/// The first of the run's iterations that is longer than `gap`.
+fn first_beyond(run: &IterationRun, gap: Span) -> u64 {
+    let (steps, growth) = (steps(run), run.last.as_micros() - run.first.as_micros());
+    let within = (gap.as_micros() - run.first.as_micros() + 1) * steps - 1;
+    if growth > 0 { (within / growth + 1) as u64 } else { run.iterations }
+}
+
+fn steps(run: &IterationRun) -> i64 {
+    run.iterations.saturating_sub(1).max(1) as i64
 }
 
 /// Length of one of the run's iterations, which are spaced evenly.
 fn gap_of(run: &IterationRun, iteration: u64) -> Span {
     let (first, last) = (run.first.as_micros(), run.last.as_micros());
-    let steps = run.iterations.saturating_sub(1).max(1) as i64;
-    Span::from_micros(first + (last - first) * iteration as i64 / steps)
+    Span::from_micros(first + (last - first) * iteration as i64 / steps(run))
 }
 
 fn gaps_above(run: &IterationRun, bound: Span) -> u64 {
     match (run.first > bound, run.last > bound) {
         (true, _) => run.gaps,
         (false, false) => 0,
-        (false, true) => {
-            let within = (0..run.iterations).take_while(|&it| gap_of(run, it) <= bound).count() as u64;
-            run.gaps.saturating_sub(within * run.sequences)
-        }
+        (false, true) => run.gaps.saturating_sub(first_beyond(run, bound).min(run.iterations) * run.sequences),
     }
 }
 
@@ -309,6 +325,27 @@ mod tests {
         assert_eq!(latencies.distributions.itl.quantile_seconds(0.5).map(|it| (it * 1e3).round()), Some(15.0));
         latencies.resumed(at(60), MS(500));
         assert_eq!(latencies.recent[0], BoundCount { count: 7, above: 3 });
+    }
+
+    #[test]
+    fn gaps_that_grow_are_counted_bucket_by_bucket_as_they_would_be_one_by_one() {
+        for (iterations, sequences, first, last, cancelled) in
+            [(40, 7, 7_000, 7_025, 0), (3, 1, 1_000, 9_000, 1), (100, 64, 8_180, 8_199, 5), (2, 3, 5_000, 5_001, 0)]
+        {
+            let gaps = iterations * sequences - cancelled;
+            let (first, last) = (Span::from_micros(first), Span::from_micros(last));
+            let run = IterationRun { iterations, sequences, prefill_tokens: 0, gaps, first, last };
+            let (mut told, mut one_by_one) = (Micros::new(), Micros::new());
+            record_gaps(&mut told, &run);
+            for iteration in 0..iterations {
+                let lost = if iteration + 1 == iterations { cancelled } else { 0 };
+                one_by_one.record(gap_of(&run, iteration), sequences - lost);
+            }
+            assert_eq!(told, one_by_one, "{run:?}");
+            let bound = Span::from_micros(first.as_micros() + 3);
+            let above = (0..iterations).filter(|&iteration| gap_of(&run, iteration) > bound).count() as u64;
+            assert_eq!(gaps_above(&run, bound), (above * sequences).saturating_sub(cancelled));
+        }
     }
 
     #[test]
