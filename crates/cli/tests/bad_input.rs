@@ -144,6 +144,11 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
             &["--tier", "gold", "--scenario", "day", "--metrics", "tea-leaves"],
             "there is no metric pipeline `tea-leaves`",
         ),
+        (
+            &["--tier", "gold", "--scenario", "day", "--mean-replicas", "5", "--spot", series],
+            "`--spot-pool` says how many instances the pool has",
+        ),
+        (&["--tier", "gold", "--players", long], "at most 20000000 are simulated: write a longer `--step`"),
         (&["--tier", "gold", "--scenario", "doomsday"], "there is no scenario `doomsday`; there are day, week,"),
         (&["--tier", "gold", "--players", series, "--peak", "5"], "cannot be used with"),
         (&["--tier", "gold", "--requests", series], "line 1: `0,100`"),
