@@ -1,7 +1,8 @@
 //! What production met, as slots that can be simulated: the demand that was offered, never what was completed (a fleet that
 //! is too small completes little, and would be confirmed), and the fleet that was there.
 
-use crate::fluid::{Run, Setting};
+use crate::fluid::Run;
+use crate::setting::Setting;
 use evenkeel_core::observe::{Offered, Supply};
 use evenkeel_core::units::{Span, Time};
 

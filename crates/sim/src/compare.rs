@@ -1,12 +1,14 @@
 //! Policies side by side on the same demand.
 
+use crate::autoscaler::Autoscaler;
 use crate::cloud::Cloud;
-use crate::fluid::{self, Autoscaler, Run, Setting};
+use crate::fluid::{self, Run};
 use crate::oracle::Violation;
 use crate::ours::Ours;
 use crate::peers::{Peer, SteadyState};
 use crate::requests::{self, Gateway, Outcome, Served, Traffic};
 use crate::score::{Score, Terms};
+use crate::setting::Setting;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_engine::replica::InvalidProfile;
 use serde::Serialize;

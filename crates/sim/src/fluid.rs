@@ -9,111 +9,12 @@
 //!
 //! Left out: queues (a slot's excess is turned away), drains.
 
+use crate::autoscaler::{Autoscaler, Seen};
 use crate::cloud::{Cloud, Event, Instances, Life, Losses};
 use crate::oracle::Violation;
-use crate::peers::EngineLoad;
-use evenkeel_core::observe::{Replica, ReplicaState, Signals};
+use crate::setting::Setting;
+use evenkeel_core::observe::ReplicaState;
 use evenkeel_core::units::{Span, Time};
-
-/// Sets a count of replicas from what was.
-pub trait Autoscaler {
-    /// The count of ready and starting replicas from this slot on.
-    fn decide(&mut self, seen: &Seen<'_>) -> u32;
-
-    /// Why the last count was what it was, in a word; `None` for one that does not tell.
-    fn reason(&self) -> Option<&'static str> {
-        None
-    }
-}
-
-/// What an autoscaler may look at: nothing of the present slot but its replicas.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// The slot's beginning.
-    pub now: Time,
-    /// Length of a slot.
-    pub slot: Span,
-    /// Demand of the slots before, in replicas, oldest first.
-    pub demand: &'a [f64],
-    /// Ready replicas in the same slots.
-    pub served_by: &'a [u32],
-    /// Ready replicas now.
-    pub ready: u32,
-    /// Replicas that are starting now.
-    pub starting: u32,
-    /// What gateway and engines report, where the model has them.
-    pub measured: Option<&'a Measured>,
-    /// The engines' own figures in each slot before, in the same case.
-    pub engines: Option<&'a [EngineLoad]>,
-}
-
-/// What gateway and engines report at a slot's beginning.
-#[derive(Clone, Debug)]
-pub struct Measured {
-    /// As the controller reads them: counts since the slot before, and levels.
-    pub signals: Signals,
-    /// The replicas as a backend lists them.
-    pub replicas: Vec<Replica>,
-}
-
-impl Seen<'_> {
-    /// Ready and starting.
-    pub const fn current(&self) -> u32 {
-        self.ready + self.starting
-    }
-
-    /// Slots in `span`, at least one.
-    pub fn slots(&self, span: Span) -> usize {
-        (span.as_micros() / self.slot.as_micros()).max(1) as usize
-    }
-
-    /// Mean demand over the last `span`, or over what there is of it; zero before the first slot.
-    pub fn mean_demand(&self, span: Span) -> f64 {
-        let window = &self.demand[self.demand.len().saturating_sub(self.slots(span))..];
-        if window.is_empty() { 0.0 } else { window.iter().sum::<f64>() / window.len() as f64 }
-    }
-
-    /// Whether a loop that runs each `period` from the start on runs in this slot.
-    pub fn is_due(&self, period: Span) -> bool {
-        self.demand.len().is_multiple_of(self.slots(period))
-    }
-}
-
-/// The limits of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Setting {
-    /// Length of a slot.
-    pub slot: Span,
-    /// Slots from the order to ready, unless the cloud has a start-up of its own.
-    pub start_up_slots: u32,
-    /// Replicas at least.
-    pub minimum: u32,
-    /// Replicas at most, ready and starting.
-    pub maximum: u32,
-    /// Scoring starts in this slot; before it the autoscaler learns.
-    pub scored_from: usize,
-    /// Moment of the first slot.
-    pub start: Time,
-    /// How demand above the ready replicas is counted.
-    pub violation: Violation,
-}
-
-impl Setting {
-    /// Time from the order to ready.
-    pub(crate) const fn start_up(&self) -> Span {
-        Span::from_micros(self.slot.as_micros() * self.start_up_slots as i64)
-    }
-
-    /// Moment of a slot's beginning.
-    pub(crate) fn at(&self, slot: usize) -> Time {
-        self.start + Span::from_micros(self.slot.as_micros() * slot as i64)
-    }
-
-    /// What the autoscaler wants, inside the limits.
-    pub(crate) fn decide(&self, autoscaler: &mut dyn Autoscaler, seen: &Seen<'_>) -> u32 {
-        autoscaler.decide(seen).clamp(self.minimum, self.maximum)
-    }
-}
 
 /// What a run came to, over the slots that are scored.
 #[derive(Clone, Debug, Default, PartialEq)]

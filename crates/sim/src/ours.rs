@@ -1,7 +1,7 @@
 //! Evenkeel's own decision code in virtual time: the very code that runs live, and its check.
 
+use crate::autoscaler::{Autoscaler, Seen};
 use crate::cloud::{OnItsWay, Pipeline};
-use crate::fluid::{Autoscaler, Seen};
 use evenkeel_core::autoscaler::{Autoscaler as _, Evenkeel, FleetInputs};
 use evenkeel_core::capacity::Table;
 use evenkeel_core::check::check;

@@ -6,15 +6,17 @@ use evenkeel_core::spec::{
     Behavior, Blind, LatencyMetric, Lengths, Objective, PolicySpec, RequestShape, Slo, TierSpec,
 };
 use evenkeel_core::units::{MicroUsd, Span, Time};
+use evenkeel_sim::autoscaler::{Autoscaler, Seen};
 use evenkeel_sim::cloud::{self, Cloud, Losses, Pipeline, Preset, Pricing, Spot, StartUp, Weather};
 use evenkeel_sim::compare::{Cell, Model, World};
-use evenkeel_sim::fluid::{Autoscaler, Run, Seen, Setting, run_on};
+use evenkeel_sim::fluid::{Run, run_on};
 use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::ours::Ours;
 use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::{self, Drawn, Gateway, Outcome, Traffic};
 use evenkeel_sim::score::Terms;
+use evenkeel_sim::setting::Setting;
 use evenkeel_workload::{Availability, RequestTrace};
 use proptest::prelude::*;
 

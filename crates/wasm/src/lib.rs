@@ -10,11 +10,11 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Model, Tuning, World};
 use evenkeel_sim::demand;
-use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::peers::{Peer, SteadyState};
 use evenkeel_sim::requests::{Drawn, Gateway, Traffic};
 use evenkeel_sim::score::Terms;
+use evenkeel_sim::setting::Setting;
 use evenkeel_workload::PlayersSeries;
 use std::fmt::Display;
 

@@ -10,6 +10,7 @@ mod engine_speed;
 mod goal;
 mod hundred_thousand_tiers;
 mod journal_size;
+mod memory;
 mod oracle;
 mod requests_speed;
 mod state_size;

@@ -3,12 +3,14 @@
 //! after which memory must be what it was after a tenth.
 
 use crate::goal::Goal;
+use crate::memory::resident_bytes;
 use crate::tier_day;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::Span;
-use evenkeel_sim::fluid::{Autoscaler, Seen, Setting};
+use evenkeel_sim::autoscaler::{Autoscaler, Seen};
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::requests::{Drawn, Gateway, Traffic, run};
+use evenkeel_sim::setting::Setting;
 use std::process::Command;
 use std::time::Instant;
 
@@ -59,14 +61,14 @@ fn carry(tier: &TierSpec, replicas: u32) -> (u64, f64) {
     let setting = Setting { slot: SLOT, start_up_slots: 12, minimum, maximum, scored_from: 0, start, violation };
     let mut fixed = Fixed { replicas, after_a_tenth: None };
     let outcome = run(traffic, &demand, &setting, (tier, &gateway), &mut fixed).unwrap();
-    let growth = resident_bytes() - fixed.after_a_tenth.unwrap();
+    let growth = resident_bytes() as f64 - fixed.after_a_tenth.unwrap() as f64;
     (outcome.served.requests.unwrap().answered, growth)
 }
 
 /// A count that never changes; it looks at this process's memory once.
 struct Fixed {
     replicas: u32,
-    after_a_tenth: Option<f64>,
+    after_a_tenth: Option<u64>,
 }
 
 impl Autoscaler for Fixed {
@@ -76,9 +78,4 @@ impl Autoscaler for Fixed {
         }
         self.replicas
     }
-}
-
-fn resident_bytes() -> f64 {
-    let pages: f64 = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4_096.0
 }

@@ -2,6 +2,7 @@
 //! copies of it, the tier's spec and whatever the decision keeps for it included.
 
 use crate::goal::Goal;
+use crate::memory::resident_bytes;
 use crate::tier_day::{self, TierDay, alone, fleet_of, moment};
 use evenkeel_core::autoscaler::{Autoscaler, Evenkeel};
 use evenkeel_core::spec::TierSpec;
@@ -31,10 +32,4 @@ fn bytes_per_tier(tier: TierSpec) -> f64 {
     // Kept for good: what was given back would be used again by the next ones, and they would seem smaller.
     std::mem::forget(copies);
     grown as f64 / COPIES as f64
-}
-
-/// Memory of this process: the second field of `/proc/self/statm`, in pages of 4 KiB.
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    4_096 * text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
 }

@@ -1,6 +1,7 @@
 //! `evenkeel backtest FLEET --journal FILE`: what production met, staffed by another fleet file or policy.
 
 use super::simulate::choices::{self, Chosen, ModelName, Peers, Violated};
+use super::simulate::scored::Scored;
 use super::simulate::{gateway, render, tier};
 use super::values::whole;
 use crate::failure::Failure;
@@ -13,12 +14,12 @@ use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_sim::backtest::{self, Rates};
 use evenkeel_sim::cloud::Cloud;
-use evenkeel_sim::compare::{Cell, Model, Tuning, World};
+use evenkeel_sim::compare::{Cell, Model, World};
 use evenkeel_sim::demand;
-use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::{Drawn, Traffic};
 use evenkeel_sim::score::Terms;
+use evenkeel_sim::setting::Setting;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -113,7 +114,7 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let engine = SteadyState::new(spec);
     let cloud = Cloud::default();
     let world = World { model, demand: &demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
-    let cells = tried(&world, spec, &arguments)?;
+    let cells = arguments.policies.compared(&world, spec, arguments.peers)?;
     let path = arguments.journal.display().to_string();
     let (step_seconds, points, unknown_points) = (arguments.step.as_secs_f64(), demand.len(), rates.unknown);
     let trace = Trace { path, step_seconds, points, unknown_points, first_us: start };
@@ -174,30 +175,8 @@ fn production(recorded: &Recorded, start: Time, rates: &Rates, arguments: &Argum
 }
 
 fn setting(spec: &TierSpec, start: Time, slots: usize, arguments: &Arguments) -> Result<Setting, Failure> {
-    let step = arguments.step.as_micros();
-    let in_slots = |span: Span| (span.as_micros() + step - 1) / step;
-    let scored_from = in_slots(arguments.history) as usize;
-    if scored_from >= slots {
-        return Err(Failure::usage(format!(
-            "the journal lasts {} and `--history` takes {} of it: nothing is left to score; write a shorter one",
-            Span::from_micros(step * slots as i64),
-            arguments.history
-        )));
-    }
-    let start_up_slots = u32::try_from(in_slots(spec.start_up)).unwrap_or(u32::MAX);
-    let (slot, violation) = (arguments.step, arguments.violation.into());
-    Ok(Setting { slot, start_up_slots, minimum: spec.minimum, maximum: spec.maximum, scored_from, start, violation })
-}
-
-fn tried(world: &World<'_>, spec: &TierSpec, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
-    let mut cells = Vec::new();
-    if arguments.policies.evenkeel {
-        cells.push(world.ours(spec).map_err(Failure::usage)?);
-    }
-    for &peer in &arguments.policies.peers {
-        cells.push(world.peer(peer, Tuning::from(arguments.peers)).map_err(Failure::usage)?);
-    }
-    Ok(cells)
+    let (step, history) = (arguments.step, arguments.history);
+    Scored { what: "journal", step, slots, history, start }.setting(spec, arguments.violation.into())
 }
 
 fn difference(cell: &Cell, recorded: &Cell) -> Difference {

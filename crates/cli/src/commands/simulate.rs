@@ -7,6 +7,7 @@ mod judge;
 mod load;
 pub(super) mod render;
 mod report;
+pub(super) mod scored;
 
 use crate::commands::values::{above_zero, whole};
 use crate::failure::{CRITERION, Failure};
@@ -19,15 +20,16 @@ use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
 use evenkeel_load::render::Colors;
 use evenkeel_load::summary::{CriterionResult, Verdict};
-use evenkeel_sim::compare::{Cell, Model, Tuning, World};
-use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::compare::{Cell, Model, World};
 use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::peers::SteadyState;
 use evenkeel_sim::requests::Gateway;
 use evenkeel_sim::score::Terms;
+use evenkeel_sim::setting::Setting;
 use evenkeel_workload::Scenario;
 use load::Load;
 use report::Compared;
+use scored::Scored;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -194,7 +196,7 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let engine = SteadyState::new(&spec);
     let cloud = arguments.cloud.cloud(fleet.controller.freshness, arguments.mean_replicas.is_some(), arguments.seed)?;
     let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
-    let cells = compare(&world, &spec, &arguments)?;
+    let cells = arguments.policies.compared(&world, &spec, arguments.peers)?;
     let trace = Trace {
         path: arguments.series.in_words(),
         step_seconds: arguments.step.as_secs_f64(),
@@ -284,29 +286,8 @@ fn setting(arguments: &Arguments, spec: &TierSpec, slots: usize) -> Result<Setti
             "`--peers tuned-on-history` needs a history to tune on, and `--history 0s` leaves none; write a longer one",
         ));
     }
-    let in_slots = |span: Span| (span.as_micros() + arguments.step.as_micros() - 1) / arguments.step.as_micros();
     let length = Span::from_micros(arguments.step.as_micros() * slots as i64);
     let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(Span::from_micros(length.as_micros() / 4)));
-    let scored_from = in_slots(history) as usize;
-    if scored_from >= slots {
-        return Err(Failure::usage(format!(
-            "the series lasts {length} and `--history` takes {history} of it: nothing is left to score; write a shorter one"
-        )));
-    }
-    let start_up_slots = u32::try_from(in_slots(spec.start_up)).unwrap_or(u32::MAX);
-    let (slot, start) = (arguments.step, Time::default());
-    let violation = arguments.violation.into();
-    Ok(Setting { slot, start_up_slots, minimum: spec.minimum, maximum: spec.maximum, scored_from, start, violation })
-}
-
-fn compare(world: &World<'_>, spec: &TierSpec, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
-    let mut cells = Vec::new();
-    if arguments.policies.evenkeel {
-        cells.push(world.ours(spec).map_err(Failure::usage)?);
-    }
-    let tuning = Tuning::from(arguments.peers);
-    for &peer in &arguments.policies.peers {
-        cells.push(world.peer(peer, tuning).map_err(Failure::usage)?);
-    }
-    Ok(cells)
+    let scored = Scored { what: "series", step: arguments.step, slots, history, start: Time::default() };
+    scored.setting(spec, arguments.violation.into())
 }

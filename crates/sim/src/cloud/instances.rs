@@ -8,7 +8,7 @@
 use super::bill::Life;
 use super::weather::NOTICE;
 use super::{Cloud, StartUp};
-use crate::fluid::Setting;
+use crate::setting::Setting;
 use evenkeel_core::observe::ReplicaState;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_workload::random::Stream;

@@ -20,7 +20,7 @@ pub use prices::{PRICES, Price, price};
 pub use start_up::{Preset, Stage, StartUp, UnknownStartUp};
 pub use weather::{NOTICE, Spot, Weather};
 
-use crate::fluid::Setting;
+use crate::setting::Setting;
 use evenkeel_core::units::Span;
 
 /// What all policies of a comparison run on.

@@ -9,6 +9,8 @@
 //! Out of scope, because it is not the decision's: the controller's book of launches and drains, its journal and its
 //! gateway. `crates/controller/tests/days` breaks those.
 
+pub mod breach;
+pub mod course;
 mod dice;
 mod digest;
 pub mod judge;
@@ -26,8 +28,9 @@ pub mod trial;
 pub mod weather;
 pub mod world;
 
-pub use judge::{Breach, Broken};
-pub use run::{Moment, Report, run};
+pub use breach::{Breach, Broken};
+pub use course::run;
+pub use run::{Moment, Report};
 pub use schedule::{Fault, Kind, Schedule, Source};
 pub use setting::Setting;
 pub use trial::{Failure, replay, trial};

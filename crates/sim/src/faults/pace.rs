@@ -1,7 +1,7 @@
 //! How fast a tier lets go: nothing that was wanted within its window, nothing in a cooldown, and no more in a period than
 //! its step.
 
-use super::judge::{Breach, Tick};
+use super::breach::{Breach, Tick};
 use evenkeel_core::spec::StepLimit;
 use evenkeel_core::units::{Span, Time};
 use std::collections::VecDeque;

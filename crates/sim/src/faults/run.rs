@@ -1,14 +1,15 @@
-//! One run: the world and the controller tick by tick, first under the schedule's faults, then with all well.
+//! One run: the world and the controller tick by tick.
 
+use super::TICK;
+use super::breach::{Breach, Broken, Tick};
 use super::digest::Digest;
-use super::judge::{Breach, Broken, Tick, TierJudge, order_breaks, orders_break_sum};
+use super::judge::{TierJudge, order_breaks, orders_break_sum};
 use super::load::Demand;
 use super::schedule::{Kind, Schedule};
 use super::senses::{Senses, door};
 use super::setting::Setting;
 use super::weather::Weather;
 use super::world::{Fence, Tier};
-use super::{TICK, settle};
 use evenkeel_core::autoscaler::{Autoscaler, Evenkeel, FleetInputs};
 use evenkeel_core::check::check;
 use evenkeel_core::decision::{ActiveSchedule, Decision, Override};
@@ -81,29 +82,15 @@ pub(super) struct Run<'a> {
     steady: Option<Vec<f64>>,
 }
 
-/// Lets `setting` live through `schedule`, and then until it has converged under steady demand and after that under none.
-/// `watch` sees every tick in which something is decided.
-///
-/// # Errors
-/// The first thing that must hold and did not.
-pub fn run(
-    setting: &Setting,
-    seed: u64,
-    schedule: &Schedule,
-    watch: &mut dyn FnMut(&Moment<'_>),
-) -> Result<Report, Broken> {
-    let mut run = Run::new(setting, seed, schedule);
-    while run.second() < schedule.lasts {
-        run.step(watch)?;
-    }
-    settle::settle(&mut run, schedule, watch)?;
-    run.report.digests = run.digests.iter().map(|it| it.0).collect();
-    run.report.reads = run.senses.iter().map(|it| it.reads).sum();
-    Ok(run.report)
-}
-
 impl<'a> Run<'a> {
-    fn new(setting: &'a Setting, seed: u64, schedule: &Schedule) -> Self {
+    /// What came of it.
+    pub(super) fn into_report(mut self) -> Report {
+        self.report.digests = self.digests.iter().map(|it| it.0).collect();
+        self.report.reads = self.senses.iter().map(|it| it.reads).sum();
+        self.report
+    }
+
+    pub(super) fn new(setting: &'a Setting, seed: u64, schedule: &Schedule) -> Self {
         let spec = &setting.spec;
         let nothing = || TierInputs {
             observation: Observation { signals: Signals::default(), replicas: Reading::default() },

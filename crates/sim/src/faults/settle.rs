@@ -2,7 +2,8 @@
 //! minimum, each in a stated time.
 
 use super::TICK;
-use super::judge::{Breach, Broken, longest_memory, moves, ticks};
+use super::breach::{Breach, Broken};
+use super::judge::{longest_memory, moves, ticks};
 use super::needs::Needs;
 use super::run::{Moment, Run};
 use super::schedule::{Kind, Schedule, Source};

@@ -2,7 +2,7 @@
 //! shorter ones.
 
 use super::TICK;
-use super::judge::Broken;
+use super::breach::Broken;
 use super::schedule::{Fault, Schedule};
 
 /// The smallest schedule found that still breaks something, and what it breaks. `breaks` runs a schedule.
@@ -80,7 +80,7 @@ fn shorter_fault(found: &mut Found, index: usize, smaller: &mut impl FnMut(&mut 
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge::Breach;
+    use super::super::breach::Breach;
     use super::super::schedule::Kind;
     use super::*;
 

@@ -1,7 +1,8 @@
 //! One seed: its fleet, its schedule, and every judgment.
 
-use super::judge::{Breach, Broken};
-use super::run::{Report, run};
+use super::breach::{Breach, Broken};
+use super::course::run;
+use super::run::Report;
 use super::schedule::Schedule;
 use super::setting::Setting;
 use super::shrink::shrink;

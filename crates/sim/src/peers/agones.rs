@@ -4,7 +4,7 @@
 //! buffer is its share of all of them; looked at each 30 s, the fleet autoscaler's default. An allocated server is here a
 //! replica's worth of demand.
 
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::Span;
 
 const SYNC: Span = Span::from_secs(30);

@@ -3,7 +3,7 @@
 //! Source: vllm-project/aibrix `pkg/controller/podautoscaler/algorithm/apa.go`: each 10 s; up where the load a pod is more
 //! than 1.1 of its target, at most doubling; down where it is less than 0.9, at most halving.
 
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::Span;
 
 const PERIOD: Span = Span::from_secs(10);

@@ -6,7 +6,7 @@
 //! those there are.
 
 use super::aws_target_tracking::TargetTracking;
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::Span;
 
 const HOUR: Span = Span::from_secs(3_600);
@@ -57,8 +57,9 @@ impl Autoscaler for Predictive {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
     use evenkeel_core::units::Time;
 
     #[test]

@@ -10,7 +10,7 @@
 //! until a scale-out ends the wait.
 
 use super::points::Points;
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::{Span, Time};
 
 const PERIOD: Span = Span::from_secs(60);
@@ -98,8 +98,9 @@ impl Autoscaler for StepScaling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
 
     fn at(seconds: i64) -> Time {
         Time::default() + Span::from_secs(seconds)

@@ -9,7 +9,7 @@
 //! a SageMaker endpoint, which scales in no faster for it; it can be read a period after it ended.
 
 use super::points::Points;
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::{Span, Time};
 
 const POINTS_OUT: usize = 3;
@@ -76,8 +76,9 @@ impl Autoscaler for TargetTracking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
 
     fn setting() -> Setting {
         let (slot, start) = (Span::from_secs(5), Time::default());

@@ -6,38 +6,10 @@
 //! engine'). Beyond the largest batch they wait; a slot's excess is turned away at its end. [`SteadyState::loads`] is
 //! the only place where the figures come from [`Seen`]; a model that has engines measures them there.
 
-use crate::fluid::Seen;
+use crate::autoscaler::{EngineLoad, Seen};
 use evenkeel_core::capacity::{Service, Table};
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::Span;
-
-/// A ready replica's figures, the mean of a slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct EngineLoad {
-    /// Requests in the running batch.
-    pub running: f64,
-    /// Requests that wait inside the engine.
-    pub waiting: f64,
-    /// Used share of the KV cache, 0 to 1.
-    pub kv_share: f64,
-    /// Between two tokens of a request: an iteration with the prefill that falls to it.
-    pub itl_seconds: f64,
-    /// Requests offered to it.
-    pub requests_per_second: f64,
-}
-
-impl EngineLoad {
-    /// Each figure the larger of both, as a scrape takes the peaks of a minute.
-    pub(crate) fn peak(self, other: Self) -> Self {
-        Self {
-            running: self.running.max(other.running),
-            waiting: self.waiting.max(other.waiting),
-            kv_share: self.kv_share.max(other.kv_share),
-            itl_seconds: self.itl_seconds.max(other.itl_seconds),
-            requests_per_second: self.requests_per_second.max(other.requests_per_second),
-        }
-    }
-}
 
 /// A tier's engine under steady load. Made once: it solves the tier's capacity.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 //! 100 % in 15 s.
 
 use super::history::Recent;
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::{Span, Time};
 
 const SYNC: Span = Span::from_secs(15);

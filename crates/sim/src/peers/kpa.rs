@@ -3,7 +3,7 @@
 //! Source: knative/serving `pkg/autoscaler/scaling/autoscaler.go`, and the defaults of `config-autoscaler`: tick 2 s,
 //! stable window 60 s, panic window 10 % of it, panic threshold 200 %, at most 1,000 times up and half down in a tick.
 
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::{Span, Time};
 
 /// How a KPA is set.

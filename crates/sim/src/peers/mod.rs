@@ -22,14 +22,14 @@ mod static_count;
 mod wva_v1;
 mod wva_v2;
 
-use crate::fluid::Autoscaler;
+use crate::autoscaler::Autoscaler;
 use agones::Buffer;
 use aibrix::Apa;
 use aws_predictive::Predictive;
 use aws_step_scaling::StepScaling;
 use aws_target_tracking::TargetTracking;
 use dynamo::{Loops, Planner};
-pub use engine_load::{EngineLoad, SteadyState};
+pub use engine_load::SteadyState;
 use evenkeel_core::units::Span;
 use hpa::{Hpa, Metric};
 use kpa::Kpa;
@@ -186,8 +186,9 @@ fn peak(demand: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
     use evenkeel_core::units::Time;
 
     #[test]

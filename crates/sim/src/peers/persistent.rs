@@ -4,7 +4,7 @@
 //! 30 s, down after 600 s) and skypilot-org/skypilot `sky/serve/autoscalers.py` (requests of the last 60 s over the target a
 //! replica; looked at each 20 s; up after 300 s, down after 1,200 s).
 
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::{Span, Time};
 
 /// How one is set.

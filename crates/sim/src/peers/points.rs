@@ -1,6 +1,6 @@
 //! A metric of CloudWatch's: load a ready replica, a mean for each period, which can be read a period after it ended.
 
-use crate::fluid::Seen;
+use crate::autoscaler::Seen;
 use evenkeel_core::units::Span;
 use std::collections::VecDeque;
 

@@ -12,7 +12,7 @@
 //! running share of the largest batch.
 
 use super::engine_load::SteadyState;
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::Span;
 
 const MINUTE: Span = Span::from_secs(60);
@@ -99,8 +99,9 @@ impl Autoscaler for SageServe<'_> {
 mod tests {
     use super::super::engine_load::tests::tier;
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
     use evenkeel_core::units::Time;
 
     #[test]

@@ -1,6 +1,6 @@
 //! So many replicas always, as fleets without an autoscaler are run.
 
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, Seen};
 
 /// A count that never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

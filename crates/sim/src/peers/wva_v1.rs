@@ -7,8 +7,9 @@
 //! looks each 60 s, at the peaks of the last minute. One variant here, so its choice of the cheapest one has nothing to
 //! choose.
 
-use super::engine_load::{EngineLoad, SteadyState};
-use crate::fluid::{Autoscaler, Seen};
+use super::engine_load::SteadyState;
+use crate::autoscaler::EngineLoad;
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::units::Span;
 
 pub(super) const PERIOD: Span = Span::from_secs(60);
@@ -113,8 +114,9 @@ impl Autoscaler for Saturation<'_> {
 mod tests {
     use super::super::engine_load::tests::tier;
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
     use evenkeel_core::units::Time;
 
     fn replicas(reported: &[(f64, f64)]) -> Vec<Replica> {

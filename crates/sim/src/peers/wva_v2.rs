@@ -8,9 +8,10 @@
 //! Demand over 0.85 above what is ready and starting adds replicas; what is ready above demand over 0.70 removes them.
 //! It looks each 60 s, at the peaks of the last minute. One variant here, and the same lengths always, so one history.
 
-use super::engine_load::{EngineLoad, SteadyState};
+use super::engine_load::SteadyState;
 use super::wva_v1::PERIOD;
-use crate::fluid::{Autoscaler, Seen};
+use crate::autoscaler::EngineLoad;
+use crate::autoscaler::{Autoscaler, Seen};
 use std::collections::VecDeque;
 
 const KV_SHARE: f64 = 0.8;
@@ -141,8 +142,9 @@ impl Autoscaler for Tokens<'_> {
 mod tests {
     use super::super::engine_load::tests::tier;
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
     use evenkeel_core::units::{Span, Time};
 
     /// As `makeReplicaMetrics` of `saturation_v2/analyzer_test.go` has it, with 16,000 tokens of cache.

@@ -1,8 +1,9 @@
 //! One replica by itself: what a real engine is compared with.
 
 use super::{Distributions, Gateway, Traffic, run};
-use crate::fluid::{Autoscaler, Seen, Setting};
+use crate::autoscaler::{Autoscaler, Seen};
 use crate::oracle::Violation;
+use crate::setting::Setting;
 use evenkeel_core::profile::Profile;
 use evenkeel_core::spec::{Behavior, Blind, Lengths, RequestShape, Slo, TierSpec};
 use evenkeel_core::units::{MicroUsd, Span, Time};

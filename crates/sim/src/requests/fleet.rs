@@ -2,7 +2,7 @@
 
 pub(super) use crate::cloud::Place;
 use crate::cloud::{Cloud, Event as CloudEvent, Instance, Instances};
-use crate::fluid::Setting;
+use crate::setting::Setting;
 use evenkeel_core::observe::{Replica as Observed, ReplicaId, ReplicaState};
 use evenkeel_core::profile::Profile;
 use evenkeel_core::units::{Span, Time};

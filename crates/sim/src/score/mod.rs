@@ -8,9 +8,10 @@ pub use elasticity::Elasticity;
 pub use utilization::Utilization;
 
 use crate::cloud::{Bill, Cloud, Losses};
-use crate::fluid::{Run, Setting};
+use crate::fluid::Run;
 use crate::oracle::Oracle;
 use crate::requests::Served;
+use crate::setting::Setting;
 use evenkeel_core::units::{MicroUsd, Span};
 use serde::Serialize;
 
@@ -96,8 +97,8 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::autoscaler::{Autoscaler, Seen};
     use crate::fluid::run;
-    use crate::fluid::{Autoscaler, Seen};
     use crate::oracle::Violation;
     use evenkeel_core::units::{Span, Time};
 

@@ -2,8 +2,8 @@
 
 use crate::plain::{Input, PlainReplica};
 use evenkeel_core::spec::TierSpec;
-use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::requests::Gateway;
+use evenkeel_sim::setting::Setting;
 use evenkeel_workload::TraceRequest;
 use std::cmp::Reverse;
 

@@ -6,7 +6,7 @@ use super::{Arguments, MOST_REPLICAS};
 use crate::command_line;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::Span;
-use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::setting::Setting;
 
 const FLUID: &str = "queues (what exceeds the ready replicas is turned away at once), latencies, drains; troubles of a cloud that `--weather`, \
      `--spot` and `--metrics` do not state";

@@ -1,7 +1,9 @@
 //! The flags' values, each refused in words.
 
+use crate::failure::Failure;
+use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::Span;
-use evenkeel_sim::compare::Tuning;
+use evenkeel_sim::compare::{Cell, Tuning, World};
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::peers::Peer;
 use evenkeel_workload::written;
@@ -13,6 +15,23 @@ const OURS: &str = "evenkeel";
 pub(in crate::commands) struct Chosen {
     pub(in crate::commands) evenkeel: bool,
     pub(in crate::commands) peers: Vec<Peer>,
+}
+
+impl Chosen {
+    /// Each of them on `world`, ours first.
+    ///
+    /// # Errors
+    /// Policies that the model cannot run.
+    pub(in crate::commands) fn compared(
+        &self,
+        world: &World<'_>,
+        spec: &TierSpec,
+        peers: Peers,
+    ) -> Result<Vec<Cell>, Failure> {
+        let ours = self.evenkeel.then(|| world.ours(spec));
+        let peers = self.peers.iter().map(|&peer| world.peer(peer, Tuning::from(peers)));
+        ours.into_iter().chain(peers).collect::<Result<_, _>>().map_err(Failure::usage)
+    }
 }
 
 /// How peers are set.

@@ -5,7 +5,7 @@ use evenkeel_core::units::Span;
 use evenkeel_fleet::model::Criterion;
 use evenkeel_load::summary::{CriterionResult, NotJudged, Observed, Verdict, describe};
 use evenkeel_sim::compare::Cell;
-use evenkeel_sim::fluid::Setting;
+use evenkeel_sim::setting::Setting;
 
 /// Judges those of the criteria that speak of the tier, or of the whole fleet, which here is the tier.
 pub(super) fn criteria(criteria: &[Criterion], tier: &str, cell: &Cell, setting: &Setting) -> Vec<CriterionResult> {

@@ -14,8 +14,9 @@ mod load;
 mod regression;
 mod throughput;
 
-use super::engine_load::{EngineLoad, SteadyState};
-use crate::fluid::{Autoscaler, Seen};
+use super::engine_load::SteadyState;
+use crate::autoscaler::EngineLoad;
+use crate::autoscaler::{Autoscaler, Seen};
 use evenkeel_core::spec::{LatencyMetric, TierSpec};
 use evenkeel_core::units::Span;
 use load::Engine;
@@ -136,8 +137,9 @@ impl Autoscaler for Planner<'_> {
 mod tests {
     use super::super::engine_load::tests::tier;
     use super::*;
-    use crate::fluid::{Setting, run};
+    use crate::fluid::run;
     use crate::oracle::Violation;
+    use crate::setting::Setting;
     use evenkeel_core::units::Time;
 
     fn ready(demand: &[f64], loops: Loops) -> Vec<u32> {

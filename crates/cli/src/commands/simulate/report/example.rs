@@ -4,10 +4,11 @@ use super::{About, Compared};
 use evenkeel_core::units::{MicroUsd, Span, Time};
 use evenkeel_sim::cloud::Cloud;
 use evenkeel_sim::compare::{Cell, Parameters, Tuning};
-use evenkeel_sim::fluid::{Change, Run, Setting};
+use evenkeel_sim::fluid::{Change, Run};
 use evenkeel_sim::hindsight::{Hindsight, HindsightPoint};
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::score::{Score, Terms};
+use evenkeel_sim::setting::Setting;
 
 /// What a comparison owns.
 pub(super) struct Example {

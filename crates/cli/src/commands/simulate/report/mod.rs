@@ -22,8 +22,8 @@ mod worst_hour;
 use evenkeel_load::summary::CriterionResult;
 use evenkeel_report::Page;
 use evenkeel_sim::compare::Cell;
-use evenkeel_sim::fluid::Setting;
 use evenkeel_sim::hindsight::Hindsight;
+use evenkeel_sim::setting::Setting;
 
 const STYLE: &str = include_str!("simulation.css");
 const SCRIPT: &str = include_str!("simulation.js");

@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn the_worst_hour_is_the_one_that_violated_most_and_none_before_scoring_began() {
         let example = example();
-        let setting = evenkeel_sim::fluid::Setting { slot: Span::from_secs(1_200), scored_from: 2, ..example.setting };
+        let setting =
+            evenkeel_sim::setting::Setting { slot: Span::from_secs(1_200), scored_from: 2, ..example.setting };
         // Short by 9 before scoring, then by 1 in one slot and by 2 in two that lie together.
         let demand = [10.0, 10.0, 2.0, 1.0, 1.0, 1.0, 3.0, 3.0, 1.0];
         let compared = Compared { demand: &demand, setting: &setting, ..example.compared() };

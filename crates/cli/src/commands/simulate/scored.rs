@@ -1,0 +1,39 @@
+//! Which steps of a run are scored, and its limits.
+
+use crate::failure::Failure;
+use evenkeel_core::spec::TierSpec;
+use evenkeel_core::units::{Span, Time};
+use evenkeel_sim::oracle::Violation;
+use evenkeel_sim::setting::Setting;
+
+/// A run's steps.
+pub(in crate::commands) struct Scored {
+    /// What is simulated, for whoever finds it too short.
+    pub(in crate::commands) what: &'static str,
+    pub(in crate::commands) step: Span,
+    pub(in crate::commands) slots: usize,
+    /// Not scored.
+    pub(in crate::commands) history: Span,
+    pub(in crate::commands) start: Time,
+}
+
+impl Scored {
+    /// The limits of `spec` on these steps.
+    ///
+    /// # Errors
+    /// When nothing is left to score.
+    pub(in crate::commands) fn setting(&self, spec: &TierSpec, violation: Violation) -> Result<Setting, Failure> {
+        let Self { what, step, slots, history, start } = *self;
+        let in_slots = |span: Span| (span.as_micros() + step.as_micros() - 1) / step.as_micros();
+        let scored_from = in_slots(history) as usize;
+        if scored_from >= slots {
+            let length = Span::from_micros(step.as_micros() * slots as i64);
+            return Err(Failure::usage(format!(
+                "the {what} lasts {length} and `--history` takes {history} of it: nothing is left to score; write a shorter one"
+            )));
+        }
+        let start_up_slots = u32::try_from(in_slots(spec.start_up)).unwrap_or(u32::MAX);
+        let (minimum, maximum) = (spec.minimum, spec.maximum);
+        Ok(Setting { slot: step, start_up_slots, minimum, maximum, scored_from, start, violation })
+    }
+}
