@@ -127,6 +127,10 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
     fs::write(&zero, "0,0\n864000,0\n").unwrap();
     let long = home.path().join("long.csv");
     fs::write(&long, "0,1\n1700000000,1\n").unwrap();
+    let (empty, longest) = (home.path().join("empty.csv"), home.path().join("longest.csv"));
+    fs::write(&empty, "").unwrap();
+    fs::write(&longest, "0,9000,1\n60,9000,1\n").unwrap();
+    let (empty, longest) = (empty.to_str().unwrap(), longest.to_str().unwrap());
     let (fleet, series, zero) = (fleet.to_str().unwrap(), series.to_str().unwrap(), zero.to_str().unwrap());
     let long = long.to_str().unwrap();
     for (flags, expected) in [
@@ -148,6 +152,17 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
             &["--tier", "gold", "--scenario", "day", "--mean-replicas", "5", "--spot", series],
             "`--spot-pool` says how many instances the pool has",
         ),
+        (&["--tier", "gold", "--scenario", "day", "--weather", "crash=1d,crash=7d"], "`crash` is stated twice"),
+        (
+            &["--tier", "gold", "--scenario", "day", "--instance", "ml.g5.xlarge", "--spot", empty],
+            "there is no spot price of `ml.g5.xlarge`",
+        ),
+        (&["--tier", "gold", "--scenario", "day", "--spot", empty], "the trace is empty; expected `# gap_seconds=195`"),
+        (&["--tier", "gold", "--scenario", "day", "--criteria"], "`--criteria` is about single requests"),
+        (&["--tier", "gold", "--scenario", "day", "--patience", "5s"], "`--patience` is about single requests"),
+        (&["--tier", "gold", "--scenario", "day", "--peak", "1e12"], "at most 100000 are simulated: scale it down"),
+        (&["--tier", "gold", "--scenario", "day", "--start-up", "1000d"], "neither a time of at most a year"),
+        (&["--tier", "gold", "--requests", longest], "takes 4096 tokens in a request, and every request is longer"),
         (&["--tier", "gold", "--players", long], "at most 20000000 are simulated: write a longer `--step`"),
         (&["--tier", "gold", "--scenario", "doomsday"], "there is no scenario `doomsday`; there are day, week,"),
         (&["--tier", "gold", "--players", series, "--peak", "5"], "cannot be used with"),

@@ -41,11 +41,50 @@ fn a_simulation_request_by_request_tells_what_players_saw() {
         assert_eq!(requests["offered"].as_u64(), Some(ends.iter().sum()), "{cell:#}");
         assert!(cell["ttft_p95_seconds"].as_f64() > Some(0.02) && cell["objective_attainment"].as_f64() > Some(0.3));
     }
-    // One request each second for an hour, as a trace.
+    // Five requests each second for an hour, as a trace.
     let trace = home.path().join("requests.csv");
-    fs::write(&trace, (0..3_600).map(|second| format!("{second},300,100\n")).collect::<String>()).unwrap();
-    let traced = run(&["--requests", trace.to_str().unwrap()]);
-    assert_eq!(traced["cells"][0]["requests"]["offered"], 3_000, "those after the history");
+    let traced = |lengths: &str| {
+        fs::write(&trace, (0..18_000).map(|fifth| format!("{},{lengths}\n", fifth / 5)).collect::<String>()).unwrap();
+        run(&["--requests", trace.to_str().unwrap()])
+    };
+    let stated = traced("300,100");
+    assert_eq!(stated["cells"][0]["requests"]["offered"], 15_000, "those after the history");
+    // Longer ones are more demand, whatever the fleet file states, and whoever follows demand has more replicas for them.
+    let longer = traced("700,300");
+    let hours = |run: &serde_json::Value| run["hindsight"]["asked"]["replica_hours"].as_f64().unwrap();
+    let ours = |run: &serde_json::Value| run["cells"][0]["replica_hours"].as_f64().unwrap();
+    assert!(hours(&longer) >= 2.0 * hours(&stated), "{} {}", hours(&longer), hours(&stated));
+    assert!(ours(&longer) > 1.5 * ours(&stated), "{} {}", ours(&longer), ours(&stated));
+}
+
+#[test]
+fn a_target_that_no_history_kept_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let fleet = home.path().join("game.yaml");
+    fs::write(&fleet, GAME).unwrap();
+    let tuned = |scenario: &str, start_up: &str| {
+        let start = ["simulate", fleet.to_str().unwrap(), "--tier", "gold", "--peak", "3000", "--scenario", scenario];
+        let end = ["--policies", "hpa", "--peers", "tuned-on-history", "--start-up", start_up];
+        String::from_utf8(evenkeel(home.path(), &[&start[..], &end].concat()).output().unwrap().stdout).unwrap()
+    };
+    // Bursts of seconds, and replicas that take longer than the whole history.
+    assert!(tuned("bursts", "30m").contains("none kept it"), "{}", tuned("bursts", "30m"));
+    assert!(!tuned("day", "1m").contains("none kept it"), "{}", tuned("day", "1m"));
+}
+
+#[test]
+fn metrics_that_come_late_leave_no_policy_blind() {
+    let home = tempfile::tempdir().unwrap();
+    let fleet = home.path().join("game.yaml");
+    fs::write(&fleet, GAME).unwrap();
+    for metrics in ["prometheus", "sagemaker", "ecs", "cloudwatch"] {
+        let start = ["simulate", fleet.to_str().unwrap(), "--tier", "gold", "--scenario", "day", "--peak", "3000"];
+        let end = ["--policies", "evenkeel", "--metrics", metrics, "-o", "json"];
+        let output = evenkeel(home.path(), &[&start[..], &end].concat()).output().unwrap();
+        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cell = &result["cells"][0];
+        assert!(cell["capacity_attainment"].as_f64() > Some(0.99) && cell["launches"].as_u64() > Some(5), "{cell:#}");
+    }
 }
 
 #[test]
@@ -151,8 +190,8 @@ async fn a_backtest_shows_what_another_fleet_file_would_have_cost_and_attained()
     fs::write(&fleet, GAME).unwrap();
     journal(&path).await;
     let backtest = |flags: &[&str]| {
-        let start = ["backtest", fleet.to_str().unwrap(), "--journal", path.to_str().unwrap()];
-        evenkeel(home.path(), &[&start[..], flags].concat()).output().unwrap()
+        let journal = if flags.contains(&"--journal") { &[][..] } else { &["--journal", path.to_str().unwrap()] };
+        evenkeel(home.path(), &[&["backtest", fleet.to_str().unwrap()], journal, flags].concat()).output().unwrap()
     };
     let output = backtest(&["--tier", "gold", "--policies", "evenkeel,static", "-o", "json"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -173,6 +212,12 @@ async fn a_backtest_shows_what_another_fleet_file_would_have_cost_and_attained()
     for (flags, code, expected) in [
         (&["--tier", "silver"][..], 3, "the journal tells nothing of a tier `silver`; it has gold"),
         (&["--tier", "gold", "--history", "5h"], 2, "nothing is left to score"),
+        (&["--tier", "gold", "--peers", "tuned-on-history", "--history", "0s"], 2, "needs a history to tune on"),
+        (
+            &["--tier", "gold", "--journal", home.path().to_str().unwrap()],
+            2,
+            "is a folder; name `journal.sqlite` in it",
+        ),
     ] {
         let output = backtest(flags);
         let words = String::from_utf8(output.stderr).unwrap();

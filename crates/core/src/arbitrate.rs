@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
 
 /// Decides over the whole fleet. `proposals` are in the order of the fleet's tiers.
-pub fn arbitrate(spec: &FleetSpec, mut proposals: Vec<Proposal>) -> Vec<Decision> {
+pub fn arbitrate(spec: &FleetSpec, mut proposals: Vec<Proposal<'_>>) -> Vec<Decision> {
     let mut chains: Vec<Chain> =
         proposals.iter_mut().map(|it| Chain { count: it.wanted, clamps: core::mem::take(&mut it.clamps) }).collect();
     for ((chain, proposal), tier) in chains.iter_mut().zip(&proposals).zip(&spec.tiers) {
@@ -34,7 +34,7 @@ pub fn arbitrate(spec: &FleetSpec, mut proposals: Vec<Proposal>) -> Vec<Decision
     tiers.map(|((tier, proposal), chain)| decide(spec, tier, proposal, chain)).collect()
 }
 
-fn decide(spec: &FleetSpec, tier: &TierSpec, proposal: Proposal, mut chain: Chain) -> Decision {
+fn decide(spec: &FleetSpec, tier: &TierSpec, proposal: Proposal<'_>, mut chain: Chain) -> Decision {
     let current = proposal.supply.current();
     chain.apply(Guard::Minimum, chain.count.max(tier.minimum));
     if proposal.unlisted {
@@ -59,29 +59,29 @@ fn decide(spec: &FleetSpec, tier: &TierSpec, proposal: Proposal, mut chain: Chai
 /// The order in which replicas go, by the fields from first to last: those that serve nothing yet, then the least loaded
 /// (an unknown load counts as the highest), then the youngest; the name decides between equals.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Leaving {
+struct Leaving<'a> {
     serving: bool,
     in_flight: u32,
     youngest: Reverse<crate::units::Time>,
-    id: ReplicaId,
+    id: &'a ReplicaId,
 }
 
-fn victims(candidates: Vec<Replica>, count: u32) -> Vec<ReplicaId> {
+fn victims(candidates: &[Replica], count: u32) -> Vec<ReplicaId> {
     if count == 0 {
         return Vec::new();
     }
-    let mut ranked: Vec<Leaving> = candidates
-        .into_iter()
+    let mut ranked: Vec<Leaving<'_>> = candidates
+        .iter()
         .filter(|it| matches!(it.state, ReplicaState::Ready | ReplicaState::Starting))
         .map(|it| Leaving {
             serving: it.state == ReplicaState::Ready,
             in_flight: it.in_flight.unwrap_or(u32::MAX),
             youngest: Reverse(it.since),
-            id: it.id,
+            id: &it.id,
         })
         .collect();
     ranked.sort_unstable();
-    ranked.into_iter().take(count as usize).map(|it| it.id).collect()
+    ranked.into_iter().take(count as usize).map(|it| it.id.clone()).collect()
 }
 
 /// What a tier claims of the shared maximum.
@@ -98,7 +98,7 @@ struct Claim {
 }
 
 impl Claim {
-    fn new(count: u32, proposal: &Proposal, tier: &TierSpec) -> Self {
+    fn new(count: u32, proposal: &Proposal<'_>, tier: &TierSpec) -> Self {
         let current = proposal.present;
         let reserved = if proposal.reserved { current.min(count) } else { 0 };
         let floor = tier.minimum.max(reserved);
@@ -163,7 +163,7 @@ fn neediest(claims: &[Claim], grants: &[u32]) -> Option<usize> {
     best.map(|(_, _, index)| index)
 }
 
-fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
+fn reason(proposal: &Proposal<'_>, chain: &Chain) -> Reason {
     match chain.count.cmp(&proposal.supply.current()) {
         Ordering::Greater => grew(proposal, chain),
         Ordering::Less => shrank(chain),
@@ -172,7 +172,7 @@ fn reason(proposal: &Proposal, chain: &Chain) -> Reason {
 }
 
 /// The last guard that raised the count, or else the winner.
-fn grew(proposal: &Proposal, chain: &Chain) -> Reason {
+fn grew(proposal: &Proposal<'_>, chain: &Chain) -> Reason {
     let raised = chain.clamps.iter().rev().find(|it| it.after > it.before);
     match raised.map(|it| it.guard) {
         Some(Guard::Minimum) => Reason::GrewToMinimum,
@@ -195,7 +195,7 @@ fn shrank(chain: &Chain) -> Reason {
     }
 }
 
-fn held(proposal: &Proposal, chain: &Chain) -> Reason {
+fn held(proposal: &Proposal<'_>, chain: &Chain) -> Reason {
     match chain.clamps.last().map(|it| it.guard) {
         Some(Guard::Window) => Reason::HeldInWindow,
         Some(Guard::Cooldown) => Reason::HeldInCooldown,

@@ -113,6 +113,21 @@ pub fn idle_latency_ms(profile: &Profile, requests: &RequestShape, objective: &O
     latency::idle_ms(&Service::new(profile, requests), objective)
 }
 
+/// Engine time, ms, that a request costs in a full batch of `requests`: prompt tokens that must be computed, and output
+/// tokens.
+pub fn work_ms(profile: &Profile, requests: &RequestShape, computed_tokens: f64, output_tokens: f64) -> f64 {
+    let batch = full_batch(profile);
+    let context = requests.prompt_tokens.mean + requests.output_tokens.mean / 2.0;
+    profile.per_prefill_token_ms * computed_tokens
+        + output_tokens * profile.decode_iteration_ms(batch, batch * context) / batch
+}
+
+/// Sequences in a full batch: at least one, as in the chain. The reader of fleet files sees to it, but a journal can be
+/// written by anybody, and no input may end the decision.
+pub(crate) fn full_batch(profile: &Profile) -> f64 {
+    f64::from(profile.max_sequences.max(1))
+}
+
 /// Whether `replicas` can do useful work inside `objective`: an idle replica meets it, and so does a fleet that is not
 /// nearly idle. Without the second, a bound just above the idle latency would staff without end.
 fn achievable(service: &Service, objective: &Objective, replicas: u32) -> bool {

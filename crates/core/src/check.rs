@@ -3,7 +3,7 @@
 
 use crate::autoscaler::FleetInputs;
 use crate::decision::{Decision, Guard};
-use crate::observe::{Cause, Mean, Reading, Replica, ReplicaState, Signals};
+use crate::observe::{Cause, Mean, Reading, ReplicaState, Signals};
 use crate::propose::TierInputs;
 use crate::spec::{FleetSpec, PolicySpec, Signal, TierSpec};
 use alloc::collections::BTreeSet;
@@ -141,12 +141,11 @@ fn victims_leave(input: &TierInputs, decision: &Decision, there: u32) -> bool {
     let Some(replicas) = input.observation.replicas.fresh() else {
         return decision.victims.is_empty() && decision.desired == there;
     };
-    let alive = |it: &&Replica| matches!(it.state, ReplicaState::Ready | ReplicaState::Starting);
-    let living: BTreeSet<_> = replicas.iter().filter(alive).map(|it| &it.id).collect();
+    let living = || replicas.iter().filter(|it| matches!(it.state, ReplicaState::Ready | ReplicaState::Starting));
     let leaving: BTreeSet<_> = decision.victims.iter().collect();
-    living.len() == there as usize
+    living().count() == there as usize
         && leaving.len() == decision.victims.len()
-        && leaving.is_subset(&living)
+        && living().filter(|it| leaving.contains(&it.id)).count() == leaving.len()
         && leaving.len() == there.saturating_sub(decision.desired) as usize
 }
 

@@ -26,7 +26,7 @@ pub struct TierInputs {
 
 /// What a tier asks of the arbitration.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Proposal {
+pub struct Proposal<'a> {
     /// When it was made.
     pub at: Time,
     /// The replicas counted; what was counted last when they could not be listed.
@@ -35,7 +35,7 @@ pub struct Proposal {
     /// have gone.
     pub present: u32,
     /// Replicas that may be chosen to go; empty when they could not be listed.
-    pub candidates: Vec<Replica>,
+    pub candidates: &'a [Replica],
     /// The count wanted.
     pub wanted: u32,
     /// What the winner would have at once. A cooldown or a step limit delays it, and does not make it need less.
@@ -61,7 +61,12 @@ pub struct Proposal {
 }
 
 /// One tick of one tier. Pure: the same arguments give the same bits.
-pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: Time) -> (TierState, Proposal) {
+pub fn propose<'a>(
+    mut state: TierState,
+    spec: &TierSpec,
+    inputs: &'a TierInputs,
+    now: Time,
+) -> (TierState, Proposal<'a>) {
     let listed = inputs.observation.replicas.fresh();
     let supply = listed.map_or_else(|| unlisted_supply(&state), |replicas| Supply::of(replicas));
     if listed.is_some() {
@@ -89,7 +94,7 @@ pub fn propose(mut state: TierState, spec: &TierSpec, inputs: &TierInputs, now: 
         at: now,
         supply,
         present: supply.current().max(state.counted),
-        candidates: listed.cloned().unwrap_or_default(),
+        candidates: listed.map_or(&[], Vec::as_slice),
         wanted: chain.count,
         wish: winner.map_or(0, |index| advices[index].wish.or(advices[index].desired).unwrap_or(0)),
         winner,
@@ -142,7 +147,7 @@ fn recommendations(spec: &TierSpec, advices: Vec<Advice>) -> Vec<Recommendation>
         .collect()
 }
 
-impl Proposal {
+impl Proposal<'_> {
     /// The winning policy says that no number of replicas meets the objective.
     pub(crate) fn unachievable(&self) -> bool {
         self.winner.is_some_and(|index| matches!(self.recommendations[index].why, Why::Unachievable { .. }))

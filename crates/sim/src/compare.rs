@@ -14,6 +14,9 @@ use evenkeel_engine::replica::InvalidProfile;
 use serde::Serialize;
 use thiserror::Error;
 
+/// Of a history that targets are tuned on, the first of so many parts warms the policies up and is not judged.
+const WARM_UP_PART: usize = 4;
+
 /// How a peer's target is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -27,11 +30,15 @@ pub enum Tuning {
 }
 
 /// How a policy was set.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Parameters {
     /// Load a replica that is aimed at, or for `static` the count; `None` for a policy without a target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
+    /// Whether a target was found that kept the attainment; `None` where none was sought. Where it is false, the one is
+    /// taken that missed least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_when_tuned: Option<bool>,
 }
 
 /// One policy's run, judged.
@@ -53,6 +60,15 @@ pub struct Cell {
     /// The fleet, slot by slot: for pictures.
     #[serde(skip)]
     pub run: Run,
+}
+
+impl Cell {
+    /// Whether it kept what was asked: of demand, and of the minutes in which every objective held where single requests
+    /// tell.
+    pub fn kept(&self) -> bool {
+        let objectives = self.score.served.objective_attainment.unwrap_or(1.0);
+        self.score.capacity_attainment.min(objectives) >= self.attainment_requested
+    }
 }
 
 /// Why nothing was compared.
@@ -110,7 +126,7 @@ impl World<'_> {
         }
         let ours = Ours::new(tier.clone(), self.setting.slot, self.setting.start);
         let mut ours = ours.through(self.cloud.pipeline, self.cloud.freshness);
-        self.cell("evenkeel", None, None, &mut ours)
+        self.cell("evenkeel", None, Parameters::default(), &mut ours)
     }
 
     /// Runs a peer, set by `tuning`. Targets are searched in the fluid model, which is the same but for the queue.
@@ -119,20 +135,25 @@ impl World<'_> {
     /// A profile that drives no engine.
     pub fn peer(&self, peer: Peer, tuning: Tuning) -> Result<Cell, CompareError> {
         let history = &self.demand[..self.setting.scored_from];
-        let target = match tuning {
+        let parameters = match tuning {
             // Without a history the first slot is all that a team could know.
-            Tuning::Default => peer.default_target(&self.demand[..history.len().max(1)]),
+            Tuning::Default => {
+                let target = peer.default_target(&self.demand[..history.len().max(1)]);
+                Parameters { target: Some(target), kept_when_tuned: None }
+            }
             Tuning::TunedOnHistory => {
-                let setting = Setting { scored_from: 0, ..*self.setting };
+                // A service that has run for a while is not judged by how it first came to its size.
+                let setting = Setting { scored_from: history.len() / WARM_UP_PART, ..*self.setting };
                 World { demand: history, setting: &setting, ..*self }.cheapest(peer)
             }
             Tuning::TunedInHindsight => self.cheapest(peer),
         };
-        self.cell(peer.name(), Some(tuning), Some(target), peer.with_target(target, self.engine).as_mut())
+        let mut set = peer.with_target(parameters.target.unwrap_or(1.0), self.engine);
+        self.cell(peer.name(), Some(tuning), parameters, set.as_mut())
     }
 
     /// Of a peer's targets the cheapest that keeps the attainment, or else the one that misses least.
-    fn cheapest(&self, peer: Peer) -> f64 {
+    fn cheapest(&self, peer: Peer) -> Parameters {
         let mut best: Option<(bool, f64, f64)> = None;
         for target in peer.targets(self.demand) {
             let mut set = peer.with_target(target, self.engine);
@@ -144,18 +165,19 @@ impl World<'_> {
                 best = Some((keeps, key, target));
             }
         }
-        best.map_or(1.0, |(_, _, target)| target)
+        let kept_when_tuned = Some(best.is_some_and(|(kept, ..)| kept));
+        Parameters { target: best.map(|(.., target)| target), kept_when_tuned }
     }
 
     fn cell(
         &self,
         policy: &'static str,
         tuning: Option<Tuning>,
-        target: Option<f64>,
+        parameters: Parameters,
         autoscaler: &mut dyn Autoscaler,
     ) -> Result<Cell, CompareError> {
         let outcome = self.run(autoscaler)?;
-        Ok(self.judged(policy, tuning, target, outcome))
+        Ok(self.judged(policy, tuning, parameters, outcome))
     }
 
     /// Judges a run that something else made, as it was recorded. It has no lives to be billed for, so its cost is at the
@@ -163,15 +185,15 @@ impl World<'_> {
     pub fn recorded(&self, run: Run) -> Cell {
         let cloud = Cloud { pricing: None, ..self.cloud.clone() };
         let world = World { cloud: &cloud, ..*self };
-        world.judged("recorded", None, None, Outcome { run, served: Served::default() })
+        world.judged("recorded", None, Parameters::default(), Outcome { run, served: Served::default() })
     }
 
-    fn judged(&self, policy: &'static str, tuning: Option<Tuning>, target: Option<f64>, outcome: Outcome) -> Cell {
+    fn judged(&self, policy: &'static str, tuning: Option<Tuning>, parameters: Parameters, outcome: Outcome) -> Cell {
         let Outcome { run, served } = outcome;
         Cell {
             policy,
             tuning,
-            parameters: Parameters { target },
+            parameters,
             attainment_requested: self.terms.attainment,
             violation: self.setting.violation,
             score: Score { served, ..Score::of(&run, self.demand, self.setting, self.cloud, self.terms) },

@@ -2,8 +2,8 @@
 
 use evenkeel_core::capacity::Table;
 use evenkeel_core::units::Span;
+use evenkeel_workload::PlayersSeries;
 use evenkeel_workload::random::Stream;
-use evenkeel_workload::{PlayersSeries, RequestTrace};
 use thiserror::Error;
 
 /// The noise's CV is stated for slots of this length; independent slots of another have it by the square root.
@@ -145,18 +145,6 @@ pub fn with_mean(mut values: Vec<f64>, mean_replicas: f64) -> Result<Vec<f64>, D
     Ok(values)
 }
 
-/// Requests a second in each of the first `slots` slots of a trace.
-pub fn rates(trace: &RequestTrace, slot: Span, slots: usize) -> Vec<f64> {
-    let mut rates = vec![0.0; slots];
-    for request in trace.requests() {
-        let index = (request.at.as_micros() / slot.as_micros()) as usize;
-        if let Some(rate) = rates.get_mut(index) {
-            *rate += 1.0 / slot.as_secs_f64();
-        }
-    }
-    rates
-}
-
 /// How many times as many requests have a mean demand of `mean_replicas`; demand does not grow in proportion to them.
 pub fn factor_for(mean_replicas: f64, rates: &[f64], table: &Table) -> f64 {
     let mean_at = |factor: f64| rates.iter().map(|rate| table.demand(rate * factor)).sum::<f64>() / rates.len() as f64;
@@ -242,10 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_counted_slot_by_slot_and_its_factor_gives_the_mean() {
-        let trace = RequestTrace::from_bytes(b"0,1,1\n1,1,1\n7,1,1\n99,1,1\n").unwrap();
-        let rates = rates(&trace, STEP, 3);
-        assert_eq!(rates, [0.4, 0.2, 0.0]);
+    fn rates_times_their_factor_have_the_mean_that_was_asked_for() {
+        let rates = [0.4, 0.2, 0.0];
         // One replica carries 2 requests a second, two carry 6.
         let table = Table { points: vec![(1, 2.0), (2, 6.0)], unachievable: None };
         let factor = factor_for(1.0, &rates, &table);

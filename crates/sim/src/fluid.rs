@@ -21,7 +21,7 @@ use evenkeel_core::units::{Span, Time};
 pub struct Run {
     /// Ready replicas in each slot, those before scoring included.
     pub ready: Vec<u32>,
-    /// Replica-slots billed. What was starting when scoring began is free until it is ready.
+    /// Replica-slots billed, from the beginning of scoring on.
     pub billed_slots: f64,
     /// Demand violated, replica-slots.
     pub violated: f64,
@@ -190,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn scoring_starts_where_it_is_told_to_and_what_started_before_is_free_until_it_is_ready() {
+    fn scoring_starts_where_it_is_told_to_and_what_started_before_is_billed_from_there_on() {
         let scored = Setting { scored_from: 1, ..setting(2) };
         let run = run(&[3.0; 4], &scored, &mut Script(vec![3; 4]));
         assert_eq!(run.ready, [1, 1, 3, 3]);
-        assert_eq!((run.billed_slots, run.offered, run.violated, run.launches), (1.0 + 3.0 + 3.0, 9.0, 2.0, 0));
+        assert_eq!((run.billed_slots, run.offered, run.violated, run.launches), (3.0 + 3.0 + 3.0, 9.0, 2.0, 0));
     }
 
     #[test]

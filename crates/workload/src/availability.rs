@@ -49,6 +49,9 @@ pub enum AvailabilityError {
         /// What stands there.
         text: String,
     },
+    /// Nothing at all stands there.
+    #[error("the trace is empty; expected `# gap_seconds=195`, then a count of instances a line")]
+    Empty,
     /// Nothing was ever there, or nobody looked.
     #[error("no look of this trace found an instance, so there is no whole of which the others were a share")]
     NeverAny,
@@ -90,7 +93,7 @@ impl Availability {
 }
 
 fn parse(mut lines: Lines) -> Result<Availability, AvailabilityError> {
-    let (line, text) = lines.next_or_comment()?.ok_or(AvailabilityError::NeverAny)?;
+    let (line, text) = lines.next_or_comment()?.ok_or(AvailabilityError::Empty)?;
     let seconds = text.trim_start_matches('#').trim_ascii().strip_prefix(GAP).and_then(written::plain_number);
     let gap = seconds.map(Span::from_secs_f64).filter(|gap| *gap >= SHORTEST_GAP);
     let gap = gap.ok_or_else(|| AvailabilityError::NoGap { line, text: lines::shown(text) })?;
@@ -150,6 +153,6 @@ mod tests {
         );
         assert!(refusal("# gap_seconds=60\navailable_instances\n0\n0\n").starts_with("no look of this trace"));
         assert!(refusal("# gap_seconds=60\n").starts_with("no look of this trace"));
-        assert!(refusal("").starts_with("no look of this trace"));
+        assert!(refusal("").starts_with("the trace is empty; expected `# gap_seconds=195`"));
     }
 }

@@ -91,6 +91,16 @@ pub enum SeriesError {
         /// What stands there.
         text: String,
     },
+    /// A time beyond all that seconds tell.
+    #[error(
+        "line {line}: the time `{text}` lies beyond the year 5000; is it in milliseconds? Times are seconds since 1970"
+    )]
+    NotSeconds {
+        /// Line number, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
     /// A number is NaN or infinite.
     #[error("line {line}: {field} is `{text}`; leave the line out where nothing was measured")]
     NotFinite {

@@ -108,8 +108,14 @@ fn count(line: usize, field: &'static str, text: &str) -> Result<f64, SeriesErro
 
 fn number(line: usize, field: &'static str, text: &str) -> Result<f64, SeriesError> {
     let value: f64 = text.parse().map_err(|_| SeriesError::BadNumber { line, field, text: text.to_owned() })?;
-    let in_range = value.is_finite() && (field != "unix_s" || value.abs() <= LATEST_UNIX_S);
-    if in_range { Ok(value) } else { Err(SeriesError::NotFinite { line, field, text: text.to_owned() }) }
+    let text = || text.to_owned();
+    if !value.is_finite() {
+        return Err(SeriesError::NotFinite { line, field, text: text() });
+    }
+    if field == "unix_s" && value.abs() > LATEST_UNIX_S {
+        return Err(SeriesError::NotSeconds { line, text: text() });
+    }
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -147,6 +153,10 @@ mod tests {
         assert_eq!(refusal("unix_s,value\n"), "the series holds no points; expected lines of `unix_s,value`");
         assert!(matches!(parse(b"0,1\n\xff,2\n"), Err(SeriesError::NotText { line: 2 })));
         assert!(matches!(parse(b"0,inf\n"), Err(SeriesError::NotFinite { line: 1, .. })));
-        assert!(matches!(parse(b"1e300,1\n"), Err(SeriesError::NotFinite { field: "unix_s", .. })));
+        assert_eq!(
+            refusal("unix_s,value\n1600000000000,1\n"),
+            "line 2: the time `1600000000000` lies beyond the year 5000; is it in milliseconds? Times are seconds since 1970"
+        );
+        assert!(matches!(parse(b"1e300,1\n"), Err(SeriesError::NotSeconds { line: 1, .. })));
     }
 }

@@ -26,6 +26,8 @@ use std::process::ExitCode;
 
 /// Layout of the JSON; it grows by one when a field's meaning changes.
 const VERSION: u32 = 1;
+/// All windows of a policy are full by then.
+const LONGEST_HISTORY: Span = Span::from_secs(600);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -49,9 +51,10 @@ pub(crate) struct Arguments {
     /// How demand above the ready replicas is counted
     #[arg(long, value_enum, default_value_t = Violated::Excess)]
     violation: Violated,
-    /// Time at the beginning that policies learn from and that is not scored
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = choices::span)]
-    history: Span,
+    /// Time at the beginning that policies learn from and that is not scored [default: 10m, or a quarter of the whole where
+    /// that is less]
+    #[arg(long, value_name = "TIME", value_parser = choices::span)]
+    history: Option<Span>,
     /// Length of a step
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = choices::step)]
     step: Span,
@@ -96,7 +99,12 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
     let fleet = fleet_file::load(&arguments.fleet)?;
     let (spec, settings) = tier(&fleet, arguments.tier.as_deref())?;
     if !arguments.journal.is_file() {
-        return Err(Failure::usage(format!("{}: there is no such file", arguments.journal.display())));
+        let what = if arguments.journal.is_dir() {
+            "is a folder; name `journal.sqlite` in it"
+        } else {
+            "there is no such file"
+        };
+        return Err(Failure::usage(format!("{}: {what}", arguments.journal.display())));
     }
     let recorded = journal::recorded(&arguments.journal, &spec.name).map_err(Failure::journal)?;
     let (start, rates) = offered(&recorded, &arguments)?;
@@ -175,8 +183,10 @@ fn production(recorded: &Recorded, start: Time, rates: &Rates, arguments: &Argum
 }
 
 fn setting(spec: &TierSpec, start: Time, slots: usize, arguments: &Arguments) -> Result<Setting, Failure> {
-    let (step, history) = (arguments.step, arguments.history);
-    Scored { what: "journal", step, slots, history, start }.setting(spec, arguments.violation.into())
+    let (step, peers) = (arguments.step, arguments.peers);
+    let length = Span::from_micros(step.as_micros() * slots as i64);
+    let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(Span::from_micros(length.as_micros() / 4)));
+    Scored { what: "journal", step, slots, history, start, peers }.setting(spec, arguments.violation.into())
 }
 
 fn difference(cell: &Cell, recorded: &Cell) -> Difference {

@@ -19,7 +19,7 @@ use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
 use evenkeel_fleet::model::{Fleet, TierSettings};
 use evenkeel_load::render::Colors;
-use evenkeel_load::summary::{CriterionResult, Verdict};
+use evenkeel_load::summary::CriterionResult;
 use evenkeel_sim::compare::{Cell, Model, World};
 use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::peers::SteadyState;
@@ -184,17 +184,20 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let fleet = fleet_file::load(&arguments.fleet)?;
     let (spec, settings) = tier(&fleet, arguments.tier.as_deref())?;
     let spec = asked(spec.clone(), &arguments);
+    flags_that_belong_together(&arguments)?;
     let load = Load::read(&arguments, &spec, settings)?;
+    load.warnings.iter().for_each(|warning| output::note(format_args!("warning: {warning}")));
     let setting = setting(&arguments, &spec, load.demand.len())?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
     let traffic = load.traffic(&arguments, &spec);
     let gateway = gateway(&fleet, &spec, settings, arguments.patience);
     let model = match arguments.model {
         choices::ModelName::Fluid => Model::Fluid,
-        choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &spec, gateway: &gateway },
+        choices::ModelName::Requests => Model::Requests { traffic: &traffic, tier: &load.tier, gateway: &gateway },
     };
-    let engine = SteadyState::new(&spec);
-    let cloud = arguments.cloud.cloud(fleet.controller.freshness, arguments.mean_replicas.is_some(), arguments.seed)?;
+    let engine = SteadyState::new(&load.tier);
+    let endless = arguments.mean_replicas.is_some();
+    let cloud = arguments.cloud.cloud(fleet.controller.freshness, arguments.step, endless, arguments.seed)?;
     let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
     let cells = arguments.policies.compared(&world, &spec, arguments.peers)?;
     let trace = Trace {
@@ -203,16 +206,27 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
         points: load.demand.len(),
     };
     let criteria = judged(&arguments, &fleet, &spec, &cells, &setting)?;
-    let passed = criteria.iter().flatten().all(|criterion| criterion.verdict != Verdict::Failed);
+    let passed = criteria.as_deref().is_none_or(judge::hold);
     let tier = spec.name.clone();
     let hindsight = Hindsight::of(&world, load.mean.as_ref());
     let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, hindsight, cells, criteria };
     match output {
         Output::Json => output::json(&result)?,
         Output::Table => output::say(in_words(&result))?,
-        Output::Html => output::say(page(&world, &result, &about::about(&arguments, &spec, &setting)))?,
+        Output::Html => output::say(page(&world, &result, &about::about(&arguments, &load.tier, &setting, &cloud)))?,
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
+}
+
+/// What the model that was chosen cannot do is refused before anything is simulated.
+fn flags_that_belong_together(arguments: &Arguments) -> Result<(), Failure> {
+    let needs_requests = [("--criteria", arguments.criteria), ("--patience", arguments.patience.is_some())];
+    let given = needs_requests.iter().find(|(_, given)| *given && arguments.model == choices::ModelName::Fluid);
+    given.map_or(Ok(()), |(flag, _)| {
+        Err(Failure::usage(format!(
+            "`{flag}` is about single requests, which the fluid model has none of; add `--model requests`"
+        )))
+    })
 }
 
 fn judged(
@@ -281,13 +295,9 @@ pub(super) fn gateway(fleet: &Fleet, spec: &TierSpec, settings: &TierSettings, p
 }
 
 fn setting(arguments: &Arguments, spec: &TierSpec, slots: usize) -> Result<Setting, Failure> {
-    if arguments.peers == choices::Peers::TunedOnHistory && arguments.history == Some(Span::ZERO) {
-        return Err(Failure::usage(
-            "`--peers tuned-on-history` needs a history to tune on, and `--history 0s` leaves none; write a longer one",
-        ));
-    }
     let length = Span::from_micros(arguments.step.as_micros() * slots as i64);
     let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(Span::from_micros(length.as_micros() / 4)));
-    let scored = Scored { what: "series", step: arguments.step, slots, history, start: Time::default() };
-    scored.setting(spec, arguments.violation.into())
+    let (step, start) = (arguments.step, Time::default());
+    Scored { what: "series", step, slots, history, start, peers: arguments.peers }
+        .setting(spec, arguments.violation.into())
 }

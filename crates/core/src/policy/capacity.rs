@@ -2,7 +2,7 @@
 //! demand has not needed it for a while (policy.md's cold line).
 
 use super::{Advice, View, whole};
-use crate::capacity::Capacity;
+use crate::capacity::{Capacity, Service, full_batch, work_ms};
 use crate::decision::Why;
 use crate::observe::{Cause, Reading};
 use crate::spec::{Signal, TierSpec};
@@ -94,9 +94,8 @@ impl State {
     fn staff(&mut self, view: &View<'_>, rate: f64, hold: Span) -> Advice {
         let spec = view.spec;
         let slowdown = self.slowdown.ratio(pace_at(spec, 1.0), SLOWDOWN_RANGE);
-        let work = self
-            .work
-            .ratio(work_ms(spec, spec.requests.prompt_tokens.mean, spec.requests.output_tokens.mean), WORK_RANGE);
+        let work =
+            self.work.ratio(work(spec, spec.requests.prompt_tokens.mean, spec.requests.output_tokens.mean), WORK_RANGE);
         let gain = staffing_gain(spec.attainment);
         let table =
             self.capacity.table(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum.max(1), slowdown);
@@ -139,8 +138,8 @@ impl State {
         {
             let requests = view.spec.requests;
             let count = finished.succeeded as f64;
-            let measured = work_ms(view.spec, finished.prompt_tokens as f64, finished.output_tokens as f64);
-            let declared = work_ms(view.spec, requests.prompt_tokens.mean, requests.output_tokens.mean) * count;
+            let measured = work(view.spec, finished.prompt_tokens as f64, finished.output_tokens as f64);
+            let declared = work(view.spec, requests.prompt_tokens.mean, requests.output_tokens.mean) * count;
             self.work.learn(measured, declared, finished.succeeded);
         }
     }
@@ -148,21 +147,13 @@ impl State {
 
 /// The declared time per output token, ms, with `inside` requests in a replica.
 fn pace_at(spec: &TierSpec, inside: f64) -> f64 {
-    crate::capacity::Service::new(&spec.profile, &spec.requests).iteration_ms(inside.clamp(1.0, full_batch(spec)))
+    Service::new(&spec.profile, &spec.requests).iteration_ms(inside.clamp(1.0, full_batch(&spec.profile)))
 }
 
-/// Sequences in a full batch: at least one, as in the chain. The reader of fleet files sees to it, but a journal can be
-/// written by anybody, and no input may end the decision.
-fn full_batch(spec: &TierSpec) -> f64 {
-    f64::from(spec.profile.max_sequences.max(1))
-}
-
-/// Engine time, ms, that tokens cost in a full batch.
-fn work_ms(spec: &TierSpec, prompt_tokens: f64, output_tokens: f64) -> f64 {
-    let batch = full_batch(spec);
-    let context = spec.requests.prompt_tokens.mean + spec.requests.output_tokens.mean / 2.0;
-    spec.profile.per_prefill_token_ms * prompt_tokens * (1.0 - spec.profile.prefix_hit_share)
-        + output_tokens * spec.profile.decode_iteration_ms(batch, batch * context) / batch
+/// Engine time, ms, that tokens cost in a full batch where the prefix cache finds the declared share of prompts.
+fn work(spec: &TierSpec, prompt_tokens: f64, output_tokens: f64) -> f64 {
+    let computed = prompt_tokens * (1.0 - spec.profile.prefix_hit_share);
+    work_ms(&spec.profile, &spec.requests, computed, output_tokens)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const HOURS_A_MONTH: f64 = 720.0;
 pub struct Life {
     /// When it was ordered.
     pub ordered: Time,
-    /// Billed from here on: its order, or if that was before scoring began the later of that and of its readiness.
+    /// Billed from here on: its order, or the beginning of scoring if that is later.
     pub from: Time,
     /// Its end; before `from` for one that scoring never saw.
     pub until: Time,

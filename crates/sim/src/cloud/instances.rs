@@ -70,7 +70,6 @@ pub(crate) struct Instance {
     /// In this state since.
     pub(crate) since: Time,
     ordered: Time,
-    ready_at: Time,
     crashes_at: Option<Time>,
     /// On a spot instance: whose turn it is where not all can stay, the lowest first.
     spot: Option<u64>,
@@ -203,7 +202,6 @@ impl<'a> Instances<'a> {
             state: ReplicaState::Starting,
             since: now,
             ordered: now,
-            ready_at,
             crashes_at: life.map(|life| ready_at + life),
             // Positive floats are ordered as their bits are.
             spot: spot.then(|| self.stream(now, "interruptions").uniform().to_bits()),
@@ -331,12 +329,10 @@ impl<'a> Instances<'a> {
         self.lives.push(life);
     }
 
-    /// One ordered before scoring began is free until it is ready.
     fn life(&self, instance: &Instance, until: Time) -> Life {
-        let from = if instance.ordered >= self.scored_from { instance.ordered } else { instance.ready_at };
         Life {
             ordered: instance.ordered,
-            from: from.max(self.scored_from),
+            from: instance.ordered.max(self.scored_from),
             // What drains after the end of the run is billed as what stands is.
             until: until.min(self.end),
             spot: instance.spot.is_some(),

@@ -73,6 +73,11 @@ impl Pipeline {
         }
     }
 
+    /// How old a reading can get before the next one is there, by one who counts in slots and looks at their ends.
+    pub fn oldest(self, slot: Span) -> Span {
+        self.period() + self.delay() + slot
+    }
+
     /// From its end until it can be read.
     pub const fn delay(self) -> Span {
         match self {

@@ -139,7 +139,7 @@ pub enum StartUp {
 
 /// What is neither a time nor a preset's name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is neither a time, for example `180s`, nor one of {}", Preset::ALL.map(Preset::name).join(", "))]
+#[error("`{text}` is neither a time of at most a year, for example `180s`, nor one of {}", Preset::ALL.map(Preset::name).join(", "))]
 pub struct UnknownStartUp {
     /// What was written.
     pub text: String,
@@ -231,7 +231,7 @@ mod tests {
         let refused = StartUp::parse("lambda").map_err(|error| error.to_string());
         assert_eq!(
             refused,
-            Err("`lambda` is neither a time, for example `180s`, nor one of ecs, ecs-cached, warm-pool, sagemaker, \
+            Err("`lambda` is neither a time of at most a year, for example `180s`, nor one of ecs, ecs-cached, warm-pool, sagemaker, \
                  sagemaker-cached, kubernetes-node, kubernetes-optimized, process"
                 .to_owned())
         );

@@ -96,7 +96,7 @@ pub(super) mod tests {
 
     /// An engine whose iteration takes 10 ms, 1 ms for each of at most 20 requests and 0.1 ms for each token of a
     /// prompt, with prompts of 100 tokens, outputs of 50, and room for 10,000.
-    pub(in crate::peers) fn tier() -> TierSpec {
+    pub(crate) fn tier() -> TierSpec {
         let profile = Profile {
             iteration_ms: 10.0,
             per_sequence_ms: 1.0,

@@ -22,7 +22,7 @@ mod static_count;
 mod wva_v1;
 mod wva_v2;
 
-use crate::autoscaler::Autoscaler;
+use crate::autoscaler::{Autoscaler, Seen};
 use agones::Buffer;
 use aibrix::Apa;
 use aws_predictive::Predictive;
@@ -30,6 +30,8 @@ use aws_step_scaling::StepScaling;
 use aws_target_tracking::TargetTracking;
 use dynamo::{Loops, Planner};
 pub use engine_load::SteadyState;
+#[cfg(test)]
+pub(crate) use engine_load::tests::tier as example_tier;
 use evenkeel_core::units::Span;
 use hpa::{Hpa, Metric};
 use kpa::Kpa;
@@ -134,6 +136,27 @@ impl Peer {
     /// The peer set to `target` on a tier whose replicas run `engine`: load a replica, for `static` the count, and for
     /// those that go by the engine's figures a share of their thresholds, which their files name.
     pub fn with_target<'a>(self, target: f64, engine: &'a SteadyState) -> Box<dyn Autoscaler + 'a> {
+        let set = self.set(target, engine);
+        if self.wakes() { set } else { Box::new(KeepsOne(set)) }
+    }
+
+    /// Whether it sees demand where there is no replica. The others go by figures of replicas, and nobody who runs one of them
+    /// lets it go to zero: it would stay there.
+    const fn wakes(self) -> bool {
+        matches!(
+            self,
+            Self::Keda
+                | Self::Kpa
+                | Self::RayServe
+                | Self::SkyServe
+                | Self::Agones
+                | Self::Dynamo
+                | Self::DynamoThroughput
+                | Self::Static
+        )
+    }
+
+    fn set<'a>(self, target: f64, engine: &'a SteadyState) -> Box<dyn Autoscaler + 'a> {
         match self {
             Self::Hpa => Box::new(Hpa::new(Metric::OfPods, target)),
             Self::Keda => Box::new(Hpa::new(Metric::Total, target)),
@@ -179,6 +202,19 @@ impl Peer {
     }
 }
 
+/// The same, with one replica at least.
+struct KeepsOne<'a>(Box<dyn Autoscaler + 'a>);
+
+impl Autoscaler for KeepsOne<'_> {
+    fn decide(&mut self, seen: &Seen<'_>) -> u32 {
+        self.0.decide(seen).max(1)
+    }
+
+    fn reason(&self) -> Option<&'static str> {
+        self.0.reason()
+    }
+}
+
 fn peak(demand: &[f64]) -> f64 {
     libm::ceil(demand.iter().copied().fold(1.0, f64::max))
 }
@@ -202,6 +238,20 @@ mod tests {
             let ready = run(&demand, &setting, peer.with_target(target, &engine).as_mut()).ready;
             let (much, nothing) = (ready[2 * 720 - 1], ready.last().copied());
             assert!(much >= 4 && nothing == Some(1), "{}: {much}, then {nothing:?}", peer.name());
+        }
+    }
+
+    #[test]
+    fn from_a_minimum_of_zero_each_peer_comes_back_when_players_do() {
+        let engine = SteadyState::new(&engine_load::tests::tier());
+        let demand = [vec![6.0; 720], vec![0.0; 2 * 720], vec![6.0; 2 * 720]].concat();
+        let (slot, start, violation) = (Span::from_secs(5), Time::default(), Violation::Excess);
+        let setting = Setting { slot, start_up_slots: 12, minimum: 0, maximum: 40, scored_from: 0, start, violation };
+        for peer in Peer::ALL.into_iter().filter(|peer| *peer != Peer::Static) {
+            let target = peer.default_target(&demand[..1]);
+            let ready = run(&demand, &setting, peer.with_target(target, &engine).as_mut()).ready;
+            let last = ready.last().copied();
+            assert!(last >= Some(4), "{}: {last:?} at last", peer.name());
         }
     }
 

@@ -13,11 +13,13 @@ mod alone;
 mod fleet;
 mod latencies;
 mod served;
+mod traced;
 mod traffic;
 mod world;
 
 pub use alone::{AloneError, alone};
 pub use latencies::Distributions;
 pub use served::{RequestCounts, Served};
+pub use traced::{as_traced, rates, refused};
 pub use traffic::{Drawn, Traffic};
 pub use world::{Gateway, Outcome, run, run_on};

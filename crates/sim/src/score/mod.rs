@@ -31,8 +31,8 @@ pub struct Score {
     pub bill: Option<Bill>,
     /// What the oracle pays to miss as little as this policy did.
     pub oracle_replica_hours: f64,
-    /// `replica_hours` over `oracle_replica_hours`.
-    pub cost_over_oracle: f64,
+    /// `replica_hours` over `oracle_replica_hours`; `None` where the oracle needs none at all.
+    pub cost_over_oracle: Option<f64>,
     /// Violated demand over what the stated attainment allows: 1 uses it up.
     pub budget_used: f64,
     /// Time with any violation.
@@ -81,7 +81,7 @@ impl Score {
             cost_usd: bill.map_or(replica_hours * terms.price_per_hour.as_micros() as f64 / 1e6, |bill| bill.usd),
             bill,
             oracle_replica_hours,
-            cost_over_oracle: replica_hours / oracle_replica_hours,
+            cost_over_oracle: (oracle_replica_hours > 0.0).then(|| replica_hours / oracle_replica_hours),
             budget_used: (1.0 - run.capacity_attainment()) / (1.0 - terms.attainment),
             violation_minutes: hours(run.violated_slots as f64) * 60.0,
             launches: run.launches,

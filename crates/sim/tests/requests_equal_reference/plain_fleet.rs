@@ -176,8 +176,7 @@ impl PlainFleet<'_> {
     /// A minute at least, but nothing after the end of the run.
     fn bill(&self, site: &Site<'_>, until: i64) -> i64 {
         let until = until.max(site.ordered + 60_000_000).min(self.end);
-        let from = if site.ordered >= self.scored_from() { site.ordered } else { site.ready_at };
-        (until - from.max(self.scored_from())).max(0)
+        (until - site.ordered.max(self.scored_from())).max(0)
     }
 
     fn billed_by(&self, end: i64) -> i64 {

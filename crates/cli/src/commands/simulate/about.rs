@@ -4,8 +4,9 @@ use super::choices::ModelName;
 use super::report::About;
 use super::{Arguments, MOST_REPLICAS};
 use crate::command_line;
-use evenkeel_core::spec::TierSpec;
+use evenkeel_core::spec::{RequestShape, TierSpec};
 use evenkeel_core::units::Span;
+use evenkeel_sim::cloud::{Cloud, Pipeline};
 use evenkeel_sim::setting::Setting;
 
 const FLUID: &str = "queues (what exceeds the ready replicas is turned away at once), latencies, drains; troubles of a cloud that `--weather`, \
@@ -13,7 +14,7 @@ const FLUID: &str = "queues (what exceeds the ready replicas is turned away at o
 const REQUESTS: &str = "the network; troubles of a cloud that `--weather`, `--spot` and `--metrics` do not state";
 
 /// What was asked for, with what the fleet file gave where nothing was.
-pub(super) fn about(arguments: &Arguments, spec: &TierSpec, setting: &Setting) -> About {
+pub(super) fn about(arguments: &Arguments, spec: &TierSpec, setting: &Setting, cloud: &Cloud) -> About {
     let (model, left_out) = match arguments.model {
         ModelName::Fluid => ("fluid: demand and replicas as rates", FLUID),
         ModelName::Requests => ("requests: each through the gateway\u{2019}s queue and an engine", REQUESTS),
@@ -22,9 +23,27 @@ pub(super) fn about(arguments: &Arguments, spec: &TierSpec, setting: &Setting) -
         tier: spec.name.clone(),
         trace: arguments.series.in_words(),
         begins_seconds: arguments.part.from.as_secs_f64(),
-        parameters: parameters(arguments, spec, setting, model),
+        parameters: parameters(arguments, spec, setting, model)
+            .into_iter()
+            .chain([("lengths", lengths(&spec.requests)), ("metrics", metrics(cloud))])
+            .collect(),
         command: command_line::given(),
         left_out,
+    }
+}
+
+fn lengths(requests: &RequestShape) -> String {
+    let [prompts, outputs] = [requests.prompt_tokens.mean, requests.output_tokens.mean];
+    format!("prompts of {prompts:.0} tokens and answers of {outputs:.0} on average")
+}
+
+/// How Evenkeel reads what is offered.
+fn metrics(cloud: &Cloud) -> String {
+    let (pipeline, name) = (cloud.pipeline, cloud.pipeline.name());
+    let stale = cloud.freshness.map_or_else(String::new, |limit| format!(", stale after {limit}"));
+    match pipeline {
+        Pipeline::Direct => format!("{name}: each step's at once"),
+        _ => format!("{name}: each {}, readable {} later{stale}", pipeline.period(), pipeline.delay()),
     }
 }
 

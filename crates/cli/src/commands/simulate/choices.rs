@@ -7,6 +7,7 @@ use evenkeel_sim::compare::{Cell, Tuning, World};
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::peers::Peer;
 use evenkeel_workload::written;
+use std::io::{IsTerminal, Write};
 
 const OURS: &str = "evenkeel";
 
@@ -28,9 +29,42 @@ impl Chosen {
         spec: &TierSpec,
         peers: Peers,
     ) -> Result<Vec<Cell>, Failure> {
-        let ours = self.evenkeel.then(|| world.ours(spec));
-        let peers = self.peers.iter().map(|&peer| world.peer(peer, Tuning::from(peers)));
-        ours.into_iter().chain(peers).collect::<Result<_, _>>().map_err(Failure::usage)
+        let progress = Progress::of(self.peers.len() + usize::from(self.evenkeel));
+        let ours = self.evenkeel.then(|| {
+            progress.begins(1, OURS);
+            world.ours(spec)
+        });
+        let peers = self.peers.iter().zip(1 + usize::from(self.evenkeel)..).map(|(&peer, number)| {
+            progress.begins(number, peer.name());
+            world.peer(peer, Tuning::from(peers))
+        });
+        let cells = ours.into_iter().chain(peers).collect::<Result<_, _>>().map_err(Failure::usage);
+        progress.ends();
+        cells
+    }
+}
+
+/// Which policy is under way, for whoever waits at a terminal: tuned runs take minutes.
+struct Progress {
+    policies: usize,
+    shown: bool,
+}
+
+impl Progress {
+    fn of(policies: usize) -> Self {
+        Self { policies, shown: std::io::stderr().is_terminal() }
+    }
+
+    fn begins(&self, number: usize, policy: &str) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K{policy} ({number} of {})", self.policies);
+        }
+    }
+
+    fn ends(&self) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
     }
 }
 
@@ -83,7 +117,7 @@ impl From<Violated> for Violation {
 }
 
 pub(in crate::commands) fn span(text: &str) -> Result<Span, String> {
-    written::time(text).ok_or_else(|| "expected a time, for example `60s`, `5m` or `7d`".to_owned())
+    written::time(text).ok_or_else(|| "expected a time of at most a year, for example `60s`, `5m` or `7d`".to_owned())
 }
 
 pub(in crate::commands) fn step(text: &str) -> Result<Span, String> {
@@ -94,17 +128,23 @@ pub(in crate::commands) fn step(text: &str) -> Result<Span, String> {
 }
 
 pub(in crate::commands) fn attainment(text: &str) -> Result<f64, String> {
-    let share = match text.strip_suffix('%') {
-        Some(percent) => written::plain_number(percent).map(|percent| percent / 100.0),
-        None => written::plain_number(text),
-    };
-    share
+    share(text)
         .filter(|share| *share > 0.0 && *share < 1.0)
         .ok_or_else(|| "expected a share above 0 and below 1, for example `0.999` or `99.9%`".to_owned())
 }
 
 pub(in crate::commands) fn noise(text: &str) -> Result<f64, String> {
-    written::plain_number(text).filter(|noise| *noise <= 1.0).ok_or_else(|| "expected a share from 0 to 1".to_owned())
+    share(text)
+        .filter(|noise| *noise <= 1.0)
+        .ok_or_else(|| "expected a share from 0 to 1, for example `0.1`".to_owned())
+}
+
+/// `0.1` or `10%`.
+fn share(text: &str) -> Option<f64> {
+    match text.strip_suffix('%') {
+        Some(percent) => written::plain_number(percent).map(|percent| percent / 100.0),
+        None => written::plain_number(text),
+    }
 }
 
 pub(in crate::commands) fn policies(text: &str) -> Result<Chosen, String> {
@@ -142,6 +182,7 @@ mod tests {
     #[test]
     fn shares_and_times_are_read_with_their_units() {
         assert_eq!((attainment("0.99"), attainment("99%")), (Ok(0.99), Ok(0.99)));
+        assert_eq!((noise("0.1"), noise("10%"), noise("0")), (Ok(0.1), Ok(0.1), Ok(0.0)));
         assert!(["1", "0", "100%", "-1", "x"].into_iter().all(|text| attainment(text).is_err()));
         assert_eq!(step("5s"), Ok(Span::from_secs(5)));
         assert!(step("1ms").is_err() && step("5").is_err());

@@ -49,11 +49,18 @@ impl CloudFlags {
         }
     }
 
-    /// The cloud; `freshness` is the fleet file's, and `endless` a fleet without a maximum.
+    /// The cloud; `freshness` is the fleet file's, and `endless` a fleet without a maximum. A reading is not stale before the
+    /// next one can be there, or whoever decides would be blind throughout.
     ///
     /// # Errors
-    /// An unreadable trace, or one whose share is a share of nothing.
-    pub(super) fn cloud(&self, freshness: Span, endless: bool, seed: u64) -> Result<Cloud, Failure> {
+    /// An unreadable trace, one whose share is a share of nothing, or spot instances without a price.
+    pub(super) fn cloud(&self, freshness: Span, step: Span, endless: bool, seed: u64) -> Result<Cloud, Failure> {
+        if let Some(instance) = self.instance.filter(|pricing| self.spot.is_some() && pricing.price.spot.is_none()) {
+            return Err(Failure::usage(format!(
+                "there is no spot price of `{}`; name another `--instance`, or leave `--spot` out",
+                instance.price.instance
+            )));
+        }
         if self.spot.is_some() && self.spot_pool.is_none() && endless {
             return Err(Failure::usage(
                 "with `--mean-replicas` the fleet has no maximum; `--spot-pool` says how many instances the pool has",
@@ -73,7 +80,7 @@ impl CloudFlags {
             weather: Weather { spot, ..self.weather.clone() },
             pricing: self.instance,
             pipeline: self.metrics,
-            freshness: Some(freshness).filter(|_| self.metrics != Pipeline::default()),
+            freshness: Some(freshness.max(self.metrics.oldest(step))).filter(|_| self.metrics != Pipeline::default()),
             seed,
         })
     }
@@ -97,9 +104,15 @@ fn pricing(text: &str) -> Result<Pricing, String> {
 
 fn weather(text: &str) -> Result<Weather, String> {
     let mut weather = Weather::default();
+    let mut stated = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| *part != "none") {
-        let told = part.split_once('=').and_then(|(what, value)| befalls(&mut weather, what, value));
-        told.ok_or_else(|| {
+        let (what, value) = part.split_once('=').unwrap_or((part, ""));
+        // There may be several periods, and of all else only one.
+        if stated.contains(&what) && what != "no-capacity" {
+            return Err(format!("`{what}` is stated twice; which is meant?"));
+        }
+        stated.push(what);
+        befalls(&mut weather, what, value).ok_or_else(|| {
             format!("`{part}` is no weather; write `no-capacity=2h..10h`, `launches=2/min`, `failed=10%` or `crash=7d`")
         })?;
     }
@@ -141,6 +154,8 @@ mod tests {
         {
             assert!(weather(text).unwrap_err().contains("is no weather; write `no-capacity=2h..10h`"), "{text}");
         }
+        assert_eq!(weather("no-capacity=1h..2h,no-capacity=5h..6h").unwrap().without_capacity.len(), 2);
+        assert_eq!(weather("crash=1d, crash=7d"), Err("`crash` is stated twice; which is meant?".to_owned()));
     }
 
     #[test]

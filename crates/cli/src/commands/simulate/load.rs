@@ -1,18 +1,24 @@
 //! What the tier has to serve: demand in replicas, and the requests that it is made of.
+//!
+//! Demand of a trace is measured by the lengths of its own requests, all other by those that the fleet file states.
 
-use super::Arguments;
+use super::{Arguments, MOST_REPLICAS};
 use crate::failure::Failure;
 use evenkeel_core::capacity::Table;
-use evenkeel_core::spec::TierSpec;
+use evenkeel_core::spec::{LatencyMetric, TierSpec};
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::TierSettings;
 use evenkeel_sim::demand::{self, MeanCurve};
-use evenkeel_sim::requests::{Drawn, Traffic};
+use evenkeel_sim::requests::{self, Drawn, Traffic};
 use evenkeel_workload::{PlayersSeries, RequestTrace, Scenario};
 use std::path::Path;
 
 /// A tier's load, slot by slot.
 pub(super) struct Load {
+    /// The tier as these requests are: by what demand is measured, and what serves it.
+    pub(super) tier: TierSpec,
+    /// What whoever reads the figures has to know of them.
+    pub(super) warnings: Vec<String>,
     /// In replicas.
     pub(super) demand: Vec<f64>,
     /// Requests a second.
@@ -25,11 +31,18 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn read(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings) -> Result<Self, Failure> {
-        let table = Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum);
-        match &arguments.series.requests {
-            Some(file) => of_trace(arguments, file, &table),
-            None => of_series(arguments, spec, settings, &table),
+        let load = match &arguments.series.requests {
+            Some(file) => of_trace(arguments, file, spec)?,
+            None => of_series(arguments, spec, settings)?,
+        };
+        let peak = load.demand.iter().copied().fold(0.0, f64::max);
+        if peak > f64::from(MOST_REPLICAS) {
+            return Err(Failure::usage(format!(
+                "demand comes to {peak:.0} replicas; at most {MOST_REPLICAS} are simulated: scale it down, for example with \
+                 `--mean-replicas`"
+            )));
         }
+        Ok(load)
     }
 
     pub(super) fn traffic(&self, arguments: &Arguments, spec: &TierSpec) -> Traffic<'_> {
@@ -40,7 +53,14 @@ impl Load {
     }
 }
 
-fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings, table: &Table) -> Result<Load, Failure> {
+/// What its replicas carry.
+fn table(tier: &TierSpec) -> Table {
+    Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum)
+}
+
+fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings) -> Result<Load, Failure> {
+    let table = table(spec);
+    let (tier, warnings) = (spec.clone(), unachievable(&table, spec));
     let series = match (arguments.series.file(), arguments.series.scenario) {
         (Some(file), _) => PlayersSeries::open(file).map_err(|error| named(file, error))?,
         (None, scenario) => {
@@ -59,29 +79,66 @@ fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings, ta
         let mean = mean.map(|mean| MeanCurve { values: scaled(mean.values), ..mean });
         let demand = scaled(values);
         let rates = demand.iter().map(|&demand| table.rate(demand)).collect();
-        return Ok(Load { demand, rates, trace: None, mean });
+        return Ok(Load { tier, warnings, demand, rates, trace: None, mean });
     }
     let each = arguments.series.rate_each(spec, settings);
     let rates = |values: Vec<f64>| values.into_iter().map(|value| value * each).collect::<Vec<f64>>();
-    let mean = mean.map(|mean| MeanCurve { values: in_replicas(&rates(mean.values), table), ..mean });
+    let mean = mean.map(|mean| MeanCurve { values: in_replicas(&rates(mean.values), &table), ..mean });
     let rates = rates(values);
-    Ok(Load { demand: in_replicas(&rates, table), rates, trace: None, mean })
+    Ok(Load { tier, warnings, demand: in_replicas(&rates, &table), rates, trace: None, mean })
 }
 
 /// The requests that came in each slot are its rate.
-fn of_trace(arguments: &Arguments, file: &Path, table: &Table) -> Result<Load, Failure> {
+fn of_trace(arguments: &Arguments, file: &Path, spec: &TierSpec) -> Result<Load, Failure> {
     let trace = RequestTrace::open(file).map_err(|error| named(file, error))?;
     let slots = demand::slots_in(trace.duration(), arguments.step).map_err(Failure::usage)? as usize + 1;
     let (from, to) = arguments.part.within(arguments.step, slots)?;
     let begin = |slot: usize| Span::from_micros(arguments.step.as_micros() * slot as i64);
     let mut trace = trace.part(begin(from), begin(to)).map_err(|error| named(file, error))?;
-    let mut rates = demand::rates(&trace, arguments.step, to - from);
+    let tier = requests::as_traced(spec, &trace).ok_or_else(|| no_engine_takes(file, spec))?;
+    let table = table(&tier);
+    let mut rates = requests::rates(&tier, &trace, arguments.step, to - from);
     if let Some(mean) = arguments.mean_replicas {
-        let factor = demand::factor_for(mean, &rates, table);
+        let factor = demand::factor_for(mean, &rates, &table);
         trace = trace.multiplied(factor, arguments.seed).map_err(|error| named(file, error))?;
-        rates = demand::rates(&trace, arguments.step, to - from);
+        rates = requests::rates(&tier, &trace, arguments.step, to - from);
     }
-    Ok(Load { demand: in_replicas(&rates, table), rates, trace: Some(trace), mean: None })
+    let (mut warnings, demand) = (unachievable(&table, spec), in_replicas(&rates, &table));
+    warnings.extend(too_long(&trace, spec));
+    Ok(Load { tier, warnings, demand, rates, trace: Some(trace), mean: None })
+}
+
+fn unachievable(table: &Table, spec: &TierSpec) -> Vec<String> {
+    let said = |metric: LatencyMetric| {
+        format!(
+            "with requests of these lengths not even an idle replica of `{}` keeps the objective on {}, so demand is \
+             measured by what full batches carry",
+            spec.name,
+            metric.name()
+        )
+    };
+    table.unachievable.map(said).into_iter().collect()
+}
+
+fn too_long(trace: &RequestTrace, spec: &TierSpec) -> Option<String> {
+    let (refused, all) = (requests::refused(&spec.profile, trace), trace.requests().len());
+    (refused > 0).then(|| {
+        format!(
+            "{refused} of {all} requests are longer than the {} tokens that an engine of `{}` takes: they fail in any \
+             fleet, and are no demand",
+            longest_request(spec),
+            spec.name
+        )
+    })
+}
+
+fn no_engine_takes(file: &Path, spec: &TierSpec) -> Failure {
+    let (tier, longest) = (&spec.name, longest_request(spec));
+    named(file, format!("an engine of `{tier}` takes {longest} tokens in a request, and every request is longer"))
+}
+
+fn longest_request(spec: &TierSpec) -> u32 {
+    spec.profile.max_model_tokens.min(spec.profile.kv_tokens)
 }
 
 fn named(file: &Path, error: impl std::fmt::Display) -> Failure {

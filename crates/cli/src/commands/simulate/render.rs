@@ -1,7 +1,8 @@
 //! The comparison as a table.
 
 use crate::output;
-use evenkeel_sim::compare::{Cell, Tuning};
+use evenkeel_sim::cloud::Losses;
+use evenkeel_sim::compare::{Cell, Parameters, Tuning};
 use evenkeel_sim::hindsight::Hindsight;
 use evenkeel_sim::requests::Served;
 
@@ -17,14 +18,19 @@ const FLEET: [&str; 10] = [
     "violation min",
     "launches",
 ];
+const LOSSES: [&str; 4] = ["refused", "failed starts", "interrupted", "crashed"];
 const REQUESTS: [&str; 5] = ["objective", "ttft p95 ms", "tpot p95 ms", "itl p95 ms", "failed"];
 
 pub(in crate::commands) fn table(cells: &[&Cell]) -> String {
     let requests = cells.iter().any(|cell| cell.score.served.requests.is_some());
-    let columns: Vec<&str> = if requests { [&FLEET[..], &REQUESTS].concat() } else { FLEET.to_vec() };
+    let losses = cells.iter().any(|cell| !cell.score.losses.are_none());
+    let mut columns = FLEET.to_vec();
+    columns.extend(losses.then_some(LOSSES).into_iter().flatten());
+    columns.extend(requests.then_some(REQUESTS).into_iter().flatten());
     let mut table = output::table(&columns);
     for cell in cells {
         let mut row = fleet(cell).to_vec();
+        row.extend(losses.then(|| of_cloud(&cell.score.losses)).into_iter().flatten());
         row.extend(requests.then(|| of_requests(&cell.score.served)).into_iter().flatten());
         table.add_row(row);
     }
@@ -35,16 +41,27 @@ fn fleet(cell: &Cell) -> [String; 10] {
     let score = &cell.score;
     [
         named(cell),
-        cell.parameters.target.map_or_else(String::new, |target| format!("{target}")),
+        target(&cell.parameters),
         format!("{:.3} %", 100.0 * score.capacity_attainment),
         format!("{} %", 100.0 * cell.attainment_requested),
         format!("{:.0} %", 100.0 * score.budget_used),
         format!("{:.1}", score.replica_hours),
         format!("{:.2}", score.cost_usd),
-        format!("{:.3}", score.cost_over_oracle),
+        score.cost_over_oracle.map_or_else(String::new, |over| format!("{over:.3}")),
         format!("{:.0}", score.violation_minutes),
         score.launches.to_string(),
     ]
+}
+
+/// What the cloud refused and took away.
+fn of_cloud(losses: &Losses) -> [String; 4] {
+    let Losses { launches_refused, launches_failed, interrupted, crashed } = losses;
+    [launches_refused, launches_failed, interrupted, crashed].map(u64::to_string)
+}
+
+fn target(parameters: &Parameters) -> String {
+    let Some(target) = parameters.target else { return String::new() };
+    if parameters.kept_when_tuned == Some(false) { format!("{target}: none kept it") } else { target.to_string() }
 }
 
 fn of_requests(served: &Served) -> [String; 5] {

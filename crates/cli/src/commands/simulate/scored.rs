@@ -1,5 +1,6 @@
 //! Which steps of a run are scored, and its limits.
 
+use super::choices::Peers;
 use crate::failure::Failure;
 use evenkeel_core::spec::TierSpec;
 use evenkeel_core::units::{Span, Time};
@@ -15,15 +16,22 @@ pub(in crate::commands) struct Scored {
     /// Not scored.
     pub(in crate::commands) history: Span,
     pub(in crate::commands) start: Time,
+    /// How peers are set: some need a history.
+    pub(in crate::commands) peers: Peers,
 }
 
 impl Scored {
     /// The limits of `spec` on these steps.
     ///
     /// # Errors
-    /// When nothing is left to score.
+    /// When nothing is left to score, or nothing to tune on.
     pub(in crate::commands) fn setting(&self, spec: &TierSpec, violation: Violation) -> Result<Setting, Failure> {
-        let Self { what, step, slots, history, start } = *self;
+        let Self { what, step, slots, history, start, peers } = *self;
+        if peers == Peers::TunedOnHistory && history == Span::ZERO {
+            return Err(Failure::usage(
+                "`--peers tuned-on-history` needs a history to tune on, and `--history 0s` leaves none; write a longer one",
+            ));
+        }
         let in_slots = |span: Span| (span.as_micros() + step.as_micros() - 1) / step.as_micros();
         let scored_from = in_slots(history) as usize;
         if scored_from >= slots {

@@ -77,14 +77,14 @@ pub(super) fn cell(policy: &'static str, attainment: f64, cost_usd: f64) -> Cell
     Cell {
         policy,
         tuning: Some(Tuning::Default),
-        parameters: Parameters { target: Some(2.0) },
+        parameters: Parameters { target: Some(2.0), kept_when_tuned: None },
         attainment_requested: 0.9,
         violation: Violation::Excess,
         score: Score {
             capacity_attainment: attainment,
             cost_usd,
             oracle_replica_hours: 0.8 * cost_usd,
-            cost_over_oracle: 1.25,
+            cost_over_oracle: Some(1.25),
             budget_used: (1.0 - attainment) / 0.1,
             launches: 3,
             reaction_seconds: Some(90.0),

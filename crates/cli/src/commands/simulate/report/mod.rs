@@ -102,7 +102,7 @@ mod tests {
             let score = &cell.score;
             let attainment = ranking::attainment(score.capacity_attainment);
             let cost = evenkeel_report::words::money(score.cost_usd);
-            let over = format!("{:.3}", score.cost_over_oracle);
+            let over = format!("{:.3}", score.cost_over_oracle.unwrap());
             let figures = [cell.policy, &attainment, &cost, &over, &score.launches.to_string(), "1 min 30 s"];
             let row = told.lines().find(|line| line.contains(&format!("| {} |", cell.policy))).unwrap_or_default();
             assert!(figures.iter().all(|figure| row.contains(&format!("| {figure}"))), "{figures:?}: {told}");

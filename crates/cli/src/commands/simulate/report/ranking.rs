@@ -19,17 +19,13 @@ pub(super) struct Ranked<'a> {
 
 /// All of them in their order.
 pub(super) fn ranked(cells: &[Cell]) -> Vec<Ranked<'_>> {
-    let mut ranked: Vec<_> = cells.iter().map(|cell| Ranked { number: 0, kept: kept(cell), cell }).collect();
+    let mut ranked: Vec<_> = cells.iter().map(|cell| Ranked { number: 0, kept: cell.kept(), cell }).collect();
     ranked.sort_by(|one, two| {
         let cost = one.cell.score.cost_usd.total_cmp(&two.cell.score.cost_usd);
         two.kept.cmp(&one.kept).then(cost)
     });
     ranked.iter_mut().zip(1..).for_each(|(ranked, number)| ranked.number = number);
     ranked
-}
-
-fn kept(cell: &Cell) -> bool {
-    cell.score.capacity_attainment >= cell.attainment_requested
 }
 
 impl Ranked<'_> {
@@ -50,14 +46,23 @@ impl Ranked<'_> {
 
     /// What it came to, in a line.
     pub(super) fn outcome(&self) -> String {
-        let (kept, score) = (if self.kept { "kept" } else { "missed" }, &self.cell.score);
-        format!(
-            "{kept} {} with {}: {}, {:.2} \u{d7} the oracle",
-            percent(self.cell.attainment_requested),
-            attainment(score.capacity_attainment),
-            money(score.cost_usd),
-            score.cost_over_oracle
-        )
+        let kept = if self.kept { "kept" } else { "missed" };
+        let (asked, cost) = (percent(self.cell.attainment_requested), money(self.cell.score.cost_usd));
+        format!("{kept} {asked} with {}: {cost}{}", self.reached(), self.over_oracle())
+    }
+
+    /// What was attained: of demand, and in how many minutes the objectives held where single requests tell.
+    pub(super) fn reached(&self) -> String {
+        let score = &self.cell.score;
+        let objectives = score.served.objective_attainment;
+        let objectives = objectives.map_or_else(String::new, |it| format!(", objectives held in {}", attainment(it)));
+        format!("{}{objectives}", attainment(score.capacity_attainment))
+    }
+
+    /// The same cost beside the oracle's, to be put behind it.
+    pub(super) fn over_oracle(&self) -> String {
+        let over = self.cell.score.cost_over_oracle;
+        over.map_or_else(String::new, |over| format!(", {over:.2} \u{d7} the oracle"))
     }
 }
 

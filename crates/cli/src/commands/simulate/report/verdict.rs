@@ -7,16 +7,20 @@ use evenkeel_load::render::outcome;
 use evenkeel_load::summary::{CriterionResult, Verdict};
 use evenkeel_report::markup::{Cell, escaped, note, section as html_section, table};
 use evenkeel_report::words::{count, milliseconds, money, percent};
+use evenkeel_sim::cloud::Losses;
+use evenkeel_sim::compare::Parameters;
 use evenkeel_sim::oracle::Violation;
 use evenkeel_sim::requests::Served;
 
 const FLEET: [&str; 10] =
     ["", "verdict", "policy", "target", "attainment", "budget used", "cost", "cost / oracle", "launches", "reaction"];
+const LOSSES: [&str; 4] = ["refused", "failed starts", "interrupted", "crashed"];
 const REQUESTS: [&str; 5] = ["objective attainment", "ttft p95", "tpot p95", "itl p95", "failed or left"];
 
 const READ: &str = "Attainment is 1 - violated / offered demand, both in replicas; budget used is what was violated over what \
-     the attainment asked for allows. The oracle knows the future and misses no more than the policy did: 1 cannot be beaten. \
-     Reaction is the median time that demand which rose above the ready replicas waited for enough of them.";
+     the attainment asked for allows. The oracle knows the future and misses no more than the policy did: where every start \
+     takes the same time, 1 cannot be beaten. Where single requests tell, what was asked is kept only if every objective held \
+     in as large a share of the minutes, too. Reaction is the median time that demand which rose above the ready replicas waited for enough of them.";
 
 pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'_>]) -> String {
     let asked = percent(compared.asked());
@@ -89,10 +93,9 @@ fn tiles(compared: &Compared<'_>, ranked: &[Ranked<'_>]) -> String {
     let cheapest = ranked.iter().find(|policy| policy.kept);
     let ours = ranked.iter().find(|policy| policy.is_ours());
     let of = |policy: &Ranked<'_>| {
-        let (score, kept) = (&policy.cell.score, if policy.kept { "kept" } else { "missed" });
-        let reached = attainment(score.capacity_attainment);
-        let said = format!("{}: {kept} with {reached}, {:.2} \u{d7} the oracle", policy.name(), score.cost_over_oracle);
-        (money(score.cost_usd), said)
+        let kept = if policy.kept { "kept" } else { "missed" };
+        let said = format!("{}: {kept} with {}{}", policy.name(), policy.reached(), policy.over_oracle());
+        (money(policy.cell.score.cost_usd), said)
     };
     let floor = compared.hindsight.causal_floor_replica_hours.map_or_else(String::new, |hours| {
         format!("; {} for one who knows all but the noise", money(compared.cost_usd(hours)))
@@ -116,9 +119,13 @@ fn tiles(compared: &Compared<'_>, ranked: &[Ranked<'_>]) -> String {
 
 fn policies(ranked: &[Ranked<'_>]) -> String {
     let requests = ranked.iter().any(|policy| policy.cell.score.served.requests.is_some());
-    let header: Vec<&str> = if requests { [&FLEET[..], &REQUESTS].concat() } else { FLEET.to_vec() };
+    let losses = ranked.iter().any(|policy| !policy.cell.score.losses.are_none());
+    let mut header = FLEET.to_vec();
+    header.extend(losses.then_some(LOSSES).into_iter().flatten());
+    header.extend(requests.then_some(REQUESTS).into_iter().flatten());
     let row = |policy: &Ranked<'_>| {
         let mut row = fleet(policy);
+        row.extend(losses.then(|| of_cloud(&policy.cell.score.losses)).into_iter().flatten());
         row.extend(requests.then(|| of_requests(&policy.cell.score.served)).into_iter().flatten());
         row
     };
@@ -137,20 +144,28 @@ fn fleet(policy: &Ranked<'_>) -> Vec<Cell> {
         Cell::text(policy.number.to_string()),
         verdict,
         Cell::text(policy.name()),
-        Cell::figure(policy.cell.parameters.target.map_or_else(none, short)),
+        Cell::figure(target(&policy.cell.parameters)),
         Cell::figure(attainment(score.capacity_attainment)),
         Cell::figure(format!("{:.0} %", 100.0 * score.budget_used)),
         Cell::figure(money(score.cost_usd)),
-        Cell::figure(format!("{:.3}", score.cost_over_oracle)),
+        Cell::figure(score.cost_over_oracle.map_or_else(none, |over| format!("{over:.3}"))),
         Cell::figure(count(score.launches)),
         Cell::figure(score.reaction_seconds.map_or_else(none, length)),
     ]
 }
 
 /// A target with as many decimals as tuning gives it.
-fn short(target: f64) -> String {
+fn target(parameters: &Parameters) -> String {
+    let Some(target) = parameters.target else { return "\u{2013}".to_owned() };
     let text = format!("{target:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if parameters.kept_when_tuned == Some(false) { format!("{text}: no target kept it") } else { text.to_owned() }
+}
+
+/// What the cloud refused and took away.
+fn of_cloud(losses: &Losses) -> [Cell; 4] {
+    let Losses { launches_refused, launches_failed, interrupted, crashed } = *losses;
+    [launches_refused, launches_failed, interrupted, crashed].map(|it| Cell::figure(count(it)))
 }
 
 fn of_requests(served: &Served) -> [Cell; 5] {
