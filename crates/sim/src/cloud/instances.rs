@@ -93,8 +93,8 @@ pub(crate) struct Instances<'a> {
     due: BTreeSet<(Time, Place)>,
     pool_changes_at: Option<Time>,
     next: Option<Time>,
-    /// How many are in each state.
-    counts: [u32; 4],
+    /// Who is in each state: numbers of orders, so the newest comes last, and places.
+    by_state: [BTreeSet<(u64, Place)>; 4],
     ordered: u64,
     /// Launches of the last minute, oldest first; kept where they are limited.
     recent: VecDeque<Time>,
@@ -121,7 +121,7 @@ impl<'a> Instances<'a> {
             due: BTreeSet::new(),
             pool_changes_at: spot.map(|_| setting.start),
             next: None,
-            counts: [0; 4],
+            by_state: Default::default(),
             ordered: 0,
             recent: VecDeque::new(),
             moment: (setting.start, 0),
@@ -210,11 +210,11 @@ impl<'a> Instances<'a> {
         };
         self.ordered += 1;
         self.moment = (now, if self.moment.0 == now { self.moment.1 + 1 } else { 1 });
-        self.counts[ReplicaState::Starting as usize] += 1;
         let place = self.free.pop().unwrap_or(self.all.len() as Place);
         if place as usize == self.all.len() {
             self.all.push(None);
         }
+        self.by_state[ReplicaState::Starting as usize].insert((instance.number, place));
         self.all[place as usize] = Some(instance);
         self.schedule(place, Some((ready_at, if healthy { Next::Ready } else { Next::Failed })));
         place
@@ -299,8 +299,8 @@ impl<'a> Instances<'a> {
 
     fn set_state(&mut self, place: Place, state: ReplicaState, now: Time) {
         let Some(instance) = &mut self.all[place as usize] else { return };
-        self.counts[instance.state as usize] -= 1;
-        self.counts[state as usize] += 1;
+        self.by_state[instance.state as usize].remove(&(instance.number, place));
+        self.by_state[state as usize].insert((instance.number, place));
         if instance.state != state {
             (instance.state, instance.since) = (state, now);
         }
@@ -321,7 +321,7 @@ impl<'a> Instances<'a> {
         if let Some((at, _)) = instance.next {
             self.due.remove(&(at, place));
         }
-        self.counts[instance.state as usize] -= 1;
+        self.by_state[instance.state as usize].remove(&(instance.number, place));
         self.free.push(place);
         self.note_next();
         let life = self.life(&instance, now);
@@ -349,13 +349,13 @@ impl<'a> Instances<'a> {
     }
 
     /// How many are in this state.
-    pub(crate) const fn count(&self, state: ReplicaState) -> u32 {
-        self.counts[state as usize]
+    pub(crate) fn count(&self, state: ReplicaState) -> u32 {
+        self.by_state[state as usize].len() as u32
     }
 
     /// The newest in this state.
     pub(crate) fn newest(&self, state: ReplicaState) -> Option<Place> {
-        self.alive().filter(|(_, it)| it.state == state).max_by_key(|(_, it)| it.number).map(|it| it.0)
+        self.by_state[state as usize].last().map(|(_, place)| *place)
     }
 
     /// Who stands at a place.

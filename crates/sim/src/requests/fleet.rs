@@ -202,7 +202,7 @@ impl<'a> Fleet<'a> {
         0..self.machines.len() as Place
     }
 
-    pub(super) const fn count(&self, state: ReplicaState) -> u32 {
+    pub(super) fn count(&self, state: ReplicaState) -> u32 {
         self.instances.count(state)
     }
 
