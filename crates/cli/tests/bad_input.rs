@@ -158,6 +158,14 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
             "there is no spot price of `ml.g5.xlarge`",
         ),
         (&["--tier", "gold", "--scenario", "day", "--spot", empty], "the trace is empty; expected `# gap_seconds=195`"),
+        (
+            &["--tier", "gold", "--scenario", "day", "--step", "30s", "--policies", "hpa,agones,static"],
+            "`--step 30s` is longer than the time between two looks of hpa (15s): write a shorter one",
+        ),
+        (
+            &["--tier", "gold", "--scenario", "day", "--criteria", "--policies", "hpa"],
+            "name `evenkeel` among the `--policies`",
+        ),
         (&["--tier", "gold", "--scenario", "day", "--criteria"], "`--criteria` is about single requests"),
         (&["--tier", "gold", "--scenario", "day", "--patience", "5s"], "`--patience` is about single requests"),
         (&["--tier", "gold", "--scenario", "day", "--peak", "1e12"], "at most 100000 are simulated: scale it down"),

@@ -214,3 +214,56 @@ impl World<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::example_tier;
+    use evenkeel_core::units::{MicroUsd, Span, Time};
+
+    /// Two hours of steps of 5 s with a hill in the middle.
+    fn hill() -> Vec<f64> {
+        (0..1_440)
+            .map(|slot| 2.5 + 2.0 * libm::sin(f64::from(slot) / 229.0) + 0.3 * libm::sin(f64::from(slot)))
+            .collect()
+    }
+
+    #[test]
+    fn nobody_pays_less_than_the_oracle_that_misses_as_little() {
+        let (demand, tier) = (hill(), example_tier());
+        let (slot, start) = (Span::from_secs(5), Time::default());
+        let terms = Terms { attainment: 0.99, price_per_hour: MicroUsd::from_micros(1_000_000) };
+        let engine = SteadyState::new(&tier);
+        for violation in [Violation::Excess, Violation::Step] {
+            for (scored_from, start_up_slots) in [(0, 12), (360, 60), (1_430, 6)] {
+                let setting = Setting { slot, start_up_slots, minimum: 0, maximum: 20, scored_from, start, violation };
+                let (model, cloud) = (Model::Fluid, &Cloud::default());
+                let world = World { model, demand: &demand, setting: &setting, cloud, terms: &terms, engine: &engine };
+                for peer in Peer::ALL {
+                    let cell = world.peer(peer, Tuning::Default).expect("a fluid run");
+                    let over = cell.score.cost_over_oracle.unwrap_or(1.0);
+                    assert!(over >= 1.0 - 1e-9, "{} under {violation:?} from {scored_from}: {over}", cell.policy);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_asked_is_kept_of_demand_and_of_the_minutes_in_which_the_objectives_held() {
+        let (demand, tier) = (vec![0.5; 60], example_tier());
+        let (slot, start, violation) = (Span::from_secs(5), Time::default(), Violation::Excess);
+        let setting = Setting { slot, start_up_slots: 0, minimum: 1, maximum: 2, scored_from: 0, start, violation };
+        let terms = Terms { attainment: 0.99, price_per_hour: MicroUsd::from_micros(1_000_000) };
+        let engine = SteadyState::new(&tier);
+        let (model, cloud) = (Model::Fluid, &Cloud::default());
+        let world = World { model, demand: &demand, setting: &setting, cloud, terms: &terms, engine: &engine };
+        let mut cell = world.peer(Peer::Static, Tuning::Default).expect("a fluid run");
+        assert!(cell.kept(), "one replica carries half of one, and nothing is known of single requests");
+        for (objectives, kept) in [(1.0, true), (0.5, false)] {
+            cell.score.served.objective_attainment = Some(objectives);
+            assert_eq!(cell.kept(), kept);
+        }
+        (cell.score.capacity_attainment, cell.score.served.objective_attainment) = (0.5, Some(1.0));
+        assert!(!cell.kept());
+    }
+}

@@ -20,7 +20,7 @@ pub struct HindsightPoint {
     pub replica_hours: f64,
     /// No plan takes fewer.
     pub bound_replica_hours: f64,
-    /// The plan's, at the tier's price, or at the cloud's on demand if it has one.
+    /// The plan's, at the tier's price, or at the cloud's if it has one: its spot price where replicas run on spot.
     pub cost_usd: f64,
 }
 
@@ -46,7 +46,8 @@ impl Hindsight {
         let hours = |slots: f64| slots * setting.slot.as_secs_f64() / SECONDS_AN_HOUR;
         let asked = world.terms.attainment;
         let tier_price = world.terms.price_per_hour.as_usd_f64();
-        let price = world.cloud.pricing.map_or(tier_price, |pricing| pricing.per_replica_hour_usd());
+        let spot = world.cloud.weather.spot.is_some();
+        let price = world.cloud.pricing.map_or(tier_price, |pricing| pricing.per_replica_hour_usd(spot));
         let point = |attainment: f64| {
             let Optimum { plan, bound } = oracle.within((1.0 - attainment) * demand.iter().sum::<f64>());
             let replica_hours = hours(plan.cost);

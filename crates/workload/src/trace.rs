@@ -42,6 +42,7 @@ pub struct RequestTrace {
     // Not a slice: that would copy millions of requests once more.
     requests: Arc<Vec<TraceRequest>>,
     failed: usize,
+    tells_cached: bool,
 }
 
 /// Why a trace is refused.
@@ -127,13 +128,18 @@ impl RequestTrace {
             trace.take(&mut format, line, text)?;
         }
         let Gathered { requests, failed, .. } = trace;
-        if requests.is_empty() { Err(TraceError::Empty) } else { Ok(Self { requests: requests.into(), failed }) }
+        let tells_cached = format.tells_cached();
+        if requests.is_empty() {
+            return Err(TraceError::Empty);
+        }
+        Ok(Self { requests: requests.into(), failed, tells_cached })
     }
 
     /// Made up or measured requests; they are put in order of time.
     pub fn from_requests(mut requests: Vec<TraceRequest>) -> Self {
         requests.sort_unstable();
-        Self { requests: requests.into(), failed: 0 }
+        let tells_cached = requests.iter().any(|request| request.cached_tokens > 0);
+        Self { requests: requests.into(), failed: 0, tells_cached }
     }
 
     /// The requests, in order of time.
@@ -144,6 +150,11 @@ impl RequestTrace {
     /// Requests of the file that were left out because they had failed: BurstGPT keeps those.
     pub fn failed(&self) -> usize {
         self.failed
+    }
+
+    /// Whether it tells of each request what of its prompt came before: [`TraceRequest::cached_tokens`].
+    pub fn tells_cached(&self) -> bool {
+        self.tells_cached
     }
 
     /// Share of all prompt tokens that a prefix cache which forgets nothing would have found, 0 to 1: at most what a
@@ -166,7 +177,7 @@ impl RequestTrace {
     pub fn compressed(&self, factor: f64) -> Result<Self, TraceError> {
         usable(factor, 0)?;
         let sooner = |it: &TraceRequest| TraceRequest { at: Span::from_secs_f64(it.at.as_secs_f64() / factor), ..*it };
-        Ok(Self { requests: Arc::new(self.requests.iter().map(sooner).collect()), failed: self.failed })
+        Ok(Self { requests: Arc::new(self.requests.iter().map(sooner).collect()), ..*self })
     }
 
     /// The requests from `from` on and before `to`, in time since `from`.

@@ -106,6 +106,7 @@ pub(crate) fn run(arguments: Arguments, format: Format) -> Result<ExitCode, Fail
         };
         return Err(Failure::usage(format!("{}: {what}", arguments.journal.display())));
     }
+    arguments.policies.look_often_enough_for(arguments.step)?;
     let recorded = journal::recorded(&arguments.journal, &spec.name).map_err(Failure::journal)?;
     let (start, rates) = offered(&recorded, &arguments)?;
     let before = production(&recorded, start, &rates, &arguments)?;

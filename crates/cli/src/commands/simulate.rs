@@ -186,10 +186,11 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let spec = asked(spec.clone(), &arguments);
     flags_that_belong_together(&arguments)?;
     let load = Load::read(&arguments, &spec, settings)?;
-    load.warnings.iter().for_each(|warning| output::note(format_args!("warning: {warning}")));
+    let late = arguments.cloud.warning(fleet.controller.freshness, arguments.step);
+    load.warnings.iter().chain(&late).for_each(|warning| output::note(format_args!("warning: {warning}")));
     let setting = setting(&arguments, &spec, load.demand.len())?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
-    let traffic = load.traffic(&arguments, &spec);
+    let traffic = load.traffic(&arguments);
     let gateway = gateway(&fleet, &spec, settings, arguments.patience);
     let model = match arguments.model {
         choices::ModelName::Fluid => Model::Fluid,
@@ -205,7 +206,8 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
         step_seconds: arguments.step.as_secs_f64(),
         points: load.demand.len(),
     };
-    let criteria = judged(&arguments, &fleet, &spec, &cells, &setting)?;
+    let ours = cells.first().filter(|_| arguments.criteria);
+    let criteria = ours.map(|ours| judge::criteria(&fleet.criteria, &spec.name, ours, &setting));
     let passed = criteria.as_deref().is_none_or(judge::hold);
     let tier = spec.name.clone();
     let hindsight = Hindsight::of(&world, load.mean.as_ref());
@@ -221,28 +223,18 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
 /// What the model that was chosen cannot do is refused before anything is simulated.
 fn flags_that_belong_together(arguments: &Arguments) -> Result<(), Failure> {
     let needs_requests = [("--criteria", arguments.criteria), ("--patience", arguments.patience.is_some())];
+    if arguments.criteria && !arguments.policies.evenkeel {
+        return Err(Failure::usage(
+            "`--criteria` judges Evenkeel's own policy; name `evenkeel` among the `--policies`",
+        ));
+    }
+    arguments.policies.look_often_enough_for(arguments.step)?;
     let given = needs_requests.iter().find(|(_, given)| *given && arguments.model == choices::ModelName::Fluid);
     given.map_or(Ok(()), |(flag, _)| {
         Err(Failure::usage(format!(
             "`{flag}` is about single requests, which the fluid model has none of; add `--model requests`"
         )))
     })
-}
-
-fn judged(
-    arguments: &Arguments,
-    fleet: &Fleet,
-    spec: &TierSpec,
-    cells: &[Cell],
-    setting: &Setting,
-) -> Result<Option<Vec<CriterionResult>>, Failure> {
-    if !arguments.criteria {
-        return Ok(None);
-    }
-    let ours = cells.first().filter(|_| arguments.policies.evenkeel).ok_or_else(|| {
-        Failure::usage("`--criteria` judges Evenkeel's own policy; name `evenkeel` among the `--policies`")
-    })?;
-    Ok(Some(judge::criteria(&fleet.criteria, &spec.name, ours, setting)))
 }
 
 fn in_words(result: &Comparison) -> String {

@@ -21,14 +21,16 @@ impl Replica {
 
     /// Ends those iterations of a stretch that are over by `now`, the stretch itself going on.
     pub(super) fn end_iterations_before(&mut self, now: Time) {
-        let Some(mut step) = self.step.take() else { return };
-        let ended = step.stretch.ended_by(now, step.iterations);
-        if ended > 0 {
+        let ended = self.step.as_ref().map_or(0, |step| step.stretch.ended_by(now, step.iterations));
+        if ended == 0 {
+            return;
+        }
+        if let Some(mut step) = self.step.take() {
             self.count(&step, ended);
             step.stretch = step.stretch.after(ended);
             step.iterations -= ended;
+            self.step = Some(step);
         }
-        self.step = Some(step);
     }
 
     fn count(&mut self, step: &Step, iterations: u64) {

@@ -37,24 +37,20 @@ pub struct Life {
 }
 
 impl Life {
-    /// The time that is billed without any minimum.
-    pub const fn billed(&self) -> Span {
+    /// The time that it ran while the run was scored.
+    pub const fn ran(&self) -> Span {
         self.until.since(self.from)
     }
 
     /// The time that is billed in a run that ends at `end`: one that was cancelled soon pays the minimum.
-    pub(super) fn paid(&self, end: Time) -> Span {
+    pub fn billed(&self, end: Time) -> Span {
         self.until.max(self.ordered + MINIMUM).min(end).since(self.from)
     }
 
-    /// The time that is charged.
-    fn charged(&self) -> Span {
+    /// The same, less what AWS forgives.
+    fn charged(&self, end: Time) -> Span {
         let free = self.interrupted && self.until.since(self.ordered) < FREE_IF_INTERRUPTED;
-        if free || self.until < self.from {
-            Span::ZERO
-        } else {
-            self.until.max(self.ordered + MINIMUM).since(self.from)
-        }
+        if free { Span::ZERO } else { self.billed(end) }
     }
 }
 
@@ -92,25 +88,26 @@ impl Pricing {
         Self { price, replicas_per_host: 1, volume_gb: 0.0, warm_pool: 0 }
     }
 
-    /// A replica's part of a full host on demand.
-    pub fn per_replica_hour_usd(&self) -> f64 {
-        self.price.on_demand.as_usd_f64() / f64::from(self.replicas_per_host.max(1))
+    /// A replica's part of a full host, on spot or on demand.
+    pub fn per_replica_hour_usd(&self, spot: bool) -> f64 {
+        let price = self.price.spot.filter(|_| spot).unwrap_or(self.price.on_demand);
+        price.as_usd_f64() / f64::from(self.replicas_per_host.max(1))
     }
 
-    /// The bill for `lives` over a run that was scored for so long.
-    pub fn bill(&self, lives: &[Life], scored: Span) -> Bill {
+    /// The bill for `lives` over a run that ended at `end` and was scored for so long.
+    pub fn bill(&self, lives: &[Life], end: Time, scored: Span) -> Bill {
         let hosts = hosts(lives, self.replicas_per_host.max(1) as usize);
         let mut bill = Bill::default();
         let spot_price = self.price.spot.unwrap_or(self.price.on_demand);
         let mut running_hours = 0.0;
         for host in &hosts {
-            let hours = in_hours(host.charged());
+            let hours = in_hours(host.charged(end));
             let per_hour = if host.spot { spot_price } else { self.price.on_demand };
             let usd = hours * MicroUsd::as_usd_f64(per_hour);
             bill.host_hours += hours;
             bill.instance_usd += usd;
             bill.spot_usd += if host.spot { usd } else { 0.0 };
-            running_hours += in_hours(host.billed());
+            running_hours += in_hours(host.ran());
         }
         let volume_hours = running_hours + f64::from(self.warm_pool) * in_hours(scored);
         bill.storage_usd = volume_hours * self.volume_gb * VOLUME_USD_PER_GB_MONTH / HOURS_A_MONTH;
@@ -179,7 +176,7 @@ mod tests {
     }
 
     fn usd(pricing: &Pricing, lives: &[Life]) -> f64 {
-        pricing.bill(lives, Span::from_secs(3_600)).usd
+        pricing.bill(lives, at(86_400), Span::from_secs(3_600)).usd
     }
 
     #[test]
@@ -200,7 +197,7 @@ mod tests {
     #[test]
     fn spot_costs_its_price_and_nothing_where_it_is_taken_back_within_an_hour() {
         let spot = |until: i64, interrupted: bool| Life { spot: true, interrupted, ..life(0, until) };
-        let bill = g5().bill(&[spot(7_200, true)], Span::from_secs(7_200));
+        let bill = g5().bill(&[spot(7_200, true)], at(86_400), Span::from_secs(7_200));
         assert!((bill.usd - 2.0 * 0.436).abs() < 1e-12 && bill.spot_usd == bill.instance_usd);
         assert_eq!(usd(&g5(), &[spot(1_800, true)]), 0.0);
         assert!((usd(&g5(), &[spot(1_800, false)]) - 0.218).abs() < 1e-12, "ended by us");
@@ -211,7 +208,7 @@ mod tests {
         let four = Pricing { replicas_per_host: 4, ..Pricing::of(*prices::price("g5.12xlarge").expect("known")) };
         // Five replicas are two hosts; the sixth fills the gap that the first left on the older one.
         let lives = [life(0, 600), life(0, 3_600), life(0, 3_600), life(0, 3_600), life(10, 1_810), life(1_200, 7_200)];
-        let bill = four.bill(&lives, Span::from_secs(7_200));
+        let bill = four.bill(&lives, at(86_400), Span::from_secs(7_200));
         assert!((bill.host_hours - (2.0 + 0.5)).abs() < 1e-12, "{bill:?}");
         assert!((bill.usd - 2.5 * 5.672).abs() < 1e-9);
     }
@@ -219,14 +216,15 @@ mod tests {
     #[test]
     fn spot_and_on_demand_share_no_host() {
         let two = Pricing { replicas_per_host: 2, ..g5() };
-        let bill = two.bill(&[life(0, 3_600), Life { spot: true, ..life(0, 3_600) }], Span::from_secs(3_600));
+        let bill =
+            two.bill(&[life(0, 3_600), Life { spot: true, ..life(0, 3_600) }], at(86_400), Span::from_secs(3_600));
         assert!((bill.usd - (1.006 + 0.436)).abs() < 1e-12);
     }
 
     #[test]
     fn a_warm_pool_pays_for_its_volumes_alone() {
         let warm = Pricing { volume_gb: 90.0, warm_pool: 4, ..g5() };
-        let bill = warm.bill(&[life(0, 3_600)], Span::from_secs(3_600));
+        let bill = warm.bill(&[life(0, 3_600)], at(86_400), Span::from_secs(3_600));
         // 90 GB are 7.20 USD a month, so a cent an hour for each of the five.
         assert!((bill.storage_usd - 0.05).abs() < 1e-12 && (bill.usd - 1.056).abs() < 1e-12, "{bill:?}");
         assert!((bill.host_hours - 1.0).abs() < 1e-12, "a stopped instance is not charged");

@@ -325,7 +325,7 @@ impl<'a> Instances<'a> {
         self.free.push(place);
         self.note_next();
         let life = self.life(&instance, now);
-        self.billed = self.billed + life.paid(self.end);
+        self.billed = self.billed + life.billed(self.end);
         self.lives.push(life);
     }
 
@@ -343,7 +343,7 @@ impl<'a> Instances<'a> {
     /// What is billed in all where those that stand are billed until the run's end, every life, and what the weather did.
     pub(crate) fn close(mut self) -> (Span, Vec<Life>, Losses) {
         let standing: Vec<Life> = self.alive().map(|(_, instance)| self.life(instance, self.end)).collect();
-        let billed = standing.iter().fold(self.billed, |sum, life| sum + life.paid(self.end));
+        let billed = standing.iter().fold(self.billed, |sum, life| sum + life.billed(self.end));
         self.lives.extend(standing);
         (billed, self.lives, self.losses)
     }

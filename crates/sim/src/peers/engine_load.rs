@@ -54,8 +54,9 @@ impl SteadyState {
     pub(super) fn loads<'a>(&'a self, seen: &Seen<'a>, span: Span) -> impl Iterator<Item = EngineLoad> + 'a {
         let from = seen.demand.len().saturating_sub(seen.slots(span));
         let (engines, seconds) = (seen.engines, seen.slot.as_secs_f64());
-        let slots = seen.demand.iter().zip(seen.served_by).enumerate().skip(from);
-        slots.filter(|(_, (_, ready))| **ready > 0).map(move |(slot, (&demand, &ready))| {
+        let (demand, served_by) = (seen.demand, seen.served_by);
+        (from..demand.len()).filter(|&slot| served_by[slot] > 0).map(move |slot| {
+            let (demand, ready) = (demand[slot], served_by[slot]);
             let measured = engines.and_then(|engines| engines.get(slot).copied());
             measured.unwrap_or_else(|| self.load(self.requests_per_second(demand) / f64::from(ready), seconds))
         })

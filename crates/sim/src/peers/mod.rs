@@ -140,6 +140,24 @@ impl Peer {
         if self.wakes() { set } else { Box::new(KeepsOne(set)) }
     }
 
+    /// The time between two of its looks, or the shortest that it averages over: in longer steps it would be another autoscaler.
+    /// `None` for one that never looks.
+    pub const fn looks_each(self) -> Option<Span> {
+        let seconds = match self {
+            Self::Hpa | Self::Keda => 15,
+            Self::Kpa => 6,
+            Self::AwsTargetTracking | Self::AwsPredictive | Self::AwsStepScaling => 60,
+            Self::AwsTargetTracking20s | Self::SkyServe => 20,
+            Self::SageMaker | Self::RayServe | Self::Aibrix => 10,
+            Self::Agones => 30,
+            Self::Dynamo | Self::DynamoLoad => 5,
+            Self::DynamoThroughput => 180,
+            Self::WvaV1 | Self::WvaV2 | Self::SageServe => 60,
+            Self::Static => return None,
+        };
+        Some(Span::from_secs(seconds))
+    }
+
     /// Whether it sees demand where there is no replica. The others go by figures of replicas, and nobody who runs one of them
     /// lets it go to zero: it would stay there.
     const fn wakes(self) -> bool {

@@ -56,6 +56,11 @@ impl<'a> SageServe<'a> {
         Some(largest(&self.minutes[day_before + from..day_before + to]))
     }
 
+    /// What the latest minute was expected to be.
+    fn expected(&self) -> Option<f64> {
+        self.minutes.len().checked_sub(MINUTES_A_DAY + 1).map(|minute| self.minutes[minute])
+    }
+
     /// Instances that the next hour needs.
     fn planned(&self) -> u32 {
         let last_hour = || largest(&self.minutes[self.minutes.len().saturating_sub(60)..]);
@@ -64,8 +69,8 @@ impl<'a> SageServe<'a> {
     }
 
     fn surprised(&self) -> bool {
-        let (latest, forecast) = (self.minutes.last(), self.forecast((0, 1)));
-        latest.zip(forecast).is_some_and(|(&latest, forecast)| latest > SURPRISE * forecast)
+        let latest = self.minutes.last().zip(self.expected());
+        latest.is_some_and(|(&latest, expected)| latest > SURPRISE * expected)
     }
 }
 
@@ -116,6 +121,19 @@ mod tests {
         ] {
             assert_eq!(reacts(left, used, surprised), expected, "{left} left, {used} used");
         }
+    }
+
+    #[test]
+    fn a_minute_surprises_beside_the_same_minute_a_day_before() {
+        let engine = SteadyState::new(&tier());
+        let mut sageserve = SageServe::new(&engine, 0.5);
+        // The first minute of the day has little, all others much.
+        sageserve.minutes = (0..MINUTES_A_DAY).map(|minute| if minute == 0 { 0.1 } else { 1.0 }).collect();
+        assert!(!sageserve.surprised(), "nothing was expected on the first day");
+        sageserve.minutes.push(0.6);
+        assert!(sageserve.surprised(), "six times as much as a day before");
+        sageserve.minutes.push(0.6);
+        assert!(!sageserve.surprised());
     }
 
     #[test]

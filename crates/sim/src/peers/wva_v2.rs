@@ -10,8 +10,7 @@
 
 use super::engine_load::SteadyState;
 use super::wva_v1::PERIOD;
-use crate::autoscaler::EngineLoad;
-use crate::autoscaler::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, EngineLoad, Seen};
 use std::collections::VecDeque;
 
 const KV_SHARE: f64 = 0.8;

@@ -143,8 +143,8 @@ pub(super) struct Latencies {
     objectives: Vec<Objective>,
     pub(super) windows: Windows,
     pub(super) distributions: Distributions,
-    /// Seconds of all gaps since the last tick, and how many.
-    recent_gaps: (f64, u64),
+    /// Microseconds of all gaps since the last tick, twice, and how many gaps.
+    recent_gaps: (u64, u64),
     /// Values since the last tick, for each objective.
     recent: Vec<BoundCount>,
 }
@@ -156,7 +156,7 @@ impl Latencies {
             objectives: objectives.to_vec(),
             windows: Windows::new(WINDOW, objectives.to_vec()),
             distributions: Distributions::default(),
-            recent_gaps: (0.0, 0),
+            recent_gaps: (0, 0),
             recent: vec![BoundCount::default(); objectives.len()],
         }
     }
@@ -194,8 +194,8 @@ impl Latencies {
         if run.gaps == 0 {
             return;
         }
-        let mean = f64::midpoint(run.first.as_secs_f64(), run.last.as_secs_f64());
-        self.recent_gaps = (self.recent_gaps.0 + mean * run.gaps as f64, self.recent_gaps.1 + run.gaps);
+        let ends = micros(run.first) + micros(run.last);
+        self.recent_gaps = (self.recent_gaps.0 + ends * run.gaps, self.recent_gaps.1 + run.gaps);
         let scored = self.scored(now - Span::from_micros(1));
         for (index, objective) in self.objectives.iter().enumerate() {
             if objective.metric == LatencyMetric::Itl {
@@ -238,8 +238,8 @@ impl Latencies {
 
     /// Mean gap between tokens since the last call, seconds.
     pub(super) fn take_mean_gap(&mut self) -> Option<f64> {
-        let (seconds, gaps) = std::mem::take(&mut self.recent_gaps);
-        (gaps > 0).then(|| seconds / gaps as f64)
+        let (doubled, gaps) = std::mem::take(&mut self.recent_gaps);
+        (gaps > 0).then(|| doubled as f64 / 2e6 / gaps as f64)
     }
 
     /// Since scoring began; `None` before.

@@ -21,5 +21,5 @@ pub use alone::{AloneError, alone};
 pub use latencies::Distributions;
 pub use served::{RequestCounts, Served};
 pub use traced::{as_traced, rates, refused};
-pub use traffic::{Drawn, Traffic};
+pub use traffic::{Drawn, Traffic, longest_request};
 pub use world::{Gateway, Outcome, run, run_on};

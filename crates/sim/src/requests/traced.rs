@@ -1,7 +1,7 @@
 //! What a trace demands: its requests have lengths of their own, and a tier's demand in replicas is measured by them and not
 //! by those that its fleet file states.
 
-use super::traffic::{Traffic, longest_request};
+use super::traffic::longest_request;
 use evenkeel_core::capacity::work_ms;
 use evenkeel_core::profile::Profile;
 use evenkeel_core::spec::{Lengths, RequestShape, TierSpec};
@@ -11,28 +11,55 @@ use evenkeel_workload::{RequestTrace, TraceRequest};
 /// The tier with the lengths of the trace's requests and, where the trace tells, the share of their prompts that a prefix cache
 /// finds. Requests that no engine of the tier takes are refused at the door and left out; `None` if those are all.
 pub fn as_traced(tier: &TierSpec, trace: &RequestTrace) -> Option<TierSpec> {
-    let prompt_tokens = lengths(taken(&tier.profile, trace).map(|it| it.prompt_tokens))?;
-    let output_tokens = lengths(taken(&tier.profile, trace).map(|it| it.output_tokens))?;
+    let taken = || taken(&tier.profile, trace);
+    let prompt_tokens = lengths(taken().map(|it| it.prompt_tokens))?;
+    let output_tokens = lengths(taken().map(|it| it.output_tokens))?;
     let requests = RequestShape { prompt_tokens, output_tokens, ..tier.requests };
+    let cached = || taken().map(|it| u64::from(it.cached_tokens)).sum::<u64>() as f64;
+    let prompts = || taken().map(|it| u64::from(it.prompt_tokens)).sum::<u64>() as f64;
     let stated = tier.profile.prefix_hit_share;
-    let prefix_hit_share = if Traffic::traced(trace).knows_cached() { trace.cached_share() } else { stated };
+    let prefix_hit_share = if trace.tells_cached() { cached() / prompts() } else { stated };
     Some(TierSpec { requests, profile: Profile { prefix_hit_share, ..tier.profile.clone() }, ..tier.clone() })
 }
 
-/// Requests a second in each of the first `slots` slots, each weighed by the engine time that its tokens cost over the mean's;
-/// `tier` is [`as_traced`].
-pub fn rates(tier: &TierSpec, trace: &RequestTrace, slot: Span, slots: usize) -> Vec<f64> {
-    let TierSpec { profile, requests, .. } = tier;
-    let share = 1.0 - profile.prefix_hit_share;
-    let mean = work_ms(profile, requests, share * requests.prompt_tokens.mean, requests.output_tokens.mean);
-    let knows_cached = Traffic::traced(trace).knows_cached();
-    let mut rates = vec![0.0; slots];
-    for request in taken(profile, trace) {
-        let index = (request.at.as_micros() / slot.as_micros()) as usize;
+/// What each request weighs in demand.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    profile: Profile,
+    requests: RequestShape,
+    /// Engine time of a mean request.
+    mean_ms: f64,
+    tells_cached: bool,
+}
+
+impl Weights {
+    /// `tier` is [`as_traced`].
+    pub(super) fn of(tier: &TierSpec, trace: &RequestTrace) -> Self {
+        let (profile, requests) = (tier.profile.clone(), tier.requests);
+        let computed = (1.0 - profile.prefix_hit_share) * requests.prompt_tokens.mean;
+        let mean_ms = work_ms(&profile, &requests, computed, requests.output_tokens.mean);
+        Self { profile, requests, mean_ms, tells_cached: trace.tells_cached() }
+    }
+
+    /// The engine time that its tokens cost over the mean's.
+    pub(super) fn weight(&self, request: &TraceRequest) -> f64 {
         let prompt = f64::from(request.prompt_tokens);
-        let computed = if knows_cached { prompt - f64::from(request.cached_tokens) } else { share * prompt };
+        let computed = match self.tells_cached {
+            true => prompt - f64::from(request.cached_tokens),
+            false => (1.0 - self.profile.prefix_hit_share) * prompt,
+        };
+        work_ms(&self.profile, &self.requests, computed, f64::from(request.output_tokens)) / self.mean_ms
+    }
+}
+
+/// Requests a second in each of the first `slots` slots, each by its weight; `tier` is [`as_traced`].
+pub fn rates(tier: &TierSpec, trace: &RequestTrace, slot: Span, slots: usize) -> Vec<f64> {
+    let weights = Weights::of(tier, trace);
+    let mut rates = vec![0.0; slots];
+    for request in taken(&tier.profile, trace) {
+        let index = (request.at.as_micros() / slot.as_micros()) as usize;
         if let Some(rate) = rates.get_mut(index) {
-            *rate += work_ms(profile, requests, computed, f64::from(request.output_tokens)) / mean / slot.as_secs_f64();
+            *rate += weights.weight(request) / slot.as_secs_f64();
         }
     }
     rates
@@ -62,9 +89,14 @@ fn lengths(tokens: impl Iterator<Item = u32>) -> Option<Lengths> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::traffic::Drawn;
+    use super::super::{Drawn, Gateway, Traffic, run};
     use super::*;
+    use crate::autoscaler::{Autoscaler, Seen};
+    use crate::oracle::Violation;
     use crate::peers::example_tier;
+    use crate::setting::Setting;
+    use evenkeel_core::capacity::Table;
+    use evenkeel_core::units::Time;
 
     fn trace(requests: &[(i64, u32, u32, u32)]) -> RequestTrace {
         let request = |&(second, prompt_tokens, output_tokens, cached_tokens): &(i64, u32, u32, u32)| TraceRequest {
@@ -103,6 +135,35 @@ mod tests {
         assert!(rates.iter().zip(expected).all(|(rate, expected)| (rate - expected).abs() < 1e-12), "{rates:?}");
     }
 
+    /// Keeps what it saw last.
+    struct Looks(Vec<f64>);
+
+    impl Autoscaler for Looks {
+        fn decide(&mut self, seen: &Seen<'_>) -> u32 {
+            self.0 = seen.demand.to_vec();
+            4
+        }
+    }
+
+    #[test]
+    fn whoever_goes_by_demand_sees_the_very_demand_that_is_scored() {
+        // Requests of the second half are many times as long as those of the first.
+        let request =
+            |number: i64| (number / 4, if number < 240 { 60 } else { 700 }, if number < 240 { 5 } else { 80 }, 0);
+        let trace = trace(&(0..480).map(request).collect::<Vec<_>>());
+        let tier = as_traced(&example_tier(), &trace).unwrap();
+        let (slot, start, violation) = (Span::from_secs(5), Time::default(), Violation::Excess);
+        let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
+        let demand: Vec<f64> = rates(&tier, &trace, slot, 24).iter().map(|&rate| table.demand(rate)).collect();
+        let setting = Setting { slot, start_up_slots: 0, minimum: 4, maximum: 4, scored_from: 0, start, violation };
+        let gateway = Gateway::new(1_000, Span::from_secs(600), 22);
+        let mut looks = Looks(Vec::new());
+        run(Traffic::traced(&trace), &demand, &setting, (&tier, &gateway), &mut looks).unwrap();
+        assert!(demand[0] * 5.0 < demand[23], "{demand:?}");
+        assert_eq!(looks.0.len(), 23);
+        assert!(looks.0.iter().zip(&demand).all(|(seen, scored)| (seen - scored).abs() < 1e-9), "{:?}", looks.0);
+    }
+
     #[test]
     fn what_a_prefix_cache_finds_weighs_nothing_and_replaces_the_stated_share() {
         let trace = trace(&[(0, 100, 20, 0), (5, 300, 20, 200), (10, 100, 20, 0)]);
@@ -121,5 +182,8 @@ mod tests {
         assert_eq!(rates(&tier, &some, Span::from_secs(5), 2), [0.2, 0.0]);
         assert_eq!(refused(&tier.profile, &some), 1);
         assert_eq!(as_traced(&example_tier(), &trace(&[long])), None);
+        // What was cached of a prompt that is refused is nobody's share.
+        let cached = trace(&[(0, 100, 20, 0), (5, 4_000, 97, 4_000)]);
+        assert_eq!(as_traced(&example_tier(), &cached).unwrap().profile.prefix_hit_share, 0.0);
     }
 }

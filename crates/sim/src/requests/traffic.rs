@@ -1,5 +1,6 @@
 //! The requests of a run, drawn as they are asked for or read from a trace.
 
+use super::traced::Weights;
 use evenkeel_core::profile::Profile;
 use evenkeel_core::spec::{RequestShape, TierSpec};
 use evenkeel_core::units::Span;
@@ -23,8 +24,16 @@ impl<'a> Traffic<'a> {
     }
 
     /// Whether it tells of each request how much of its prompt came before, as traces with hashes of prompts do.
-    pub(super) fn knows_cached(&self) -> bool {
-        matches!(self, Self::Traced(trace, _) if trace.cached_share() > 0.0)
+    pub(super) fn tells_cached(&self) -> bool {
+        matches!(self, Self::Traced(trace, _) if trace.tells_cached())
+    }
+
+    /// What its requests weigh in the demand of `tier`, where they have lengths of their own.
+    pub(super) fn weights(&self, tier: &TierSpec) -> Option<Weights> {
+        match self {
+            Self::Drawn(_) => None,
+            Self::Traced(trace, _) => Some(Weights::of(tier, trace)),
+        }
     }
 }
 
@@ -58,7 +67,7 @@ pub struct Drawn<'a> {
 }
 
 /// Tokens that an engine of this profile takes in one request, prompt and output together.
-pub(super) const fn longest_request(profile: &Profile) -> u32 {
+pub const fn longest_request(profile: &Profile) -> u32 {
     if profile.max_model_tokens < profile.kv_tokens { profile.max_model_tokens } else { profile.kv_tokens }
 }
 

@@ -3,9 +3,9 @@
 use super::fleet::{EngineTotals, Fleet, Place, Tokens};
 use super::latencies::{Answered, Latencies};
 use super::served::{RequestCounts, Served};
+use super::traced::Weights;
 use super::traffic::{Traffic, longest_request};
-use crate::autoscaler::EngineLoad;
-use crate::autoscaler::{Autoscaler, Measured, Seen};
+use crate::autoscaler::{Autoscaler, EngineLoad, Measured, Seen};
 use crate::cloud::{Cloud, Event as CloudEvent};
 use crate::fluid::{Change, Run};
 use crate::setting::Setting;
@@ -135,6 +135,7 @@ struct World<'a> {
     traffic: Traffic<'a>,
     /// Whether the traffic knows of each request what the prefix cache holds.
     cached_per_request: bool,
+    weights: Option<Weights>,
     arriving: Option<TraceRequest>,
     /// When it arrives.
     next_arrival: Option<Time>,
@@ -158,6 +159,8 @@ struct World<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 struct SinceTick {
     offered: Offered,
+    /// What the offered requests weigh.
+    weight: f64,
     finished: Finished,
     pace_ms: Mean,
 }
@@ -181,7 +184,8 @@ impl<'a> World<'a> {
             longest: longest_request(&spec.profile),
             table: Table::solve(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum),
             demand,
-            cached_per_request: traffic.knows_cached(),
+            cached_per_request: traffic.tells_cached(),
+            weights: traffic.weights(spec),
             traffic,
             arriving: None,
             next_arrival: None,
@@ -254,9 +258,8 @@ impl<'a> World<'a> {
     }
 
     fn arrive(&mut self) {
-        let Some(TraceRequest { prompt_tokens, output_tokens, cached_tokens, .. }) = self.arriving.take() else {
-            return;
-        };
+        let Some(arriving) = self.arriving.take() else { return };
+        let TraceRequest { prompt_tokens, output_tokens, cached_tokens, .. } = arriving;
         let cached = self.cached_per_request.then_some(cached_tokens);
         self.draw();
         self.latencies.offered(self.now);
@@ -277,6 +280,7 @@ impl<'a> World<'a> {
             first_token: None,
         });
         self.since_tick.offered.requests += 1;
+        self.since_tick.weight += self.weights.as_ref().map_or(1.0, |weights| weights.weight(&arriving));
         self.since_tick.offered.prompt_tokens += u64::from(prompt_tokens);
         self.act(actions);
         if self.is_scored(self.now) {
@@ -472,7 +476,7 @@ impl World<'_> {
             self.fleet.advance(place, self.now, &mut events);
             self.hear(place, events);
         }
-        let SinceTick { offered, finished, pace_ms } = std::mem::take(&mut self.since_tick);
+        let SinceTick { offered, weight, finished, pace_ms } = std::mem::take(&mut self.since_tick);
         let over = self.setting.slot;
         let totals = self.fleet.take_totals(over);
         let at = self.now;
@@ -495,7 +499,8 @@ impl World<'_> {
             ..Signals::default()
         };
         if !self.run.ready.is_empty() {
-            self.note_load(offered.requests as f64 / over.as_secs_f64(), &totals);
+            let each_second = |requests: f64| requests / over.as_secs_f64();
+            self.note_load(each_second(offered.requests as f64), each_second(weight), &totals);
         }
         Measured { signals, replicas: self.fleet.observed() }
     }
@@ -504,8 +509,8 @@ impl World<'_> {
 impl World<'_> {
     /// Takes in the slot that has just ended. What waits in the gateway counts as waiting inside the engines: most peers'
     /// routers hold nothing back.
-    fn note_load(&mut self, requests_per_second: f64, totals: &EngineTotals) {
-        self.load.push(self.table.demand(requests_per_second));
+    fn note_load(&mut self, requests_per_second: f64, weight_per_second: f64, totals: &EngineTotals) {
+        self.load.push(self.table.demand(weight_per_second));
         let each = |sum: f64| sum / f64::from(totals.ready.max(1));
         self.busy.push(each(totals.busy));
         self.engines.push(EngineLoad {

@@ -29,7 +29,7 @@ pub struct Score {
     /// The cloud's bill; `None` for a cloud without prices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bill: Option<Bill>,
-    /// What the oracle pays to miss as little as this policy did.
+    /// What nobody pays less than who misses as little as this policy did: the oracle's bound.
     pub oracle_replica_hours: f64,
     /// `replica_hours` over `oracle_replica_hours`; `None` where the oracle needs none at all.
     pub cost_over_oracle: Option<f64>,
@@ -72,9 +72,9 @@ impl Score {
         let oracle =
             Oracle::new(scored, cloud.start_up_slots(setting), setting.minimum, setting.violation).within(run.violated);
         let replica_hours = hours(run.billed_slots);
-        let oracle_replica_hours = hours(oracle.plan.cost);
+        let oracle_replica_hours = hours(oracle.bound);
         let time = Span::from_micros(setting.slot.as_micros() * scored.len() as i64);
-        let bill = cloud.pricing.map(|pricing| pricing.bill(&run.lives, time));
+        let bill = cloud.pricing.map(|pricing| pricing.bill(&run.lives, setting.at(demand.len()), time));
         Self {
             capacity_attainment: run.capacity_attainment(),
             replica_hours,

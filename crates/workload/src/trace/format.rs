@@ -52,6 +52,11 @@ impl Format {
         }
     }
 
+    /// Whether the lines read so far told what of a prompt came before.
+    pub(super) fn tells_cached(&self) -> bool {
+        matches!(self, Self::Mooncake(mooncake) if mooncake.names_blocks())
+    }
+
     /// How a line of the format looks, with an example.
     pub(super) fn expected(&self) -> &'static str {
         match self {

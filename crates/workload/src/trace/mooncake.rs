@@ -49,6 +49,11 @@ impl Mooncake {
         })
     }
 
+    /// Whether any prompt's blocks were named.
+    pub(super) fn names_blocks(&self) -> bool {
+        !self.seen.is_empty()
+    }
+
     fn cached_tokens(&mut self, blocks: &[u64]) -> u32 {
         let cached = blocks.iter().take_while(|block| self.seen.contains(block)).count();
         self.seen.extend(&blocks[cached..]);

@@ -19,6 +19,26 @@ pub(in crate::commands) struct Chosen {
 }
 
 impl Chosen {
+    /// In steps longer than the time between two of its looks a peer would be another autoscaler.
+    ///
+    /// # Errors
+    /// The peers for which `step` is too long.
+    pub(in crate::commands) fn look_often_enough_for(&self, step: Span) -> Result<(), Failure> {
+        let too_fast = self.peers.iter().filter_map(|peer| {
+            let each = peer.looks_each().filter(|each| *each < step)?;
+            Some(format!("{} ({each})", peer.name()))
+        });
+        let too_fast: Vec<String> = too_fast.collect();
+        if too_fast.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "`--step {step}` is longer than the time between two looks of {}: write a shorter one, or leave these out of \
+             `--policies`",
+            too_fast.join(", ")
+        )))
+    }
+
     /// Each of them on `world`, ours first.
     ///
     /// # Errors

@@ -36,6 +36,17 @@ pub(super) struct CloudFlags {
 }
 
 impl CloudFlags {
+    /// Where the fleet file's `freshness` is too short for these metrics, what to do about it.
+    pub(super) fn warning(&self, freshness: Span, step: Span) -> Option<String> {
+        let (name, oldest) = (self.metrics.name(), self.metrics.oldest(step));
+        (self.metrics != Pipeline::default() && freshness < oldest).then(|| {
+            format!(
+                "readings of `{name}` get {oldest} old, and the fleet file takes them for stale after {freshness}: run like this, it \
+                 would be blind. Here they are good for {oldest}; write `freshness: {oldest}` under `controller:`"
+            )
+        })
+    }
+
     /// The mean start-up that was asked for.
     pub(super) fn start_up(&self) -> Option<Span> {
         self.start_up.map(|start_up| start_up.mean())
@@ -44,7 +55,9 @@ impl CloudFlags {
     /// What a replica costs, in words; `price` is the fleet file's.
     pub(super) fn price_in_words(&self, price: f64) -> String {
         match &self.instance {
-            Some(pricing) => format!("${} an hour each, as {}", pricing.per_replica_hour_usd(), pricing.price.instance),
+            Some(pricing) => {
+                format!("${} an hour each, as {}", pricing.per_replica_hour_usd(false), pricing.price.instance)
+            }
             None => format!("${price} an hour each, as the fleet file has it"),
         }
     }

@@ -9,7 +9,7 @@ use evenkeel_core::spec::{LatencyMetric, TierSpec};
 use evenkeel_core::units::Span;
 use evenkeel_fleet::model::TierSettings;
 use evenkeel_sim::demand::{self, MeanCurve};
-use evenkeel_sim::requests::{self, Drawn, Traffic};
+use evenkeel_sim::requests::{self, Drawn, Traffic, longest_request};
 use evenkeel_workload::{PlayersSeries, RequestTrace, Scenario};
 use std::path::Path;
 
@@ -45,10 +45,10 @@ impl Load {
         Ok(load)
     }
 
-    pub(super) fn traffic(&self, arguments: &Arguments, spec: &TierSpec) -> Traffic<'_> {
+    pub(super) fn traffic(&self, arguments: &Arguments) -> Traffic<'_> {
         match &self.trace {
             Some(trace) => Traffic::traced(trace),
-            None => Traffic::Drawn(Drawn::of(spec, &self.rates, arguments.step, arguments.seed)),
+            None => Traffic::Drawn(Drawn::of(&self.tier, &self.rates, arguments.step, arguments.seed)),
         }
     }
 }
@@ -126,19 +126,15 @@ fn too_long(trace: &RequestTrace, spec: &TierSpec) -> Option<String> {
         format!(
             "{refused} of {all} requests are longer than the {} tokens that an engine of `{}` takes: they fail in any \
              fleet, and are no demand",
-            longest_request(spec),
+            longest_request(&spec.profile),
             spec.name
         )
     })
 }
 
 fn no_engine_takes(file: &Path, spec: &TierSpec) -> Failure {
-    let (tier, longest) = (&spec.name, longest_request(spec));
+    let (tier, longest) = (&spec.name, longest_request(&spec.profile));
     named(file, format!("an engine of `{tier}` takes {longest} tokens in a request, and every request is longer"))
-}
-
-fn longest_request(spec: &TierSpec) -> u32 {
-    spec.profile.max_model_tokens.min(spec.profile.kv_tokens)
 }
 
 fn named(file: &Path, error: impl std::fmt::Display) -> Failure {

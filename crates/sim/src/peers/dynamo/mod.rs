@@ -15,8 +15,7 @@ mod regression;
 mod throughput;
 
 use super::engine_load::SteadyState;
-use crate::autoscaler::EngineLoad;
-use crate::autoscaler::{Autoscaler, Seen};
+use crate::autoscaler::{Autoscaler, EngineLoad, Seen};
 use evenkeel_core::spec::{LatencyMetric, TierSpec};
 use evenkeel_core::units::Span;
 use load::Engine;

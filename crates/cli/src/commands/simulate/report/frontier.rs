@@ -124,7 +124,8 @@ fn curve(compared: &Compared<'_>, ranked: &[Ranked<'_>]) -> Vec<(f64, f64)> {
         (violated(policy), compared.cost_usd(score.oracle_replica_hours))
     });
     let Hindsight { frontier, asked, .. } = compared.hindsight;
-    let stated = frontier.iter().chain([asked]).map(|it| (1.0 - it.attainment, it.cost_usd));
+    let stated =
+        frontier.iter().chain([asked]).map(|it| (1.0 - it.attainment, compared.cost_usd(it.bound_replica_hours)));
     let mut points: Vec<(f64, f64)> = own.chain(stated).collect();
     points.sort_by(|one, two| two.0.total_cmp(&one.0).then(one.1.total_cmp(&two.1)));
     points
