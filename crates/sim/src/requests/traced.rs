@@ -148,9 +148,11 @@ mod tests {
     #[test]
     fn whoever_goes_by_demand_sees_the_very_demand_that_is_scored() {
         // Requests of the second half are many times as long as those of the first.
-        let request =
-            |number: i64| (number / 4, if number < 240 { 60 } else { 700 }, if number < 240 { 5 } else { 80 }, 0);
-        let trace = trace(&(0..480).map(request).collect::<Vec<_>>());
+        let request = |number: i64| {
+            let (prompt_tokens, output_tokens) = if number < 240 { (60, 5) } else { (700, 80) };
+            TraceRequest { at: Span::from_millis(250 * number + 125), prompt_tokens, output_tokens, cached_tokens: 0 }
+        };
+        let trace = RequestTrace::from_requests((0..480).map(request).collect());
         let tier = as_traced(&example_tier(), &trace).unwrap();
         let (slot, start, violation) = (Span::from_secs(5), Time::default(), Violation::Excess);
         let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
