@@ -167,6 +167,7 @@ fn what_cannot_be_simulated_is_refused_by_its_name_with_the_way_out() {
             "name `evenkeel` among the `--policies`",
         ),
         (&["--tier", "gold", "--scenario", "day", "--criteria"], "`--criteria` is about single requests"),
+        (&["--tier", "gold", "--scenario", "day", "--model", "requests", "--patience", "0s"], "a time above zero"),
         (&["--tier", "gold", "--scenario", "day", "--patience", "5s"], "`--patience` is about single requests"),
         (&["--tier", "gold", "--scenario", "day", "--peak", "1e12"], "at most 100000 are simulated: scale it down"),
         (&["--tier", "gold", "--scenario", "day", "--start-up", "1000d"], "neither a time of at most a year"),

@@ -78,13 +78,26 @@ fn step(factor: f64, (least, most): (i32, i32)) -> i32 {
 fn solve(tier: &TierSpec, steps: [i32; 3]) -> Table {
     let [slowdown, prompts, outputs] = steps.map(|step| libm::pow(STEP, f64::from(step)));
     let longer = |lengths: Lengths, factor: f64| Lengths { mean: lengths.mean * factor, ..lengths };
-    let declared = tier.requests;
+    let (declared, objectives, largest) = (tier.requests, &tier.slo.objectives, tier.maximum.max(1));
     let requests = RequestShape {
         prompt_tokens: longer(declared.prompt_tokens, prompts),
         output_tokens: longer(declared.output_tokens, outputs),
         ..declared
     };
-    Table::solve(&tier.profile.slowed(slowdown), &requests, &tier.slo.objectives, tier.maximum.max(1))
+    let corrected = Table::solve(&tier.profile.slowed(slowdown), &requests, objectives, largest);
+    if corrected.unachievable.is_none() {
+        return corrected;
+    }
+    // The objective was within reach as declared. Full batches would be fewer replicas than were needed for it a moment ago,
+    // and just when requests grew: so each fleet carries less in the proportion in which its full batches do.
+    let stated = Table::solve(&tier.profile, &declared, objectives, largest);
+    if stated.unachievable.is_some() {
+        return corrected;
+    }
+    let full = Table::solve(&tier.profile, &declared, &[], largest);
+    let rates = stated.points.iter().zip(&corrected.points).zip(&full.points);
+    let points = rates.map(|((&(size, stated), corrected), full)| (size, stated * corrected.1 / full.1)).collect();
+    Table { points, ..corrected }
 }
 
 impl Table {

@@ -83,6 +83,15 @@ impl Scenario {
         }
     }
 
+    /// So long nothing of what it is named for happens: time to learn from. `None` where a quarter of it will do.
+    pub const fn ordinary(self) -> Option<Span> {
+        match self {
+            // Two hours after their beginning the doors open, and the servers are down; some leave before.
+            Self::LaunchDay | Self::Maintenance => Some(Span::from_secs(3_600)),
+            Self::Day | Self::Week | Self::PatchNight | Self::FlashCrowd | Self::Bursts => None,
+        }
+    }
+
     /// The players, a value each 5 minutes, of the bursts each 5 seconds. `peak_players` are there at its fullest,
     /// before noise. The same seed gives the same values on every platform.
     ///

@@ -8,6 +8,7 @@ mod load;
 pub(super) mod render;
 mod report;
 pub(super) mod scored;
+mod warnings;
 
 use crate::commands::values::{above_zero, whole};
 use crate::failure::{CRITERION, Failure};
@@ -76,7 +77,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = choices::ModelName::Fluid)]
     model: choices::ModelName,
     /// With `--model requests`: a player who has no first token after this long leaves [default: nobody does]
-    #[arg(long, value_name = "TIME", value_parser = choices::span)]
+    #[arg(long, value_name = "TIME", value_parser = choices::patience)]
     patience: Option<Span>,
     /// How demand above the ready replicas is counted
     #[arg(long, value_enum, default_value_t = choices::Violated::Excess)]
@@ -167,6 +168,8 @@ struct Comparison {
     seed: u64,
     tier: String,
     trace: Trace,
+    /// What whoever reads the figures has to know.
+    warnings: Vec<String>,
     hindsight: Hindsight,
     cells: Vec<Cell>,
     /// `None` where they were not asked for.
@@ -186,8 +189,7 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let spec = asked(spec.clone(), &arguments);
     flags_that_belong_together(&arguments)?;
     let load = Load::read(&arguments, &spec, settings)?;
-    let late = arguments.cloud.warning(fleet.controller.freshness, arguments.step);
-    load.warnings.iter().chain(&late).for_each(|warning| output::note(format_args!("warning: {warning}")));
+    let warnings = warnings(&arguments, &fleet, &spec, &load);
     let setting = setting(&arguments, &spec, load.demand.len())?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
     let traffic = load.traffic(&arguments);
@@ -211,13 +213,26 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let passed = criteria.as_deref().is_none_or(judge::hold);
     let tier = spec.name.clone();
     let hindsight = Hindsight::of(&world, load.mean.as_ref());
-    let result = Comparison { version: VERSION, seed: arguments.seed, tier, trace, hindsight, cells, criteria };
+    let seed = arguments.seed;
+    let result = Comparison { version: VERSION, seed, tier, trace, warnings, hindsight, cells, criteria };
     match output {
         Output::Json => output::json(&result)?,
         Output::Table => output::say(in_words(&result))?,
-        Output::Html => output::say(page(&world, &result, &about::about(&arguments, &load.tier, &setting, &cloud)))?,
+        Output::Html => output::say(page(
+            &world,
+            &result,
+            &about::about(&arguments, &load.tier, &setting, &cloud, &result.warnings),
+        ))?,
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
+}
+
+/// What whoever reads the figures has to know, told at once.
+fn warnings(arguments: &Arguments, fleet: &Fleet, spec: &TierSpec, load: &Load) -> Vec<String> {
+    let mut warnings = load.warnings(spec, arguments.model);
+    warnings.extend(arguments.cloud.warning(fleet.controller.freshness, arguments.step));
+    warnings.iter().for_each(|warning| output::note(format_args!("warning: {warning}")));
+    warnings
 }
 
 /// What the model that was chosen cannot do is refused before anything is simulated.
@@ -288,7 +303,10 @@ pub(super) fn gateway(fleet: &Fleet, spec: &TierSpec, settings: &TierSettings, p
 
 fn setting(arguments: &Arguments, spec: &TierSpec, slots: usize) -> Result<Setting, Failure> {
     let length = Span::from_micros(arguments.step.as_micros() * slots as i64);
-    let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(Span::from_micros(length.as_micros() / 4)));
+    let quarter = Span::from_micros(length.as_micros() / 4);
+    let scenario = arguments.series.scenario.filter(|_| arguments.part.from == Span::ZERO);
+    let ordinary = scenario.and_then(Scenario::ordinary).unwrap_or(quarter);
+    let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(quarter).min(ordinary));
     let (step, start) = (arguments.step, Time::default());
     Scored { what: "series", step, slots, history, start, peers: arguments.peers }
         .setting(spec, arguments.violation.into())

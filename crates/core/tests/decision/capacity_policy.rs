@@ -276,6 +276,28 @@ fn demand_and_forecast_are_staffed_for_requests_as_long_as_those_that_finish() {
 }
 
 #[test]
+fn an_objective_that_longer_requests_put_out_of_reach_is_not_staffed_with_fewer_replicas() {
+    let (mut capacity, mut tier) = (Capacity::default(), gold());
+    // Prompts of 300 tokens take 24 ms of the 60 that the first token may take, those of 900 take 72.
+    let bound = Span::from_millis(60);
+    tier.slo.objectives = vec![Objective { metric: LatencyMetric::Ttft, quantile: 0.5, bound }];
+    let mut table = |prompt_tokens: f64| {
+        let correction = Correction { slowdown: 1.0, prompt_tokens, output_tokens: 1.0 };
+        capacity.table(&tier, &correction).clone()
+    };
+    let (declared, beyond) = (table(1.0), table(4.0));
+    assert_eq!((declared.unachievable, beyond.unachievable), (None, Some(LatencyMetric::Ttft)));
+    for replicas in [1.0, 5.0, 20.0] {
+        assert!(
+            beyond.rate(replicas) < 0.8 * declared.rate(replicas),
+            "{} of {}",
+            beyond.rate(replicas),
+            declared.rate(replicas)
+        );
+    }
+}
+
+#[test]
 fn slower_replicas_and_longer_requests_carry_less() {
     let (mut capacity, tier) = (Capacity::default(), gold());
     let mut rate = |slowdown: f64, prompt_tokens: f64, output_tokens: f64| {

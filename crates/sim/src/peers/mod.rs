@@ -159,7 +159,7 @@ impl Peer {
     }
 
     /// Whether it sees demand where there is no replica. The others go by figures of replicas, and nobody who runs one of them
-    /// lets it go to zero: it would stay there.
+    /// lets it go to zero: it would stay there. (Agones refuses a minimum of zero beside a buffer in per cent.)
     const fn wakes(self) -> bool {
         matches!(
             self,
@@ -167,7 +167,6 @@ impl Peer {
                 | Self::Kpa
                 | Self::RayServe
                 | Self::SkyServe
-                | Self::Agones
                 | Self::Dynamo
                 | Self::DynamoThroughput
                 | Self::Static

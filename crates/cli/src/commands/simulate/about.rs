@@ -14,7 +14,13 @@ const FLUID: &str = "queues (what exceeds the ready replicas is turned away at o
 const REQUESTS: &str = "the network; troubles of a cloud that `--weather`, `--spot` and `--metrics` do not state";
 
 /// What was asked for, with what the fleet file gave where nothing was.
-pub(super) fn about(arguments: &Arguments, spec: &TierSpec, setting: &Setting, cloud: &Cloud) -> About {
+pub(super) fn about(
+    arguments: &Arguments,
+    spec: &TierSpec,
+    setting: &Setting,
+    cloud: &Cloud,
+    warnings: &[String],
+) -> About {
     let (model, left_out) = match arguments.model {
         ModelName::Fluid => ("fluid: demand and replicas as rates", FLUID),
         ModelName::Requests => ("requests: each through the gateway\u{2019}s queue and an engine", REQUESTS),
@@ -29,6 +35,7 @@ pub(super) fn about(arguments: &Arguments, spec: &TierSpec, setting: &Setting, c
             .collect(),
         command: command_line::given(),
         left_out,
+        warnings: warnings.to_vec(),
     }
 }
 

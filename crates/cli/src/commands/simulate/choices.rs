@@ -140,6 +140,15 @@ pub(in crate::commands) fn span(text: &str) -> Result<Span, String> {
     written::time(text).ok_or_else(|| "expected a time of at most a year, for example `60s`, `5m` or `7d`".to_owned())
 }
 
+pub(in crate::commands) fn patience(text: &str) -> Result<Span, String> {
+    let some = span(text)?;
+    if some > Span::ZERO {
+        Ok(some)
+    } else {
+        Err("expected a time above zero; without the flag nobody leaves".to_owned())
+    }
+}
+
 pub(in crate::commands) fn step(text: &str) -> Result<Span, String> {
     span(text)
         .ok()

@@ -2,7 +2,8 @@
 //!
 //! Demand of a trace is measured by the lengths of its own requests, all other by those that the fleet file states.
 
-use super::{Arguments, MOST_REPLICAS};
+use super::choices::ModelName;
+use super::{Arguments, MOST_REPLICAS, warnings};
 use crate::failure::Failure;
 use evenkeel_core::capacity::Table;
 use evenkeel_core::spec::{LatencyMetric, TierSpec};
@@ -17,8 +18,8 @@ use std::path::Path;
 pub(super) struct Load {
     /// The tier as these requests are: by what demand is measured, and what serves it.
     pub(super) tier: TierSpec,
-    /// What whoever reads the figures has to know of them.
-    pub(super) warnings: Vec<String>,
+    /// The objective that not even an idle replica meets with them; demand then is what full batches carry.
+    unachievable: Option<LatencyMetric>,
     /// In replicas.
     pub(super) demand: Vec<f64>,
     /// Requests a second.
@@ -45,6 +46,15 @@ impl Load {
         Ok(load)
     }
 
+    /// What whoever reads the figures has to know of this load; `spec` is the tier as the fleet file has it.
+    pub(super) fn warnings(&self, spec: &TierSpec, model: ModelName) -> Vec<String> {
+        let too_long = self.trace.as_ref().and_then(|trace| warnings::too_long(trace, spec));
+        let unlike = (model == ModelName::Fluid).then(|| warnings::unlike(&self.tier, spec)).flatten();
+        let unachievable = self.unachievable.map(|metric| warnings::unachievable(metric, spec));
+        let too_much = warnings::above_the_maximum(&self.demand, spec);
+        [unachievable, too_long, unlike, too_much].into_iter().flatten().collect()
+    }
+
     pub(super) fn traffic(&self, arguments: &Arguments) -> Traffic<'_> {
         match &self.trace {
             Some(trace) => Traffic::traced(trace),
@@ -60,7 +70,7 @@ fn table(tier: &TierSpec) -> Table {
 
 fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings) -> Result<Load, Failure> {
     let table = table(spec);
-    let (tier, warnings) = (spec.clone(), unachievable(&table, spec));
+    let (tier, unachievable) = (spec.clone(), table.unachievable);
     let series = match (arguments.series.file(), arguments.series.scenario) {
         (Some(file), _) => PlayersSeries::open(file).map_err(|error| named(file, error))?,
         (None, scenario) => {
@@ -79,13 +89,13 @@ fn of_series(arguments: &Arguments, spec: &TierSpec, settings: &TierSettings) ->
         let mean = mean.map(|mean| MeanCurve { values: scaled(mean.values), ..mean });
         let demand = scaled(values);
         let rates = demand.iter().map(|&demand| table.rate(demand)).collect();
-        return Ok(Load { tier, warnings, demand, rates, trace: None, mean });
+        return Ok(Load { tier, unachievable, demand, rates, trace: None, mean });
     }
     let each = arguments.series.rate_each(spec, settings);
     let rates = |values: Vec<f64>| values.into_iter().map(|value| value * each).collect::<Vec<f64>>();
     let mean = mean.map(|mean| MeanCurve { values: in_replicas(&rates(mean.values), &table), ..mean });
     let rates = rates(values);
-    Ok(Load { tier, warnings, demand: in_replicas(&rates, &table), rates, trace: None, mean })
+    Ok(Load { tier, unachievable, demand: in_replicas(&rates, &table), rates, trace: None, mean })
 }
 
 /// The requests that came in each slot are its rate.
@@ -103,33 +113,8 @@ fn of_trace(arguments: &Arguments, file: &Path, spec: &TierSpec) -> Result<Load,
         trace = trace.multiplied(factor, arguments.seed).map_err(|error| named(file, error))?;
         rates = requests::rates(&tier, &trace, arguments.step, to - from);
     }
-    let (mut warnings, demand) = (unachievable(&table, spec), in_replicas(&rates, &table));
-    warnings.extend(too_long(&trace, spec));
-    Ok(Load { tier, warnings, demand, rates, trace: Some(trace), mean: None })
-}
-
-fn unachievable(table: &Table, spec: &TierSpec) -> Vec<String> {
-    let said = |metric: LatencyMetric| {
-        format!(
-            "with requests of these lengths not even an idle replica of `{}` keeps the objective on {}, so demand is \
-             measured by what full batches carry",
-            spec.name,
-            metric.name()
-        )
-    };
-    table.unachievable.map(said).into_iter().collect()
-}
-
-fn too_long(trace: &RequestTrace, spec: &TierSpec) -> Option<String> {
-    let (refused, all) = (requests::refused(&spec.profile, trace), trace.requests().len());
-    (refused > 0).then(|| {
-        format!(
-            "{refused} of {all} requests are longer than the {} tokens that an engine of `{}` takes: they fail in any \
-             fleet, and are no demand",
-            longest_request(&spec.profile),
-            spec.name
-        )
-    })
+    let (unachievable, demand) = (table.unachievable, in_replicas(&rates, &table));
+    Ok(Load { tier, unachievable, demand, rates, trace: Some(trace), mean: None })
 }
 
 fn no_engine_takes(file: &Path, spec: &TierSpec) -> Failure {

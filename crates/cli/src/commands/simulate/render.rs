@@ -43,7 +43,7 @@ fn fleet(cell: &Cell) -> [String; 10] {
         named(cell),
         target(&cell.parameters),
         format!("{:.3} %", 100.0 * score.capacity_attainment),
-        format!("{} %", 100.0 * cell.attainment_requested),
+        format!("{} %, {}", 100.0 * cell.attainment_requested, if cell.kept() { "kept" } else { "missed" }),
         format!("{:.0} %", 100.0 * score.budget_used),
         format!("{:.1}", score.replica_hours),
         format!("{:.2}", score.cost_usd),

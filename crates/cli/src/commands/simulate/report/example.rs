@@ -33,6 +33,7 @@ pub(super) fn about() -> About {
         parameters: vec![("seed", "1".to_owned())],
         command: "evenkeel simulate game.yaml -o html".to_owned(),
         left_out: "queues",
+        warnings: vec!["demand comes to <9> replicas".to_owned()],
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct About {
     pub(super) command: String,
     /// What the model does not have.
     pub(super) left_out: &'static str,
+    /// What whoever reads the figures has to know.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The page. Equal arguments give equal bytes.
@@ -108,6 +110,7 @@ mod tests {
             assert!(figures.iter().all(|figure| row.contains(&format!("| {figure}"))), "{figures:?}: {told}");
         }
         assert!(told.contains("\ncommand evenkeel simulate game.yaml -o html"), "{told}");
+        assert!(told.contains("Beware: demand comes to &lt;9&gt; replicas."), "{told}");
         assert!(told.contains("\nseed 1") && told.contains("\nleft out by the model queues"), "{told}");
     }
 

@@ -32,11 +32,12 @@ pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'
     };
     format!(
         "<header class=\"verdict {class}\">\n<h1>Simulation of {}: who keeps {asked} of demand, and what it costs</h1>\n\
-         <p class=\"when\">{}</p>\n<p class=\"outcome\"><strong id=\"verdict\">{word}</strong> {}</p>\n</header>\n{}\
+         <p class=\"when\">{}</p>\n<p class=\"outcome\"><strong id=\"verdict\">{word}</strong> {}</p>\n{}</header>\n{}\
          <section id=\"policies\">\n<h2>Policies</h2>\n{}{}</section>\n",
         escaped(&about.tier),
         escaped(&when(compared, about)),
         escaped(&in_words(ranked)),
+        about.warnings.iter().map(|warning| note(&format!("Beware: {warning}."))).collect::<String>(),
         tiles(compared, ranked),
         policies(ranked),
         note(READ),
