@@ -189,7 +189,6 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let spec = asked(spec.clone(), &arguments);
     flags_that_belong_together(&arguments)?;
     let load = Load::read(&arguments, &spec, settings)?;
-    let warnings = warnings(&arguments, &fleet, &spec, &load);
     let setting = setting(&arguments, &spec, load.demand.len())?;
     let terms = Terms { attainment: spec.attainment, price_per_hour: spec.price_per_hour };
     let traffic = load.traffic(&arguments);
@@ -202,29 +201,40 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<ExitCode, Fail
     let endless = arguments.mean_replicas.is_some();
     let cloud = arguments.cloud.cloud(fleet.controller.freshness, arguments.step, endless, arguments.seed)?;
     let world = World { model, demand: &load.demand, setting: &setting, cloud: &cloud, terms: &terms, engine: &engine };
-    let cells = arguments.policies.compared(&world, &spec, arguments.peers)?;
-    let trace = Trace {
-        path: arguments.series.in_words(),
-        step_seconds: arguments.step.as_secs_f64(),
-        points: load.demand.len(),
-    };
-    let ours = cells.first().filter(|_| arguments.criteria);
-    let criteria = ours.map(|ours| judge::criteria(&fleet.criteria, &spec.name, ours, &setting));
-    let passed = criteria.as_deref().is_none_or(judge::hold);
-    let tier = spec.name.clone();
-    let hindsight = Hindsight::of(&world, load.mean.as_ref());
-    let seed = arguments.seed;
-    let result = Comparison { version: VERSION, seed, tier, trace, warnings, hindsight, cells, criteria };
+    let result = compared(&arguments, (&fleet, &spec), &world, &load)?;
     match output {
         Output::Json => output::json(&result)?,
         Output::Table => output::say(in_words(&result))?,
-        Output::Html => output::say(page(
-            &world,
-            &result,
-            &about::about(&arguments, &load.tier, &setting, &cloud, &result.warnings),
-        ))?,
+        Output::Html => {
+            let about = about::about(&arguments, &load.tier, &setting, &cloud, &result.warnings);
+            output::say(page(&world, &result, &about))?;
+        }
     }
+    let passed = result.criteria.as_deref().is_none_or(judge::hold);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(CRITERION) })
+}
+
+fn compared(
+    arguments: &Arguments,
+    (fleet, spec): (&Fleet, &TierSpec),
+    world: &World<'_>,
+    load: &Load,
+) -> Result<Comparison, Failure> {
+    let warnings = warnings(arguments, fleet, spec, load);
+    let cells = arguments.policies.compared(world, spec, arguments.peers)?;
+    let ours = cells.first().filter(|_| arguments.criteria);
+    let criteria = ours.map(|ours| judge::criteria(&fleet.criteria, &spec.name, ours, world.setting));
+    let (step_seconds, points) = (arguments.step.as_secs_f64(), load.demand.len());
+    Ok(Comparison {
+        version: VERSION,
+        seed: arguments.seed,
+        tier: spec.name.clone(),
+        trace: Trace { path: arguments.series.in_words(), step_seconds, points },
+        warnings,
+        hindsight: Hindsight::of(world, load.mean.as_ref()),
+        cells,
+        criteria,
+    })
 }
 
 /// What whoever reads the figures has to know, told at once.
@@ -237,13 +247,13 @@ fn warnings(arguments: &Arguments, fleet: &Fleet, spec: &TierSpec, load: &Load) 
 
 /// What the model that was chosen cannot do is refused before anything is simulated.
 fn flags_that_belong_together(arguments: &Arguments) -> Result<(), Failure> {
-    let needs_requests = [("--criteria", arguments.criteria), ("--patience", arguments.patience.is_some())];
+    arguments.policies.look_often_enough_for(arguments.step)?;
     if arguments.criteria && !arguments.policies.evenkeel {
         return Err(Failure::usage(
             "`--criteria` judges Evenkeel's own policy; name `evenkeel` among the `--policies`",
         ));
     }
-    arguments.policies.look_often_enough_for(arguments.step)?;
+    let needs_requests = [("--criteria", arguments.criteria), ("--patience", arguments.patience.is_some())];
     let given = needs_requests.iter().find(|(_, given)| *given && arguments.model == choices::ModelName::Fluid);
     given.map_or(Ok(()), |(flag, _)| {
         Err(Failure::usage(format!(
