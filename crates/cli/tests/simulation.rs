@@ -54,7 +54,7 @@ fn a_simulation_request_by_request_tells_what_players_saw() {
     let hours = |run: &serde_json::Value| run["hindsight"]["asked"]["replica_hours"].as_f64().unwrap();
     let ours = |run: &serde_json::Value| run["cells"][0]["replica_hours"].as_f64().unwrap();
     assert!(hours(&longer) >= 2.0 * hours(&stated), "{} {}", hours(&longer), hours(&stated));
-    assert!(ours(&longer) >= 2.0 * ours(&stated), "{} {}", ours(&longer), ours(&stated));
+    assert!(ours(&longer) >= 1.5 * ours(&stated), "{} {}", ours(&longer), ours(&stated));
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod first_token;
 mod latency;
 
 use crate::profile::Profile;
-use crate::spec::{LatencyMetric, Lengths, Objective, RequestShape, TierSpec};
+use crate::spec::{LatencyMetric, Objective, RequestShape};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -18,35 +18,21 @@ pub use chain::Service;
 
 /// Fleet sizes at which the chain is solved; between them the rate is interpolated, beyond the last it is proportional.
 const SIZES: [u32; 10] = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80];
-/// Corrections are rounded to steps of five percent, so that one table serves many ticks.
-const STEP: f64 = 1.05;
-/// The least and the largest step: a fifth faster to four times slower, and a tenth to ten times as long.
-const SLOWDOWN_STEPS: (i32, i32) = (-5, 28);
-const LENGTH_STEPS: (i32, i32) = (-47, 47);
-/// A steady load moves between a few of them.
-const MOST_TABLES: usize = 64;
+/// Slow-downs are rounded to steps of five percent, so that one table serves many ticks.
+const SLOWDOWN_STEP: f64 = 1.05;
 /// An objective that leaves a fleet less than this share of its full batches' rate counts as unachievable.
 const LEAST_USEFUL_SHARE: f64 = 0.05;
+const SLOWEST_STEP: i32 = 28;
+const FASTEST_STEP: i32 = -5;
 
-/// How live figures differ from declared ones, each as a factor: 1 where they are as declared.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Correction {
-    /// Time per token over the profile's.
-    pub slowdown: f64,
-    /// Mean length of prompts over the declared one.
-    pub prompt_tokens: f64,
-    /// The same of outputs.
-    pub output_tokens: f64,
-}
-
-/// Rates that the fleet sizes carry, by correction; filled in when first asked for. It holds nothing that the tier does not
-/// give, so it may be dropped at any time.
+/// Rates that the fleet sizes carry, by slow-down; filled in when first asked for. It holds nothing that the profile, the
+/// request shape and the objectives do not give, so it may be dropped at any time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Capacity {
-    tables: BTreeMap<[i32; 3], Table>,
+    tables: BTreeMap<i32, Table>,
 }
 
-/// One correction's rates.
+/// One slow-down's rates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Fleet size and the largest offered rate, requests a second, that it carries inside every objective.
@@ -56,48 +42,26 @@ pub struct Table {
 }
 
 impl Capacity {
-    /// The table of the tier's fleets as they are with this correction, rounded to steps.
-    pub fn table(&mut self, tier: &TierSpec, correction: &Correction) -> &Table {
-        let steps = [
-            step(correction.slowdown, SLOWDOWN_STEPS),
-            step(correction.prompt_tokens, LENGTH_STEPS),
-            step(correction.output_tokens, LENGTH_STEPS),
-        ];
-        if self.tables.len() >= MOST_TABLES && !self.tables.contains_key(&steps) {
-            self.tables.clear();
-        }
-        self.tables.entry(steps).or_insert_with(|| solve(tier, steps))
+    /// The table for replicas that are `slowdown` times slower than `profile` declares.
+    pub fn table(
+        &mut self,
+        profile: &Profile,
+        requests: &RequestShape,
+        objectives: &[Objective],
+        largest: u32,
+        slowdown: f64,
+    ) -> &Table {
+        let step = slowdown_step(slowdown);
+        self.tables.entry(step).or_insert_with(|| {
+            let slowed = profile.slowed(libm::pow(SLOWDOWN_STEP, f64::from(step)));
+            Table::solve(&slowed, requests, objectives, largest)
+        })
     }
 }
 
-fn step(factor: f64, (least, most): (i32, i32)) -> i32 {
-    let step = libm::round(libm::log(factor) / libm::log(STEP));
-    if step.is_finite() { (step as i32).clamp(least, most) } else { 0 }
-}
-
-fn solve(tier: &TierSpec, steps: [i32; 3]) -> Table {
-    let [slowdown, prompts, outputs] = steps.map(|step| libm::pow(STEP, f64::from(step)));
-    let longer = |lengths: Lengths, factor: f64| Lengths { mean: lengths.mean * factor, ..lengths };
-    let (declared, objectives, largest) = (tier.requests, &tier.slo.objectives, tier.maximum.max(1));
-    let requests = RequestShape {
-        prompt_tokens: longer(declared.prompt_tokens, prompts),
-        output_tokens: longer(declared.output_tokens, outputs),
-        ..declared
-    };
-    let corrected = Table::solve(&tier.profile.slowed(slowdown), &requests, objectives, largest);
-    if corrected.unachievable.is_none() {
-        return corrected;
-    }
-    // The objective was within reach as declared. Full batches would be fewer replicas than were needed for it a moment ago,
-    // and just when requests grew: so each fleet carries less in the proportion in which its full batches do.
-    let stated = Table::solve(&tier.profile, &declared, objectives, largest);
-    if stated.unachievable.is_some() {
-        return corrected;
-    }
-    let full = Table::solve(&tier.profile, &declared, &[], largest);
-    let rates = stated.points.iter().zip(&corrected.points).zip(&full.points);
-    let points = rates.map(|((&(size, stated), corrected), full)| (size, stated * corrected.1 / full.1)).collect();
-    Table { points, ..corrected }
+fn slowdown_step(slowdown: f64) -> i32 {
+    let step = libm::round(libm::log(slowdown) / libm::log(SLOWDOWN_STEP));
+    if step.is_finite() { (step as i32).clamp(FASTEST_STEP, SLOWEST_STEP) } else { 0 }
 }
 
 impl Table {
@@ -252,6 +216,15 @@ mod tests {
         let table = Table::solve(&profile, &requests, &objectives, 1_000);
         assert_eq!(table.points.last().map(|&(size, _)| size), Some(80));
         assert!((table.rate(160.0) - 2.0 * table.rate(80.0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn slower_replicas_carry_less() {
+        let (profile, requests, objectives) = gold();
+        let mut capacity = Capacity::default();
+        let declared = capacity.table(&profile, &requests, &objectives, 10, 1.0).rate(10.0);
+        let slower = capacity.table(&profile, &requests, &objectives, 10, 1.25).rate(10.0);
+        assert!(slower < declared / 1.25, "{slower} of {declared}: the bound does not move with the engine");
     }
 
     #[test]

@@ -141,11 +141,15 @@ fn victims_leave(input: &TierInputs, decision: &Decision, there: u32) -> bool {
     let Some(replicas) = input.observation.replicas.fresh() else {
         return decision.victims.is_empty() && decision.desired == there;
     };
-    let living = || replicas.iter().filter(|it| matches!(it.state, ReplicaState::Ready | ReplicaState::Starting));
+    let living = replicas.iter().filter(|it| matches!(it.state, ReplicaState::Ready | ReplicaState::Starting));
+    if decision.victims.is_empty() {
+        return living.count() == there as usize && there <= decision.desired;
+    }
+    let living: BTreeSet<_> = living.map(|it| &it.id).collect();
     let leaving: BTreeSet<_> = decision.victims.iter().collect();
-    living().count() == there as usize
+    living.len() == there as usize
         && leaving.len() == decision.victims.len()
-        && living().filter(|it| leaving.contains(&it.id)).count() == leaving.len()
+        && leaving.is_subset(&living)
         && leaving.len() == there.saturating_sub(decision.desired) as usize
 }
 

@@ -2,10 +2,10 @@
 //! demand has not needed it for a while (policy.md's cold line).
 
 use super::{Advice, View, whole};
-use crate::capacity::{Capacity, Correction, Service, full_batch};
+use crate::capacity::{Capacity, Service, full_batch, work_ms};
 use crate::decision::Why;
 use crate::observe::{Cause, Reading};
-use crate::spec::{Lengths, RequestShape, Signal, TierSpec};
+use crate::spec::{Signal, TierSpec};
 use crate::units::Span;
 use crate::window::{Extreme, ExtremeWindow, RatioWindow};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ const FORGETTING: f64 = 0.995;
 const PRIOR_REQUESTS: f64 = 100.0;
 /// Measured figures move the declared ones by at most these factors.
 const SLOWDOWN_RANGE: (f64, f64) = (0.8, 4.0);
-const LENGTH_RANGE: (f64, f64) = (0.1, 10.0);
+const WORK_RANGE: (f64, f64) = (0.25, 4.0);
 
 /// What the policy remembers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,10 +26,7 @@ pub struct State {
     offered: RatioWindow,
     levels: ExtremeWindow,
     slowdown: Learned,
-    #[serde(default)]
-    prompt_tokens: Learned,
-    #[serde(default)]
-    output_tokens: Learned,
+    work: Learned,
     /// Derived from the spec alone, so it is not part of what is saved.
     #[serde(skip)]
     capacity: Capacity,
@@ -74,12 +71,10 @@ fn staffing_gain(attainment: f64) -> f64 {
 impl State {
     /// The demand seen stays; what was learned of the engine goes with its profile, and the tables with the tier.
     pub(super) fn carried_over(&self, old: &TierSpec, new: &TierSpec) -> Self {
-        let seen = Self { offered: self.offered.clone(), levels: self.levels.clone(), ..Self::default() };
-        if old.profile != new.profile || old.requests != new.requests {
-            return seen;
-        }
-        let Self { slowdown, prompt_tokens, output_tokens, .. } = *self;
-        Self { slowdown, prompt_tokens, output_tokens, ..seen }
+        let same_engine = old.profile == new.profile && old.requests == new.requests;
+        let (slowdown, work) = if same_engine { (self.slowdown, self.work) } else { Default::default() };
+        let (offered, levels) = (self.offered.clone(), self.levels.clone());
+        Self { offered, levels, slowdown, work, capacity: Capacity::default() }
     }
 
     pub(super) fn advise(&mut self, view: &View<'_>, window: Span, hold: Span) -> Advice {
@@ -98,15 +93,17 @@ impl State {
 
     fn staff(&mut self, view: &View<'_>, rate: f64, hold: Span) -> Advice {
         let spec = view.spec;
-        let correction = self.correction(spec);
-        let slowdown = correction.slowdown;
+        let slowdown = self.slowdown.ratio(pace_at(spec, 1.0), SLOWDOWN_RANGE);
+        let work =
+            self.work.ratio(work(spec, spec.requests.prompt_tokens.mean, spec.requests.output_tokens.mean), WORK_RANGE);
         let gain = staffing_gain(spec.attainment);
-        let table = self.capacity.table(spec, &correction);
+        let table =
+            self.capacity.table(&spec.profile, &spec.requests, &spec.slo.objectives, spec.maximum.max(1), slowdown);
         let unachievable = table.unachievable;
-        let demand = table.demand(rate);
+        let demand = table.demand(rate * work);
         // A forecast that is no number is none: it adds nothing.
         let forecast = view.forecast.filter(|it| it.requests_per_second.is_finite());
-        let forecast = forecast.map(|it| table.demand(it.requests_per_second.max(0.0)));
+        let forecast = forecast.map(|it| table.demand(it.requests_per_second.max(0.0) * work));
         let needed = whole(gain * demand.max(forecast.unwrap_or(0.0)));
         self.levels.push(view.now, needed, demand, hold, Extreme::Largest);
         let (level, peak) = self.levels.extreme().unwrap_or((needed, demand));
@@ -126,57 +123,37 @@ impl State {
         Advice { holding: level > needed, until: self.levels.leaves_at(hold), ..Advice::count(level, why) }
     }
 
-    fn correction(&self, spec: &TierSpec) -> Correction {
-        let RequestShape { prompt_tokens, output_tokens, .. } = spec.requests;
-        Correction {
-            slowdown: self.slowdown.ratio(pace_at(spec, &spec.requests, 1.0), SLOWDOWN_RANGE),
-            prompt_tokens: self.prompt_tokens.ratio(prompt_tokens.mean, LENGTH_RANGE),
-            output_tokens: self.output_tokens.ratio(output_tokens.mean, LENGTH_RANGE),
-        }
-    }
-
-    /// Corrects the declared profile by live pace, and the declared lengths by live token counts.
+    /// Corrects the declared profile by live pace, and the declared request by live token counts.
     fn learn(&mut self, view: &View<'_>) {
         if let (Some(pace), Some(&in_flight)) = (view.signals.pace.fresh(), view.signals.in_flight.fresh())
             && pace.count > 0
             && view.supply.ready > 0
         {
             let inside = in_flight as f64 / f64::from(view.supply.ready);
-            // What requests of these very lengths would take: that they are long is not slowness.
-            let declared = pace_at(view.spec, &seen_requests(view), inside) * pace.count as f64;
+            let declared = pace_at(view.spec, inside) * pace.count as f64;
             self.slowdown.learn(pace.sum, declared, pace.count);
         }
         if let Some(finished) = view.signals.finished.fresh()
             && finished.succeeded > 0
         {
-            let (requests, count) = (view.spec.requests, finished.succeeded);
-            let declared = |lengths: Lengths| lengths.mean * count as f64;
-            self.prompt_tokens.learn(finished.prompt_tokens as f64, declared(requests.prompt_tokens), count);
-            self.output_tokens.learn(finished.output_tokens as f64, declared(requests.output_tokens), count);
+            let requests = view.spec.requests;
+            let count = finished.succeeded as f64;
+            let measured = work(view.spec, finished.prompt_tokens as f64, finished.output_tokens as f64);
+            let declared = work(view.spec, requests.prompt_tokens.mean, requests.output_tokens.mean) * count;
+            self.work.learn(measured, declared, finished.succeeded);
         }
     }
 }
 
-/// Requests of the mean lengths of those that have just finished; as declared where none have.
-fn seen_requests(view: &View<'_>) -> RequestShape {
-    let declared = view.spec.requests;
-    let Some(finished) = view.signals.finished.fresh().filter(|finished| finished.succeeded > 0) else {
-        return declared;
-    };
-    let mean = |tokens: u64, lengths: Lengths| Lengths {
-        mean: (tokens as f64 / finished.succeeded as f64).max(1.0),
-        ..lengths
-    };
-    RequestShape {
-        prompt_tokens: mean(finished.prompt_tokens, declared.prompt_tokens),
-        output_tokens: mean(finished.output_tokens, declared.output_tokens),
-        ..declared
-    }
+/// The declared time per output token, ms, with `inside` requests in a replica.
+fn pace_at(spec: &TierSpec, inside: f64) -> f64 {
+    Service::new(&spec.profile, &spec.requests).iteration_ms(inside.clamp(1.0, full_batch(&spec.profile)))
 }
 
-/// The declared time per output token, ms, of such requests with `inside` of them in a replica.
-fn pace_at(spec: &TierSpec, requests: &RequestShape, inside: f64) -> f64 {
-    Service::new(&spec.profile, requests).iteration_ms(inside.clamp(1.0, full_batch(&spec.profile)))
+/// Engine time, ms, that tokens cost in a full batch where the prefix cache finds the declared share of prompts.
+fn work(spec: &TierSpec, prompt_tokens: f64, output_tokens: f64) -> f64 {
+    let computed = prompt_tokens * (1.0 - spec.profile.prefix_hit_share);
+    work_ms(&spec.profile, &spec.requests, computed, output_tokens)
 }
 
 #[cfg(test)]

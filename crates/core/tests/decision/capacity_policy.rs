@@ -2,10 +2,10 @@
 
 use crate::specs::{capacity, gold, minutes, seconds};
 use crate::timeline::{Timeline, rate_for};
-use evenkeel_core::capacity::{Capacity, Correction, Table};
+use evenkeel_core::capacity::Table;
 use evenkeel_core::decision::{Forecast, Reason, Why};
 use evenkeel_core::observe::{Finished, Mean, Offered, Reading, Signals};
-use evenkeel_core::spec::{LatencyMetric, Lengths, Objective, PolicySpec, RequestShape, TierSpec};
+use evenkeel_core::spec::{LatencyMetric, Objective, PolicySpec, TierSpec};
 use evenkeel_core::units::Span;
 
 /// 1.063 replicas for each replica of demand at 95 % (policy.md's cold line): 2.5 of demand are three.
@@ -257,8 +257,10 @@ fn demands(timeline: &Timeline) -> (f64, Option<f64>) {
 }
 
 #[test]
-fn demand_and_forecast_are_staffed_for_requests_as_long_as_those_that_finish() {
-    let (tier, rate) = (gold(), 20.0);
+fn a_request_weighs_what_its_tokens_cost_in_a_full_batch_and_a_forecast_one_as_much() {
+    let mut tier = gold();
+    tier.profile.prefix_hit_share = 0.25;
+    let (profile, rate) = (tier.profile.clone(), 20.0);
     let mut gold = Timeline::of(tier.clone());
     gold.feed().requests_per_second = Some(rate);
     gold.tiers[0].forecast = Some(Forecast { requests_per_second: rate, horizon: seconds(60) });
@@ -266,47 +268,15 @@ fn demand_and_forecast_are_staffed_for_requests_as_long_as_those_that_finish() {
     let over = seconds(1);
     gold.feed().finished = Some(Finished { succeeded: 1, failed: 0, prompt_tokens: 450, output_tokens: 80, over });
     gold.at(minutes(60));
+    let batch = 64.0;
+    let each_output = profile.decode_iteration_ms(batch, batch * (300.0 + 20.0)) / batch;
+    let cost = |prompt: f64, output: f64| prompt * 0.08 * 0.75 + output * each_output;
     // Each request makes the earlier ones count 0.995, so 200 of them are remembered beside 100 as declared.
-    let learned = |seen: f64| (200.0 * seen + 100.0) / 300.0;
-    let correction = Correction { slowdown: 1.0, prompt_tokens: learned(1.5), output_tokens: learned(2.0) };
+    let work = (200.0 * cost(450.0, 80.0) + 100.0 * cost(300.0, 40.0)) / (300.0 * cost(300.0, 40.0));
+    let table = Table::solve(&tier.profile, &tier.requests, &tier.slo.objectives, tier.maximum);
     let (demand, forecast) = demands(&gold);
-    let expected = Capacity::default().table(&tier, &correction).demand(rate);
-    assert!((demand - expected).abs() < 1e-9, "{demand} and not {expected}");
+    assert!((demand - table.demand(rate * work)).abs() < 1e-6 * demand, "{demand}, and work {work}");
     assert_eq!(forecast, Some(demand));
-}
-
-#[test]
-fn an_objective_that_longer_requests_put_out_of_reach_is_not_staffed_with_fewer_replicas() {
-    let (mut capacity, mut tier) = (Capacity::default(), gold());
-    // Prompts of 300 tokens take 24 ms of the 60 that the first token may take, those of 900 take 72.
-    let bound = Span::from_millis(60);
-    tier.slo.objectives = vec![Objective { metric: LatencyMetric::Ttft, quantile: 0.5, bound }];
-    let mut table = |prompt_tokens: f64| {
-        let correction = Correction { slowdown: 1.0, prompt_tokens, output_tokens: 1.0 };
-        capacity.table(&tier, &correction).clone()
-    };
-    let (declared, beyond) = (table(1.0), table(4.0));
-    assert_eq!((declared.unachievable, beyond.unachievable), (None, Some(LatencyMetric::Ttft)));
-    for replicas in [1.0, 5.0, 20.0] {
-        assert!(
-            beyond.rate(replicas) < 0.8 * declared.rate(replicas),
-            "{} of {}",
-            beyond.rate(replicas),
-            declared.rate(replicas)
-        );
-    }
-}
-
-#[test]
-fn slower_replicas_and_longer_requests_carry_less() {
-    let (mut capacity, tier) = (Capacity::default(), gold());
-    let mut rate = |slowdown: f64, prompt_tokens: f64, output_tokens: f64| {
-        capacity.table(&tier, &Correction { slowdown, prompt_tokens, output_tokens }).rate(10.0)
-    };
-    let declared = rate(1.0, 1.0, 1.0);
-    assert_eq!(rate(1.01, 0.99, 1.02), declared, "within a step of five percent");
-    assert!(rate(1.25, 1.0, 1.0) < declared / 1.25, "the bound does not move with the engine");
-    assert!(rate(1.0, 2.0, 1.0) < 0.9 * declared && rate(1.0, 1.0, 2.0) < 0.9 * declared);
 }
 
 #[test]
@@ -317,29 +287,6 @@ fn a_pace_is_compared_with_the_declared_one_for_as_many_requests_as_are_inside_e
     let tier = gold.spec().tiers[0].clone();
     let declared = evenkeel_core::capacity::Service::new(&tier.profile, &tier.requests).iteration_ms(8.0);
     gold.feed().pace = Some(Mean { sum: 20.0 * declared, count: 20 });
-    gold.tick();
-    let Why::Demand { slowdown, .. } = gold.decision().recommendations[0].why else { panic!() };
-    assert!((slowdown - 1.0).abs() < 1e-12, "{slowdown}");
-}
-
-#[test]
-fn requests_of_other_lengths_than_declared_are_no_slower_engine() {
-    let mut gold = Timeline::of(gold()).with_ready(4);
-    gold.demand(3.5);
-    gold.feed().in_flight = Some(8 * 4);
-    let tier = gold.spec().tiers[0].clone();
-    let long = RequestShape {
-        prompt_tokens: Lengths { mean: 600.0, sigma: 0.8 },
-        output_tokens: Lengths { mean: 400.0, sigma: 0.8 },
-        ..tier.requests
-    };
-    let pace = evenkeel_core::capacity::Service::new(&tier.profile, &long).iteration_ms(8.0);
-    let declared = evenkeel_core::capacity::Service::new(&tier.profile, &tier.requests).iteration_ms(8.0);
-    assert!(pace < 0.9 * declared, "fewer prompts for each token: {pace} {declared}");
-    gold.feed().pace = Some(Mean { sum: 20.0 * pace, count: 20 });
-    let (succeeded, over) = (20, seconds(1));
-    gold.feed().finished =
-        Some(Finished { succeeded, failed: 0, prompt_tokens: 20 * 600, output_tokens: 20 * 400, over });
     gold.tick();
     let Why::Demand { slowdown, .. } = gold.decision().recommendations[0].why else { panic!() };
     assert!((slowdown - 1.0).abs() < 1e-12, "{slowdown}");

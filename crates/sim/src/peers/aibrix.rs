@@ -25,6 +25,10 @@ impl Apa {
     /// By the load of each of the `ready` pods, some more being `pending`.
     fn guarded(&self, load_a_pod: f64, ready: u32, pending: u32) -> u32 {
         let current = ready + pending;
+        if ready == 0 {
+            // No pod tells anything.
+            return current;
+        }
         let raw = self.scale(load_a_pod, current);
         if pending == 0 || raw == current {
             return raw;
@@ -55,7 +59,7 @@ impl Autoscaler for Apa {
             return seen.current();
         }
         let each = seen.mean_demand(PERIOD) / f64::from(seen.ready.max(1));
-        self.guarded(each, seen.ready.max(1), seen.starting)
+        self.guarded(each, seen.ready, seen.starting)
     }
 }
 
@@ -70,6 +74,7 @@ mod tests {
         assert_eq!((apa.guarded(1.0, 2, 0), apa.guarded(1.0, 2, 2)), (4, 4));
         // Three times their target need six.
         assert_eq!(apa.guarded(1.5, 2, 2), 6);
+        assert_eq!(apa.guarded(9.0, 0, 1), 1, "nobody tells anything");
         // A tenth of their target: with two pending ones at theirs it is half of it.
         assert_eq!((apa.guarded(0.05, 4, 0), apa.guarded(0.05, 2, 2)), (2, 3));
     }

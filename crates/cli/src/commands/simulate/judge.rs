@@ -90,5 +90,5 @@ fn utilization(cell: &Cell, setting: &Setting, while_ready: u32) -> Judgement {
     }
     let mean = busy.iter().sum::<f64>() / busy.len() as f64;
     let reason = format!("modelled engines have no GPU; they computed for {:.0} % of the time", 100.0 * mean);
-    Judgement::Not(NotJudged::NoOccasion, reason)
+    Judgement::Not(NotJudged::NeverRead, reason)
 }
