@@ -62,15 +62,6 @@ impl Scenario {
         }
     }
 
-    /// The scenario of this name.
-    ///
-    /// # Errors
-    /// No scenario has it.
-    pub fn parse(name: &str) -> Result<Self, UnknownScenario> {
-        let known = Self::ALL.into_iter().find(|scenario| scenario.name() == name);
-        known.ok_or_else(|| UnknownScenario { name: name.to_owned() })
-    }
-
     /// How long it takes.
     pub const fn duration(self) -> Span {
         match self {
@@ -115,7 +106,8 @@ impl FromStr for Scenario {
     type Err = UnknownScenario;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::parse(name)
+        let known = Self::ALL.into_iter().find(|scenario| scenario.name() == name);
+        known.ok_or_else(|| UnknownScenario { name: name.to_owned() })
     }
 }
 
@@ -158,7 +150,7 @@ mod tests {
         for scenario in Scenario::ALL {
             assert_eq!(scenario.to_string().parse(), Ok(scenario));
         }
-        let unknown = Scenario::parse("Day").unwrap_err().to_string();
+        let unknown = Scenario::from_str("Day").unwrap_err().to_string();
         assert!(unknown.starts_with("there is no scenario `Day`; there are day, week, launch-day, "), "{unknown}");
     }
 
