@@ -25,7 +25,9 @@ impl State {
             // That nothing ended is no news of an outage while it is known that nothing is under way either.
             Reading::Missing { cause: Cause::NoRequest } if view.idle() => Latency::default(),
             // Without a replica no request ever ends: what waits is the only news there is.
-            Reading::Missing { cause: Cause::NoRequest | Cause::NoReplica } if starved(view) => return wake(bound),
+            Reading::Missing { cause: Cause::NoRequest | Cause::NoReplica } if starved(view) => {
+                return wake(view, bound);
+            }
             other => return Advice::blind(Signal::Latency, other.blind().unwrap_or(Cause::NotConfigured)),
         };
         self.above.push(view.now, latency.above as f64, latency.count as f64, window);
@@ -37,9 +39,15 @@ fn starved(view: &View<'_>) -> bool {
     view.supply.current() == 0 && view.signals.queue_depth.at_least().is_some_and(|&waiting| waiting > 0)
 }
 
-/// The first replica of a tier at zero: every waiting request misses the bound.
-fn wake(bound: &Objective) -> Advice {
-    Advice::count(1, Why::Objective { metric: bound.metric, above_share: 1.0, allowed_share: allowed_share(bound) })
+/// The first replica of a tier at zero: every waiting request misses the bound. By a lower bound it is known that somebody waits
+/// and not how many, so the declared fallback may add to it.
+fn wake(view: &View<'_>, bound: &Objective) -> Advice {
+    let why = Why::Objective { metric: bound.metric, above_share: 1.0, allowed_share: allowed_share(bound) };
+    let wake = Advice::count(1, why);
+    match view.signals.queue_depth.blind() {
+        Some(cause) => wake.of_a_part(view, Signal::QueueDepth, cause),
+        None => wake,
+    }
 }
 
 /// Share that may be above the bound. 1 - 0.9 is a little less than a tenth, and ten of a hundred are allowed.

@@ -5,7 +5,7 @@ use crate::specs::{gold, minutes, seconds, tracking};
 use crate::timeline::Timeline;
 use evenkeel_core::decision::{ActiveSchedule, Reason, Why};
 use evenkeel_core::observe::{Cause, Latency, Mean, Offered, Portion, Reading, Signals};
-use evenkeel_core::spec::{Per, PolicySpec, Signal, TierSpec};
+use evenkeel_core::spec::{Blind, Per, PolicySpec, Signal, TierSpec};
 use evenkeel_core::units::Span;
 
 fn with(policies: Vec<PolicySpec>) -> TierSpec {
@@ -423,6 +423,25 @@ fn what_a_restarted_gateway_counts_already_adds_replicas_and_what_it_does_not_co
 
     let latency = || PolicySpec::Latency { objective: 0, window: seconds(60) };
     assert_eq!(of_a_part(latency(), 0, 1, 0).desired, 1, "it waits, and nobody is there");
+}
+
+#[test]
+fn a_lower_bound_wakes_a_tier_without_replicas_and_keeps_it_from_its_fallback_no_longer_than_declared() {
+    let blind = Blind::AtLeast { replicas: 3, after: minutes(1) };
+    let mut tier = Timeline::of(TierSpec { blind, ..by_latency() }).with_ready(0);
+    let mut decided = |times: usize| {
+        for _ in 0..times {
+            let (at, latency) = (tier.inputs.now, vec![Reading::Missing { cause: Cause::NoReplica }]);
+            tier.tick_with(vec![Signals {
+                queue_depth: Reading::AtLeast { value: 1, at },
+                latency,
+                ..Signals::default()
+            }]);
+        }
+        tier.decision().desired
+    };
+    assert_eq!(decided(1), 1, "it waits, and nobody is there");
+    assert_eq!(decided(120), 3, "how many wait nobody knows");
 }
 
 #[test]
