@@ -184,10 +184,10 @@ fn production(recorded: &Recorded, start: Time, rates: &Rates, arguments: &Argum
 }
 
 fn setting(spec: &TierSpec, start: Time, slots: usize, arguments: &Arguments) -> Result<Setting, Failure> {
-    let (step, peers) = (arguments.step, arguments.peers);
-    let length = Span::from_micros(step.as_micros() * slots as i64);
-    let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(Span::from_micros(length.as_micros() / 4)));
-    Scored { what: "journal", step, slots, history, start, peers }.setting(spec, arguments.violation.into())
+    let (step, history, peers) = (arguments.step, arguments.history, arguments.peers);
+    let longest_history = LONGEST_HISTORY;
+    Scored { what: "journal", step, slots, history, longest_history, start, peers }
+        .setting(spec, arguments.violation.into())
 }
 
 fn difference(cell: &Cell, recorded: &Cell) -> Difference {

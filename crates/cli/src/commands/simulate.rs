@@ -312,12 +312,9 @@ pub(super) fn gateway(fleet: &Fleet, spec: &TierSpec, settings: &TierSettings, p
 }
 
 fn setting(arguments: &Arguments, spec: &TierSpec, slots: usize) -> Result<Setting, Failure> {
-    let length = Span::from_micros(arguments.step.as_micros() * slots as i64);
-    let quarter = Span::from_micros(length.as_micros() / 4);
     let scenario = arguments.series.scenario.filter(|_| arguments.part.from == Span::ZERO);
-    let ordinary = scenario.and_then(Scenario::ordinary).unwrap_or(quarter);
-    let history = arguments.history.unwrap_or(LONGEST_HISTORY.min(quarter).min(ordinary));
-    let (step, start) = (arguments.step, Time::default());
-    Scored { what: "series", step, slots, history, start, peers: arguments.peers }
+    let longest_history = scenario.and_then(Scenario::ordinary).unwrap_or(LONGEST_HISTORY);
+    let (step, history, peers, start) = (arguments.step, arguments.history, arguments.peers, Time::default());
+    Scored { what: "series", step, slots, history, longest_history, start, peers }
         .setting(spec, arguments.violation.into())
 }

@@ -12,6 +12,7 @@
 mod alone;
 mod fleet;
 mod latencies;
+mod longest;
 mod served;
 mod traced;
 mod traffic;
@@ -19,7 +20,8 @@ mod world;
 
 pub use alone::{AloneError, alone};
 pub use latencies::Distributions;
+pub use longest::longest_request;
 pub use served::{RequestCounts, Served};
 pub use traced::{as_traced, rates, refused};
-pub use traffic::{Drawn, Traffic, longest_request};
+pub use traffic::{Drawn, Traffic};
 pub use world::{Gateway, Outcome, run, run_on};

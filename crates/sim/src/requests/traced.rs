@@ -1,7 +1,7 @@
 //! What a trace demands: its requests have lengths of their own, and a tier's demand in replicas is measured by them and not
 //! by those that its fleet file states.
 
-use super::traffic::longest_request;
+use super::longest::{longest_request, takes};
 use evenkeel_core::capacity::work_ms;
 use evenkeel_core::profile::Profile;
 use evenkeel_core::spec::{Lengths, RequestShape, TierSpec};
@@ -71,8 +71,8 @@ pub fn refused(profile: &Profile, trace: &RequestTrace) -> usize {
 }
 
 fn taken<'a>(profile: &Profile, trace: &'a RequestTrace) -> impl Iterator<Item = &'a TraceRequest> {
-    let longest = u64::from(longest_request(profile));
-    trace.requests().iter().filter(move |it| u64::from(it.prompt_tokens) + u64::from(it.output_tokens) <= longest)
+    let longest = longest_request(profile);
+    trace.requests().iter().filter(move |it| takes(longest, it.prompt_tokens, it.output_tokens))
 }
 
 /// Log-normal lengths of the same mean and deviation; `None` of none.

@@ -1,7 +1,7 @@
 //! The requests of a run, drawn as they are asked for or read from a trace.
 
+use super::longest::longest_request;
 use super::traced::Weights;
-use evenkeel_core::profile::Profile;
 use evenkeel_core::spec::{RequestShape, TierSpec};
 use evenkeel_core::units::Span;
 use evenkeel_workload::lengths::LengthSampler;
@@ -64,11 +64,6 @@ pub struct Drawn<'a> {
     prompts: LengthSampler,
     outputs: LengthSampler,
     longest: u32,
-}
-
-/// Tokens that an engine of this profile takes in one request, prompt and output together.
-pub const fn longest_request(profile: &Profile) -> u32 {
-    if profile.max_model_tokens < profile.kv_tokens { profile.max_model_tokens } else { profile.kv_tokens }
 }
 
 impl<'a> Drawn<'a> {

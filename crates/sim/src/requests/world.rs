@@ -2,9 +2,10 @@
 
 use super::fleet::{EngineTotals, Fleet, Place, Tokens};
 use super::latencies::{Answered, Latencies};
+use super::longest::{longest_request, takes};
 use super::served::{RequestCounts, Served};
 use super::traced::Weights;
-use super::traffic::{Traffic, longest_request};
+use super::traffic::Traffic;
 use crate::autoscaler::{Autoscaler, EngineLoad, Measured, Seen};
 use crate::cloud::{Cloud, Event as CloudEvent};
 use crate::fluid::{Change, Run};
@@ -264,7 +265,7 @@ impl<'a> World<'a> {
         self.draw();
         self.latencies.offered(self.now);
         self.counts.offered += u64::from(self.is_scored(self.now));
-        if !self.fits(prompt_tokens, output_tokens) {
+        if !takes(self.longest, prompt_tokens, output_tokens) {
             // The engine's answer to the client, which is no fault of the replica's: it costs no try, and is no demand.
             self.latencies.failed(self.now);
             self.counts.failed += u64::from(self.is_scored(self.now));
@@ -286,11 +287,6 @@ impl<'a> World<'a> {
         if self.is_scored(self.now) {
             self.counts.most_queued = self.counts.most_queued.max(self.queue.queued() as u64);
         }
-    }
-
-    fn fits(&self, prompt_tokens: u32, output_tokens: u32) -> bool {
-        let tokens = u64::from(prompt_tokens) + u64::from(output_tokens);
-        tokens <= u64::from(self.longest) && prompt_tokens > 0 && output_tokens > 0
     }
 
     /// A player leaves; whoever has the request forgets it.

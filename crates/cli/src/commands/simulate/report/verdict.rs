@@ -19,8 +19,9 @@ const REQUESTS: [&str; 5] = ["objective attainment", "ttft p95", "tpot p95", "it
 
 const READ: &str = "Attainment is 1 - violated / offered demand, both in replicas; budget used is what was violated over what \
      the attainment asked for allows. The oracle knows the future and misses no more than the policy did: where every start \
-     takes the same time and nothing is taken away, 1 cannot be beaten. Where single requests tell, what was asked is kept only if every objective held \
-     in as large a share of the minutes, too. Reaction is the median time that demand which rose above the ready replicas waited for enough of them.";
+     takes the same time and nothing is taken away, 1 cannot be beaten. Where single requests tell, what was asked is kept \
+     only if every objective held in as large a share of the minutes, too. Reaction is the median time that demand which rose \
+     above the ready replicas waited for enough of them.";
 
 pub(super) fn section(compared: &Compared<'_>, about: &About, ranked: &[Ranked<'_>]) -> String {
     let asked = percent(compared.asked());
